@@ -160,9 +160,10 @@ impl Failure {
 }
 
 /// How an attempt counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Class {
     /// An answer.
+    #[default]
     Success,
     /// 429.
     RateLimited,

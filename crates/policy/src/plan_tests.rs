@@ -1,0 +1,154 @@
+use super::*;
+use crate::{
+    outcome::Class,
+    snapshot::{
+        SceneId, TierId,
+        tests::{snapshot, target},
+    },
+};
+
+#[derive(Default)]
+struct Fake {
+    gates: Vec<(&'static str, Gate)>,
+    p95: Vec<(&'static str, u64)>,
+    no_key: Option<u16>,
+    loses: Option<&'static str>,
+}
+
+impl View for Fake {
+    fn gate(&self, t: &Target) -> Gate {
+        self.gates.iter().find(|(m, _)| t.model.as_deref() == Some(*m)).map_or(Gate::Closed, |(_, g)| *g)
+    }
+    fn p95(&self, t: &Target, _: u64) -> Option<Duration> {
+        self.p95.iter().find(|(m, _)| t.model.as_deref() == Some(*m)).map(|(_, ms)| Duration::from_millis(*ms))
+    }
+    fn has_credential(&self, p: ProviderId) -> bool {
+        self.no_key != Some(p.0)
+    }
+    fn loses(&self, _: Api) -> Option<String> {
+        self.loses.map(str::to_owned)
+    }
+}
+
+fn ask() -> Ask {
+    Ask {
+        call: Call::Chat,
+        model: "gpt-6-sol".into(),
+        stream: false,
+        images: 0,
+        input_bound: 1000,
+        input_estimate: 250,
+        max_tokens: None,
+        scene: SceneId(0),
+        tier: TierId(0),
+        tenant: None,
+        max_cost: None,
+        max_latency: None,
+    }
+}
+
+const OPEN: Gate = Gate::Open { until: Tick(9_000_000_000), why: Class::Timeout };
+
+#[track_caller]
+fn check(s: &Snapshot, ask: &Ask, view: &Fake, candidates: &[&str], left_out: &[(&str, Cause)]) -> Plan {
+    let p = plan(s, ask, view, Tick(0));
+    assert_eq!(p.candidates.iter().map(|c| &*c.key.model).collect::<Vec<_>>(), candidates);
+    let out: Vec<_> = p.left_out.iter().map(|l| (&*l.key.model, l.reason.cause)).collect();
+    assert_eq!(out, left_out);
+    p
+}
+
+const SOL: &str = "gpt-6-sol";
+const LUNA: &str = "gpt-6-luna";
+const SONNET: &str = "claude-sonnet-5-5";
+
+#[test]
+fn objective_orders_and_a_providers_models_stand_together() {
+    let mut s = snapshot();
+    check(&s, &ask(), &Fake::default(), &[SOL, LUNA, SONNET], &[]);
+    let p = check(&s, &Ask { tier: TierId(1), ..ask() }, &Fake::default(), &[LUNA, SOL, SONNET], &[]);
+    assert_eq!(p.candidates[0].standing, Standing::Preferred);
+    assert_eq!(p.preferred.unwrap().model.as_ref(), LUNA);
+
+    s.scenes[0].targets = vec![target(0, SOL), target(1, SONNET), target(0, LUNA)];
+    let p = check(&s, &ask(), &Fake::default(), &[SOL, LUNA, SONNET], &[]);
+    let standings: Vec<_> = p.candidates.iter().map(|c| c.standing).collect();
+    assert_eq!(standings, [Standing::Preferred, Standing::SameProvider, Standing::NextProvider]);
+
+    s.tiers[0].objective = Objective::Latency;
+    let measured = Fake { p95: vec![(SOL, 900), (LUNA, 800), (SONNET, 100)], ..Fake::default() };
+    check(&s, &ask(), &measured, &[SONNET, LUNA, SOL], &[]);
+}
+
+#[test]
+fn what_a_target_cannot_do_leaves_it_out() {
+    let mut s = snapshot();
+    let f = Fake::default();
+    check(&s, &Ask { call: Call::Responses, ..ask() }, &f, &[SOL, LUNA], &[(SONNET, Cause::CannotCarry)]);
+    check(
+        &s,
+        &Ask { call: Call::CountTokens, ..ask() },
+        &f,
+        &[SONNET],
+        &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)],
+    );
+    check(&s, &ask(), &Fake { no_key: Some(1), ..Fake::default() }, &[SOL, LUNA], &[(SONNET, Cause::CredentialMissing)]);
+    check(&s, &Ask { input_estimate: 300_000, ..ask() }, &f, &[SOL, LUNA], &[(SONNET, Cause::ContextTooLong)]);
+    // Sol: 1000 input at 2 and 2048 output at 10 USD/M is 0.02248; luna 0.001124.
+    let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };
+    check(&s, &cheap, &f, &[LUNA], &[(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)]);
+    let mut no_images = s.clone();
+    no_images.scenes[0].targets[1].facts.as_mut().unwrap().images = Some(false);
+    check(&no_images, &Ask { images: 1, ..ask() }, &f, &[SOL, SONNET], &[(LUNA, Cause::CannotCarry)]);
+    s.tiers[0].strict_translation = true;
+    let lossy = Fake { loses: Some("seed"), ..Fake::default() };
+    check(&s, &ask(), &lossy, &[SOL, LUNA], &[(SONNET, Cause::StrictTranslation)]);
+    check(&s, &ask(), &f, &[SOL, LUNA, SONNET], &[]);
+}
+
+#[test]
+fn an_open_circuit_is_left_out_unless_all_are_open() {
+    let s = snapshot();
+    let one = Fake { gates: vec![(SOL, OPEN)], ..Fake::default() };
+    let p = check(&s, &ask(), &one, &[LUNA, SONNET], &[(SOL, Cause::CircuitOpen)]);
+    assert_eq!(p.preferred.unwrap().model.as_ref(), SOL, "an answer from luna is degraded");
+
+    let held = Gate::Held { until: Tick(2_000_000_000) };
+    let all = Fake { gates: vec![(SOL, OPEN), (LUNA, held), (SONNET, OPEN)], ..Fake::default() };
+    let p = check(&s, &ask(), &all, &[LUNA], &[(SOL, Cause::CircuitOpen), (SONNET, Cause::CircuitOpen)]);
+    assert_eq!(p.candidates[0].standing, Standing::LastResort { not_before: Tick(2_000_000_000) });
+}
+
+#[test]
+fn slow_targets_are_left_out_while_another_fits() {
+    let s = snapshot();
+    let hurry = Ask { max_latency: Some(Duration::from_millis(500)), ..ask() };
+    let some = Fake { p95: vec![(SOL, 900), (LUNA, 100)], ..Fake::default() };
+    check(&s, &hurry, &some, &[LUNA, SONNET], &[(SOL, Cause::MaxLatencyExceeded)]);
+    let all = Fake { p95: vec![(SOL, 900), (LUNA, 800), (SONNET, 700)], ..Fake::default() };
+    check(&s, &hurry, &all, &[SOL, LUNA, SONNET], &[]);
+}
+
+#[test]
+fn a_passed_through_path_goes_to_the_first_provider_of_its_api_with_the_callers_model() {
+    let s = snapshot();
+    let through = Ask { call: Call::Through(Api::OpenAi), model: "text-embedding-3-small".into(), ..ask() };
+    check(&s, &through, &Fake::default(), &["text-embedding-3-small"], &[]);
+}
+
+proptest::proptest! {
+    /// Every target of the scene is either a candidate or left out with a reason, once.
+    #[test]
+    fn nothing_is_forgotten(open in proptest::collection::vec(proptest::bool::ANY, 3), cost in 0u64..40_000_000, tokens in 0u64..500_000) {
+        let models = [SOL, LUNA, SONNET];
+        let gates = models.iter().zip(&open).filter(|(_, o)| **o).map(|(m, _)| (*m, OPEN)).collect();
+        let view = Fake { gates, ..Fake::default() };
+        let a = Ask { max_cost: Some(Usd(cost)), input_estimate: tokens, ..ask() };
+        let p = plan(&snapshot(), &a, &view, Tick(0));
+        let mut all: Vec<_> = p.candidates.iter().map(|c| &c.key).chain(p.left_out.iter().map(|l| &l.key)).map(|k| k.model.to_string()).collect();
+        all.sort();
+        let mut want = models.map(str::to_owned);
+        want.sort();
+        proptest::prop_assert_eq!(all, want);
+    }
+}

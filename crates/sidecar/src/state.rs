@@ -1,0 +1,243 @@
+//! What a request may see: the policy in force with its live parts, keys, connections, memory; swapped, never edited.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
+use policy::{
+    Tick,
+    breaker::{Breaker, Gate},
+    plan::View,
+    retry_budget::RetryBudget,
+    snapshot::{Api, ProviderId, Snapshot, Target},
+    window::Window,
+};
+
+use crate::{
+    credentials::Keys,
+    memory::Memory,
+    telemetry::{Spans, metrics::Metrics},
+    upstream::{Pool, Upstream},
+};
+
+/// The process's shared state.
+pub struct State {
+    /// The policy in force, pinned by each request at accept.
+    pub in_force: ArcSwapOption<InForce>,
+    /// Why the newest version of the policy is not in force, if it is not.
+    pub refused: ArcSwapOption<Refused>,
+    /// Keys by file name.
+    pub keys: ArcSwap<Keys>,
+    /// Room for bodies.
+    pub memory: Memory,
+    /// Connections.
+    pub upstream: Upstream,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Exporter and sampler.
+    pub spans: Spans,
+    /// SIGTERM came: answers say `connection: close`.
+    pub draining: AtomicBool,
+    cells: Mutex<HashMap<CellKey, Arc<Cell>>>,
+    provider_cells: Mutex<HashMap<Arc<str>, Arc<ProviderCell>>>,
+}
+
+/// A target's name: it outlives any one policy.
+type CellKey = (Arc<str>, Option<Arc<str>>);
+
+/// A version of the policy that was refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Every fault, with field path and remedy.
+    pub faults: Vec<String>,
+    /// When it was seen, wall time since 1970.
+    pub at: Duration,
+}
+
+/// A policy with its live parts.
+pub struct InForce {
+    /// The policy.
+    pub snapshot: Snapshot,
+    /// By provider id.
+    pub providers: Vec<LiveProvider>,
+    cells: HashMap<(ProviderId, Option<Arc<str>>), Arc<Cell>>,
+    /// When it came into force, wall time since 1970.
+    pub since: Duration,
+}
+
+/// A provider's live parts.
+pub struct LiveProvider {
+    /// Connections.
+    pub pool: Arc<Pool>,
+    /// Circuit and counts over all its models.
+    pub cell: Arc<ProviderCell>,
+}
+
+/// What is learned of one target; survives reloads by name.
+#[derive(Default)]
+pub struct Cell(Mutex<Health>);
+
+/// What is learned of one provider over all its models.
+#[derive(Default)]
+pub struct ProviderCell {
+    health: Mutex<Health>,
+    repeats: Mutex<RetryBudget>,
+}
+
+/// Circuit and windows, under one lock.
+#[derive(Default)]
+pub struct Health {
+    /// The circuit.
+    pub breaker: Breaker,
+    /// Streams' last minute.
+    pub streams: Window,
+    /// Plain calls' last minute.
+    pub plain: Window,
+}
+
+impl Health {
+    /// The window of one kind of call.
+    pub fn window(&mut self, stream: bool) -> &mut Window {
+        if stream { &mut self.streams } else { &mut self.plain }
+    }
+
+    /// The slower kind's p95, from `least` readings on.
+    #[must_use]
+    pub fn p95(&self, now: Tick, least: u64) -> Option<Duration> {
+        self.streams.p95(now, least).max(self.plain.p95(now, least))
+    }
+}
+
+impl Cell {
+    /// Works on it under its lock; never held across an await.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Health) -> T) -> T {
+        f(&mut self.0.lock())
+    }
+}
+
+impl ProviderCell {
+    /// Works on it under its lock.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Health) -> T) -> T {
+        f(&mut self.health.lock())
+    }
+
+    /// Works on the retry budget under its lock.
+    pub fn repeats<T>(&self, f: impl FnOnce(&mut RetryBudget) -> T) -> T {
+        f(&mut self.repeats.lock())
+    }
+}
+
+impl State {
+    /// Nothing in force yet.
+    #[must_use]
+    pub fn new(upstream: Upstream, memory: Memory, spans: Spans) -> State {
+        State {
+            in_force: ArcSwapOption::empty(),
+            refused: ArcSwapOption::empty(),
+            keys: ArcSwap::default(),
+            memory,
+            upstream,
+            metrics: Metrics::default(),
+            spans,
+            draining: AtomicBool::new(false),
+            cells: Mutex::default(),
+            provider_cells: Mutex::default(),
+        }
+    }
+
+    /// Puts `snapshot` in force; circuits and windows of names that stay are kept.
+    pub fn put_in_force(&self, snapshot: Snapshot) {
+        let mut cells = self.cells.lock();
+        let mut provider_cells = self.provider_cells.lock();
+        let provider_name = |id: ProviderId| snapshot.provider(id).name.clone();
+        let providers = snapshot
+            .providers
+            .iter()
+            .map(|p| LiveProvider {
+                pool: self.upstream.pool(&p.base, p.http2),
+                cell: provider_cells.entry(p.name.clone()).or_default().clone(),
+            })
+            .collect();
+        let mut live = HashMap::new();
+        for t in snapshot.scenes.iter().flat_map(|s| &s.targets) {
+            let cell = cells.entry((provider_name(t.provider), t.model.clone())).or_default();
+            live.insert((t.provider, t.model.clone()), cell.clone());
+        }
+        // Targets without a model of their own, and passed-through paths, share one cell a provider.
+        for (i, p) in snapshot.providers.iter().enumerate() {
+            let cell = cells.entry((p.name.clone(), None)).or_default();
+            live.insert((ProviderId(i as u16), None), cell.clone());
+        }
+        // What no policy in force names is forgotten, so that names cannot pile up.
+        cells.retain(|_, c| Arc::strong_count(c) > 1);
+        provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
+        let in_force = InForce { snapshot, providers, cells: live, since: crate::clock::unix() };
+        self.metrics.policy_in_force(&in_force.snapshot);
+        self.in_force.store(Some(Arc::new(in_force)));
+        self.refused.store(None);
+    }
+
+    /// Whether SIGTERM came.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl InForce {
+    /// A provider's live parts.
+    #[must_use]
+    pub fn live(&self, id: ProviderId) -> &LiveProvider {
+        &self.providers[usize::from(id.0)]
+    }
+
+    /// A target's cell; every target of the snapshot has one.
+    #[must_use]
+    pub fn cell(&self, provider: ProviderId, model: Option<&Arc<str>>) -> &Arc<Cell> {
+        let own = self.cells.get(&(provider, model.cloned()));
+        own.unwrap_or_else(|| &self.cells[&(provider, None)])
+    }
+}
+
+/// The present, as a plan sees it.
+pub struct Present<'a> {
+    /// The policy in force.
+    pub in_force: &'a InForce,
+    /// Keys in force.
+    pub keys: &'a Keys,
+    /// Now.
+    pub now: Tick,
+    /// What translation to an API would lose, worked out when a strict tier asks.
+    pub loses: &'a dyn Fn(Api) -> Option<String>,
+}
+
+impl View for Present<'_> {
+    fn gate(&self, t: &Target) -> Gate {
+        let conf = &self.in_force.snapshot.breaker;
+        let provider = self.in_force.live(t.provider).cell.with(|h| h.breaker.gate(self.now, conf));
+        if !provider.lets_in() {
+            return provider;
+        }
+        self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.breaker.gate(self.now, conf))
+    }
+
+    fn p95(&self, t: &Target, least: u64) -> Option<Duration> {
+        self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.p95(self.now, least))
+    }
+
+    fn has_credential(&self, provider: ProviderId) -> bool {
+        let key = &self.in_force.snapshot.provider(provider).credential_key;
+        key.as_ref().is_none_or(|k| self.keys.get(k).is_some())
+    }
+
+    fn loses(&self, api: Api) -> Option<String> {
+        (self.loses)(api)
+    }
+}

@@ -1,0 +1,67 @@
+//! Fields that are accepted and have no effect yet, each with what does not happen.
+
+use policy::snapshot::NotInForce;
+
+use crate::types::{CancelBilling, LLMRoutePolicySpec, Limits, Provider, Rung, Scene, Tier};
+
+/// One entry a field that the policy has.
+pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
+    let mut found = Found(Vec::new());
+    for (i, provider) in spec.providers.iter().enumerate() {
+        found.provider(&format!("spec.providers[{i}]"), provider);
+    }
+    for (i, tier) in spec.tiers.iter().enumerate() {
+        found.tier(&format!("spec.tiers[{i}]"), tier);
+    }
+    for (i, scene) in spec.scenes.iter().enumerate() {
+        found.scene(&format!("spec.scenes[{i}]"), scene);
+    }
+    for i in 0..spec.budgets.len() {
+        found.note(true, format!("spec.budgets[{i}]"), "spending is measured, no request is refused or degraded for money");
+    }
+    found.note(spec.health.is_some(), "spec.health", "no health score orders targets; circuits do their part");
+    found.note(spec.cutover.is_some(), "spec.cutover", "traffic does not move in steps");
+    found.note(!spec.overrides.is_empty(), "spec.overrides", "decisions by hand are not obeyed");
+    found.0
+}
+
+struct Found(Vec<NotInForce>);
+
+impl Found {
+    fn note(&mut self, present: bool, path: impl Into<String>, effect: &'static str) {
+        if present {
+            self.0.push(NotInForce { path: path.into(), effect });
+        }
+    }
+
+    fn provider(&mut self, path: &str, provider: &Provider) {
+        if let Some(Limits { requests_per_minute, tokens_per_minute, concurrency }) = &provider.limits {
+            let rate = "the rate is not limited";
+            self.note(requests_per_minute.is_some(), format!("{path}.limits.requestsPerMinute"), rate);
+            self.note(tokens_per_minute.is_some(), format!("{path}.limits.tokensPerMinute"), rate);
+            let effect = "the number of requests in flight is not limited";
+            self.note(concurrency.is_some(), format!("{path}.limits.concurrency"), effect);
+        }
+        self.note(provider.probe.is_some(), format!("{path}.probe"), "the provider is judged by real traffic alone");
+        let runs_on = provider.cancel_billing == Some(CancelBilling::RunsOn);
+        self.note(runs_on, format!("{path}.cancelBilling"), "no money is held for what a cancelled stream goes on to cost");
+        let effect = "no money is held for bills that may still grow";
+        self.note(provider.bill_horizon.is_some(), format!("{path}.billHorizon"), effect);
+        for (i, extra) in provider.paths.iter().enumerate() {
+            self.note(extra.cost_usd.is_some(), format!("{path}.paths[{i}].costUsd"), "the call is not charged to a budget");
+        }
+    }
+
+    fn tier(&mut self, path: &str, tier: &Tier) {
+        self.note(tier.hedge.is_some(), format!("{path}.hedge"), "no second try starts before the first has failed");
+        let more = tier.over_budget.iter().any(|rung| *rung != Rung::Reject);
+        self.note(more, format!("{path}.overBudget"), "no budget is enforced, so no rung is taken");
+        self.note(tier.slo.is_some(), format!("{path}.slo"), "no error budget is kept");
+    }
+
+    fn scene(&mut self, path: &str, scene: &Scene) {
+        self.note(scene.trim.is_some(), format!("{path}.trim"), "no request is made smaller");
+        self.note(scene.cache.is_some(), format!("{path}.cache"), "no answer is kept");
+        self.note(!scene.guardrails.is_empty(), format!("{path}.guardrails"), "answers are not checked");
+    }
+}

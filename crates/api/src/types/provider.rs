@@ -1,0 +1,161 @@
+//! Provider accounts.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::text::{ApiPath, Factor, HeaderValue, KeyName, ModelName, Name, PerMTok, Span, Url, Usd};
+
+/// A provider account behind one base URL.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// Unique in the policy; label of metrics and prefix of reasons.
+    pub name: Name,
+    /// What it speaks; any compatible server works by its `baseUrl`.
+    pub api: Api,
+    /// Where it is; may end in `/v1`. Unset: the vendor's own address.
+    pub base_url: Option<Url>,
+    /// Key of the credentials Secret (file of the credentials directory) that is sent. Unset: no credential.
+    pub credential_key: Option<KeyName>,
+    /// Fixed extra request headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub headers: BTreeMap<String, HeaderValue>,
+    /// Further `/v1` paths that apps may use, and prices for paths that have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
+    pub paths: Vec<ExtraPath>,
+    /// HTTP/2 to the provider; HTTP/1.1 unless asked.
+    pub http2: Option<bool>,
+    /// Rates and concurrency that the account allows.
+    pub limits: Option<Limits>,
+    /// Active probe for times of thin traffic: lists models, or asks for one token.
+    pub probe: Option<Probe>,
+    /// What a stream that we end goes on to cost. Unset: Stops.
+    pub cancel_billing: Option<CancelBilling>,
+    /// How long after its send a bill may still grow.
+    pub bill_horizon: Option<Span>,
+    /// Facts on models; they win, field by field, over the built-in catalogue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub models: Vec<Model>,
+}
+
+/// Family of APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Api {
+    /// Chat Completions, Responses and the rest of that surface.
+    OpenAI,
+    /// Messages.
+    Anthropic,
+}
+
+/// A path beyond the known ones, or a price for a known one.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtraPath {
+    /// The path; those below it are meant too.
+    pub path: ApiPath,
+    /// What one call costs, for budgets.
+    pub cost_usd: Option<Usd>,
+}
+
+/// Rates and concurrency; what is unset is not limited.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Requests in any minute.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub requests_per_minute: Option<i64>,
+    /// Tokens in any minute.
+    #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
+    pub tokens_per_minute: Option<i64>,
+    /// Bounds of the adaptive number of requests in flight.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// Bounds of the adaptive number of requests in flight.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = crate::crd::rules::CONCURRENCY.json()))]
+pub struct Concurrency {
+    /// Never fewer.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub min: i32,
+    /// Never more.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max: i32,
+}
+
+/// Active probe.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Probe {
+    /// Between probes. Unset: 30s.
+    pub interval: Option<Span>,
+    /// A slower probe failed. Unset: 5s.
+    pub timeout: Option<Span>,
+}
+
+/// What a cancelled stream goes on to cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum CancelBilling {
+    /// The provider stops when the connection closes.
+    Stops,
+    /// It runs to the end and bills all of it.
+    RunsOn,
+}
+
+/// Facts on one model.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// Exact name, as on the wire.
+    pub name: ModelName,
+    /// What it costs.
+    pub price: Option<Price>,
+    /// Longest prompt plus answer, in tokens.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub context_tokens: Option<i64>,
+    /// Longest answer, in tokens.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_output_tokens: Option<i64>,
+    /// Whether it takes images.
+    pub images: Option<bool>,
+}
+
+/// USD per million tokens by class.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Price {
+    /// Input that was not cached.
+    #[serde(rename = "inputPerMTok")]
+    pub input: PerMTok,
+    /// Input read from the provider's cache. Unset: the catalogue's, else as `inputPerMTok`.
+    #[serde(rename = "cachedInputPerMTok")]
+    pub cached_input: Option<PerMTok>,
+    /// Input written to the cache for its short time to live. Unset: the catalogue's, else 1.25 times the input.
+    #[serde(rename = "cacheWritePerMTok")]
+    pub cache_write: Option<PerMTok>,
+    /// Input written for the long time to live. Unset: the catalogue's, else twice the input.
+    #[serde(rename = "cacheWriteLongPerMTok")]
+    pub cache_write_long: Option<PerMTok>,
+    /// Output, reasoning included.
+    #[serde(rename = "outputPerMTok")]
+    pub output: PerMTok,
+    /// From some length on the whole request is priced anew. Unset: the catalogue's, else never.
+    #[serde(rename = "longPrompt")]
+    pub long_prompt: Option<LongPrompt>,
+}
+
+/// A price cliff.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LongPrompt {
+    /// Input tokens above which it applies to the whole request.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub above_tokens: i64,
+    /// All input classes times this.
+    pub input_factor: Factor,
+    /// Output times this.
+    pub output_factor: Factor,
+}

@@ -1,0 +1,11 @@
+//! The policies that users start from.
+
+#[test]
+fn t() {
+    for y in [include_str!("policies/small.yaml"), include_str!("policies/full.yaml"), include_str!("policies/bench.yaml")] {
+        match api::load(y) {
+            Ok(s) => println!("{s:#?}"),
+            Err(e) => { for f in e { println!("{f}"); } panic!() }
+        }
+    }
+}

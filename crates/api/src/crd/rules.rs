@@ -55,6 +55,30 @@ pub(crate) const SELECTOR: Rules = Rules(&[rule(
     "In and NotIn need values, Exists and DoesNotExist have none",
 )]);
 
+pub(crate) const LABELS: Rules = Rules(&[rule(
+    "self.all(k, k.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$'))",
+    "has a key that is not a label key",
+)]);
+
+pub(crate) const HEADERS: Rules = Rules(&[
+    rule("self.all(k, k.matches('^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$'))", "has a name that is not a header name"),
+    rule(
+        "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|x-llmroute-.*)$'))",
+        "has a header that the sidecar sets itself",
+    ),
+    rule("self.all(a, self.exists_one(b, a.lowerAscii() == b.lowerAscii()))", "has a header twice; names have no case"),
+]);
+
+pub(crate) const HINTS: Rules = Rules(&[rule(
+    "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|x-llmroute-.*)$'))",
+    "has a header that is not for hints",
+)]);
+
+pub(crate) const PROBE: Rules = Rules(&[rule(
+    "!has(self.timeout) || !has(self.interval) || self.timeout <= self.interval",
+    "timeout is above interval",
+)]);
+
 pub(crate) const CONCURRENCY: Rules = Rules(&[rule("self.min <= self.max", "min is above max")]);
 
 pub(crate) const RULE: Rules = Rules(&[rule("has(self.scene) || has(self.tier)", "gives neither scene nor tier")]);

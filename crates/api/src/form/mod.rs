@@ -57,7 +57,7 @@ pub(crate) fn check(value: &Value, faults: &mut Faults) -> Option<LLMRoutePolicy
             return None;
         }
     };
-    if !walk::walk(&crd::spec_schema(), &mut spec, "spec", faults) {
+    if !walk::walk(crd::spec_schema(), &mut spec, "spec", faults) {
         return None;
     }
     match serde_json::from_value::<LLMRoutePolicySpec>(spec) {

@@ -234,7 +234,7 @@ pub(crate) fn reserved_header(name: &str) -> bool {
     RESERVED.contains(&name.as_str()) || name.starts_with("proxy-") || name.starts_with("x-llmroute-")
 }
 
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -249,6 +249,7 @@ const RESERVED: [&str; 14] = [
     "te",
     "trailer",
     "upgrade",
+    "expect",
 ];
 
 fn given(ok: bool, wrong: &'static str) -> Result<(), &'static str> {

@@ -26,15 +26,24 @@ pub struct Classify {
 pub struct HintHeaders {
     /// For the scene.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = crate::crd::rules::HINTS.json())
+    )]
     pub scene: Vec<HeaderName>,
     /// For the tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = crate::crd::rules::HINTS.json())
+    )]
     pub tier: Vec<HeaderName>,
     /// For the tenant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = crate::crd::rules::HINTS.json())
+    )]
     pub tenant: Vec<HeaderName>,
 }
 

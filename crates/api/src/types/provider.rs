@@ -21,7 +21,7 @@ pub struct Provider {
     pub credential_key: Option<KeyName>,
     /// Fixed extra request headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-validations" = crate::crd::rules::HEADERS.json()))]
     pub headers: BTreeMap<String, HeaderValue>,
     /// Further `/v1` paths that apps may use, and prices for paths that have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +90,7 @@ pub struct Concurrency {
 
 /// Active probe.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = crate::crd::rules::PROBE.json()))]
 pub struct Probe {
     /// Between probes. Unset: 30s.
     pub interval: Option<Span>,

@@ -76,7 +76,7 @@ pub struct LLMRoutePolicySpec {
 pub struct PodSelector {
     /// Labels and their values, all of which must match.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "x-kubernetes-validations" = crate::crd::rules::LABELS.json()))]
     pub match_labels: BTreeMap<String, LabelValue>,
     /// Further requirements, all of which must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -27,23 +27,35 @@ impl std::error::Error for Fault {}
 
 /// Faults as they are found.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct Faults {
+    found: Vec<Fault>,
+    /// Paths whose value was of no use and is a blank now.
+    blanks: Vec<String>,
+}
 
 impl Faults {
-    /// Notes a fault, unless the same place has one already: what follows from a known fault is no news.
+    /// Notes a fault, unless the same place has one already or holds a mere blank: what follows from a fault is no news.
     pub(crate) fn add(&mut self, path: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
         let path = path.into();
-        if !self.at_or_above(&path) {
-            self.0.push(Fault { path, message: message.into(), remedy: remedy.into() });
+        if !self.known(&path) {
+            self.found.push(Fault { path, message: message.into(), remedy: remedy.into() });
         }
     }
 
-    /// Whether `path` or something that holds it has a fault.
-    pub(crate) fn at_or_above(&self, path: &str) -> bool {
-        self.0.iter().any(|f| path.strip_prefix(f.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+    /// Notes a fault of a value that is then replaced by a blank.
+    pub(crate) fn add_blank(&mut self, path: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.add(path, message, remedy);
+        self.blanks.push(path.to_owned());
+    }
+
+    /// Whether `path` has a fault or lies in a blank.
+    pub(crate) fn known(&self, path: &str) -> bool {
+        let inside =
+            |blank: &String| path.strip_prefix(blank.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
+        self.found.iter().any(|f| f.path == path) || self.blanks.iter().any(inside)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Fault> {
-        self.0
+        self.found
     }
 }

@@ -43,7 +43,11 @@ const METADATA: [&str; 15] = [
 /// `None` where there is too little to go on. The status is left out: it is the operator's to write.
 pub(crate) fn check(value: &Value, faults: &mut Faults) -> Option<LLMRoutePolicy> {
     let Value::Object(root) = value else {
-        faults.add("", format!("the document is {}, not a resource", walk::kind_of(value)), "write a mapping with apiVersion, kind, metadata and spec");
+        faults.add(
+            "",
+            format!("the document is {}, not a resource", walk::kind_of(value)),
+            "write a mapping with apiVersion, kind, metadata and spec",
+        );
         return None;
     };
     constant(root, "apiVersion", API_VERSION, faults);

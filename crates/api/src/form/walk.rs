@@ -70,7 +70,7 @@ fn has_type(expected: &str, value: &Value) -> bool {
 
 fn wrong_type(schema: &Value, expected: &str, value: &Value, path: &str, faults: &mut Faults) {
     if value.is_null() {
-        return faults.add(path, "is empty", "give it a value, or take the line out");
+        return faults.add_blank(path, "is empty", "give it a value, or take the line out");
     }
     let shown = match value {
         Value::String(s) => quoted(s),
@@ -88,7 +88,7 @@ fn wrong_type(schema: &Value, expected: &str, value: &Value, path: &str, faults:
         Some(allowed) => one_of(allowed),
         None => remedy.to_owned(),
     };
-    faults.add(path, format!("{shown} is not {want}"), remedy);
+    faults.add_blank(path, format!("{shown} is not {want}"), remedy);
 }
 
 fn object(schema: &Value, members: &mut Map<String, Value>, path: &str, faults: &mut Faults) {
@@ -111,7 +111,7 @@ fn object(schema: &Value, members: &mut Map<String, Value>, path: &str, faults: 
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !members.contains_key(name) {
             let field = &known[name];
-            faults.add(member(path, name), "is missing", missing_remedy(field));
+            faults.add_blank(&member(path, name), "is missing", missing_remedy(field));
             members.insert(name.to_owned(), blank(field));
         }
     }
@@ -146,7 +146,7 @@ fn array(schema: &Value, items: &mut [Value], path: &str, faults: &mut Faults) {
 fn twice(items: &[Value], key: &str, path: &str, faults: &mut Faults) {
     let mut seen = HashMap::new();
     for (i, item) in items.iter().enumerate() {
-        let Some(name) = item[key].as_str().filter(|_| !faults.at_or_above(&format!("{path}[{i}].{key}"))) else { continue };
+        let Some(name) = item[key].as_str().filter(|_| !faults.known(&format!("{path}[{i}].{key}"))) else { continue };
         if let Some(first) = seen.insert(name, i) {
             faults.add(
                 format!("{path}[{i}].{key}"),

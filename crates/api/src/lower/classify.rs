@@ -21,7 +21,12 @@ struct Names {
     tiers: Vec<Arc<str>>,
 }
 
-pub(super) fn classify(classify: Classify, scenes: &[snap::Scene], tiers: &[snap::Tier], faults: &mut Faults) -> snap::Classify {
+pub(super) fn classify(
+    classify: Classify,
+    scenes: &[snap::Scene],
+    tiers: &[snap::Tier],
+    faults: &mut Faults,
+) -> snap::Classify {
     let Classify { headers, trust_hints, rules, default } = classify;
     let HintHeaders { scene, tier, tenant } = headers.unwrap_or_default();
     let names = Names {
@@ -35,7 +40,11 @@ pub(super) fn classify(classify: Classify, scenes: &[snap::Scene], tiers: &[snap
         tier_headers: hints("tier", &tier, faults),
         tenant_headers: hints("tenant", &tenant, faults),
         trust_hints: trust_hints.unwrap_or(true),
-        rules: rules.iter().enumerate().map(|(i, r)| rule(r, &format!("spec.classify.rules[{i}]"), &names, faults)).collect(),
+        rules: rules
+            .iter()
+            .enumerate()
+            .map(|(i, r)| rule(r, &format!("spec.classify.rules[{i}]"), &names, faults))
+            .collect(),
         default_scene: names.scene(default_scene.as_ref(), "spec.classify.default.scene", faults).unwrap_or(SceneId(0)),
         default_tier: names
             .tier(default_tier.as_ref(), "spec.classify.default.tier", faults)

@@ -107,10 +107,11 @@ fn resolve(name: &Name, defined: &[Arc<str>], list: &str, path: &str, faults: &m
         return count(i);
     }
     // Where the list itself has faults, one of its broken names may be the one that is meant.
-    let broken = faults.at_or_above(list) || (0..defined.len()).any(|i| faults.at_or_above(&format!("{list}[{i}].name")));
+    let broken = faults.known(list) || (0..defined.len()).any(|i| faults.known(&format!("{list}[{i}].name")));
     if !broken {
         let remedy = match nearest(name, defined.iter().map(|d| &**d)) {
             Some(near) => format!("did you mean {near}?"),
+            None if defined.len() > 8 => format!("write one of the names in {list}"),
             None => format!("{list} has {}", defined.join(", ")),
         };
         faults.add(path, format!("{} is not defined in {list}", quoted(name)), remedy);

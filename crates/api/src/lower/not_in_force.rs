@@ -17,7 +17,11 @@ pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
         found.scene(&format!("spec.scenes[{i}]"), scene);
     }
     for i in 0..spec.budgets.len() {
-        found.note(true, format!("spec.budgets[{i}]"), "spending is measured, no request is refused or degraded for money");
+        found.note(
+            true,
+            format!("spec.budgets[{i}]"),
+            "spending is measured, no request is refused or degraded for money",
+        );
     }
     found.note(spec.health.is_some(), "spec.health", "no health score orders targets; circuits do their part");
     found.note(spec.cutover.is_some(), "spec.cutover", "traffic does not move in steps");
@@ -44,11 +48,19 @@ impl Found {
         }
         self.note(provider.probe.is_some(), format!("{path}.probe"), "the provider is judged by real traffic alone");
         let runs_on = provider.cancel_billing == Some(CancelBilling::RunsOn);
-        self.note(runs_on, format!("{path}.cancelBilling"), "no money is held for what a cancelled stream goes on to cost");
+        self.note(
+            runs_on,
+            format!("{path}.cancelBilling"),
+            "no money is held for what a cancelled stream goes on to cost",
+        );
         let effect = "no money is held for bills that may still grow";
         self.note(provider.bill_horizon.is_some(), format!("{path}.billHorizon"), effect);
         for (i, extra) in provider.paths.iter().enumerate() {
-            self.note(extra.cost_usd.is_some(), format!("{path}.paths[{i}].costUsd"), "the call is not charged to a budget");
+            self.note(
+                extra.cost_usd.is_some(),
+                format!("{path}.paths[{i}].costUsd"),
+                "the call is not charged to a budget",
+            );
         }
     }
 

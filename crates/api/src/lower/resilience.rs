@@ -46,7 +46,8 @@ fn budget(budget: &Budget, path: &str, faults: &mut Faults) -> snap::Budget {
 
 /// Unset probes and successes follow each other, so that either may be set alone.
 pub(super) fn breaker(breaker: Breaker, faults: &mut Faults) -> snap::Breaker {
-    let Breaker { consecutive_failures, failure_ratio, min_requests, open_for, half_open_probes, close_after } = breaker;
+    let Breaker { consecutive_failures, failure_ratio, min_requests, open_for, half_open_probes, close_after } =
+        breaker;
     if let (Some(after), Some(probes)) = (close_after, half_open_probes)
         && after > probes
     {

@@ -17,7 +17,13 @@ pub(super) fn all(scenes: &[Scene], providers: &[snap::Provider], faults: &mut F
     scenes.iter().enumerate().map(one).collect()
 }
 
-fn scene(scene: &Scene, path: &str, providers: &[snap::Provider], names: &[Arc<str>], faults: &mut Faults) -> snap::Scene {
+fn scene(
+    scene: &Scene,
+    path: &str,
+    providers: &[snap::Provider],
+    names: &[Arc<str>],
+    faults: &mut Faults,
+) -> snap::Scene {
     let Scene { name, targets, max_output_tokens, trim, cache, guardrails } = scene;
     let target = |(i, target): (usize, &Target)| {
         let id = resolve(&target.provider, names, "spec.providers", &format!("{path}.targets[{i}].provider"), faults);

@@ -43,7 +43,8 @@ fn unnamed() -> snap::Tier {
 }
 
 fn tier(tier: &Tier, path: &str, faults: &mut Faults) -> snap::Tier {
-    let Tier { name, objective, sla, timeouts, retries, hedge, max_cost_usd, strict_translation, over_budget, slo } = tier;
+    let Tier { name, objective, sla, timeouts, retries, hedge, max_cost_usd, strict_translation, over_budget, slo } =
+        tier;
     let sla = sla.as_deref().map_or(SLA, span);
     snap::Tier {
         name: (**name).into(),

@@ -3,6 +3,7 @@
 use policy::money;
 
 use super::{Extra, Form, quantity, url};
+use crate::when;
 
 /// Every form, so that the walker finds one by its pattern.
 pub(crate) const FORMS: [&Form; 22] = [
@@ -189,7 +190,7 @@ pub(super) const API_PATH: Form = form(
 
 pub(super) const URL: Form = Form {
     pattern: concat!(
-        r"^https?://([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])",
+        r"^https?://([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])",
         r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[-._~/A-Za-z0-9]*)?$",
     ),
     max_length: 512,
@@ -218,7 +219,7 @@ pub(super) const REASON: Form = form(
 
 pub(super) const WHEN: Form = form(
     r"\S",
-    1024,
+    when::MAX_LENGTH,
     |s| given(s.bytes().any(|b| !b" \t\n\r\x0c".contains(&b)), "is not a condition"),
     "write a CEL condition such as request.tools > 0",
 );
@@ -275,7 +276,9 @@ fn whole_digits(s: &str, most: usize) -> bool {
 /// Starts and ends with `edge`; `inner` may stand between.
 fn between(s: &str, edge: fn(&u8) -> bool, inner: &[u8]) -> bool {
     let bytes = s.as_bytes();
-    bytes.first().is_some_and(edge) && bytes.last().is_some_and(edge) && bytes.iter().all(|b| edge(b) || inner.contains(b))
+    bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
+        && bytes.iter().all(|b| edge(b) || inner.contains(b))
 }
 
 fn is_lower(b: &u8) -> bool {

@@ -39,7 +39,8 @@ pub(crate) struct Extra {
 
 impl Form {
     fn schema(&self) -> Schema {
-        let mut schema = schemars::json_schema!({"type": "string", "pattern": self.pattern, "maxLength": self.max_length});
+        let mut schema =
+            schemars::json_schema!({"type": "string", "pattern": self.pattern, "maxLength": self.max_length});
         if let Some(Extra { format, rule, message }) = &self.extra {
             if let Some(format) = format {
                 schema.insert("format".into(), (*format).into());

@@ -14,7 +14,7 @@ pub(crate) fn base_url(text: &str) -> Option<BaseUrl> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => {
             let (host, port) = v6.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
+            host.parse::<Ipv6Addr>().ok().filter(|_| !host.contains('.'))?;
             (host, port)
         }
         None => {
@@ -24,7 +24,13 @@ pub(crate) fn base_url(text: &str) -> Option<BaseUrl> {
     };
     let port = match port.strip_prefix(':') {
         Some(digits) if !digits.starts_with(['0', '+']) => digits.parse().ok()?,
-        None if port.is_empty() => if tls { 443 } else { 80 },
+        None if port.is_empty() => {
+            if tls {
+                443
+            } else {
+                80
+            }
+        }
         _ => return None,
     };
     if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b)) {

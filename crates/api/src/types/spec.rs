@@ -1,5 +1,7 @@
 //! The resource itself.
 
+#![allow(clippy::duplicated_attributes, reason = "printer columns of one type are no duplicates")]
+
 use std::collections::BTreeMap;
 
 use kube::CustomResource;

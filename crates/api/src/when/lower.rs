@@ -6,7 +6,10 @@ use cel::{
 };
 use policy::expr::{Cmp, Expr, Find, Num, Text};
 
-use super::{MAX_DEPTH, facts::{self, Fact}};
+use super::{
+    MAX_DEPTH, TOO_DEEP,
+    facts::{self, Fact},
+};
 use crate::form::nearest;
 
 /// What is wrong, at which node.
@@ -67,8 +70,8 @@ fn text_of(node: &IdedExpr, depth: usize) -> Result<Text, Fault> {
 }
 
 fn typed(node: &IdedExpr, depth: usize) -> Result<Typed, Fault> {
-    if depth > MAX_DEPTH {
-        return fault(node, "it is nested too deeply: split it into several rules");
+    if depth > usize::from(MAX_DEPTH) {
+        return fault(node, TOO_DEEP);
     }
     let depth = depth + 1;
     match &node.expr {
@@ -76,8 +79,12 @@ fn typed(node: &IdedExpr, depth: usize) -> Result<Typed, Fault> {
         Ast::Select(select) => self::select(node, select, depth),
         Ast::Call(call) => self::call(node, call, depth),
         Ast::List(list) => list.elements.iter().map(|e| typed(e, depth)).collect::<Result<_, _>>().map(Typed::List),
-        Ast::Ident(name) if name == "request" => fault(node, format!("request alone is no value; read one of {}", request_fields())),
-        Ast::Ident(name) => fault(node, format!("{name} is not defined; there is only request, with {}", request_fields())),
+        Ast::Ident(name) if name == "request" => {
+            fault(node, format!("request alone is no value; read one of {}", request_fields()))
+        }
+        Ast::Ident(name) => {
+            fault(node, format!("{name} is not defined; there is only request, with {}", request_fields()))
+        }
         Ast::Comprehension(_) => fault(node, "macros over lists (exists, all, map, filter) are not available"),
         Ast::Map(_) | Ast::Struct(_) => fault(node, "maps and messages cannot be written here"),
         Ast::Unspecified => fault(node, "it does not parse"),
@@ -96,7 +103,9 @@ fn literal(node: &IdedExpr, literal: &LiteralValue) -> Result<Typed, Fault> {
         LiteralValue::UInt(_) => fault(node, "numbers are whole and signed here; write it without u"),
         LiteralValue::Double(_) => fault(node, "numbers are whole here; write it without a point"),
         LiteralValue::Bytes(_) => fault(node, "there are no bytes here; write a string without b"),
-        LiteralValue::Null => fault(node, "nothing is ever null here; ask for a header with \"x-name\" in request.headers"),
+        LiteralValue::Null => {
+            fault(node, "nothing is ever null here; ask for a header with \"x-name\" in request.headers")
+        }
     }
 }
 
@@ -167,7 +176,13 @@ fn call(node: &IdedExpr, call: &CallExpr, depth: usize) -> Result<Typed, Fault> 
         ("endsWith", [a, b]) => find(Find::Ends, a, b, depth),
         ("contains", [a, b]) => find(Find::Contains, a, b, depth),
         ("size", [a]) => Ok(Typed::Num(Num::Size(text_of(a, depth)?))),
-        _ => fault(node, format!("{} is not available; there are startsWith, endsWith, contains, size, has and the operators", spelt(name))),
+        _ => fault(
+            node,
+            format!(
+                "{} is not available; there are startsWith, endsWith, contains, size, has and the operators",
+                spelt(name)
+            ),
+        ),
     }
 }
 
@@ -207,7 +222,9 @@ fn compare(node: &IdedExpr, a: &IdedExpr, cmp: Cmp, b: &IdedExpr, depth: usize) 
             Some(equal) => equal,
             None => return fault(node, "two conditions as large as these cannot be compared; write it with && and ||"),
         },
-        (Typed::Bool(_), Typed::Bool(_)) => return fault(node, "conditions have no order; only == and != compare them"),
+        (Typed::Bool(_), Typed::Bool(_)) => {
+            return fault(node, "conditions have no order; only == and != compare them");
+        }
         (a, b) => return fault(node, format!("{} cannot be compared with {}", a.kind(), b.kind())),
     };
     Ok(Typed::Bool(e))

@@ -122,7 +122,7 @@ class Bar:
     what: str
     value: float | None
     unit: str
-    bar: float
+    bar: float | None
     never: float | None
     at_least: bool = False
 
@@ -145,7 +145,10 @@ class Bar:
 def bars(m, binary_mib):
     """The Speed table."""
     us = SIDECAR
-    over = lambda s, peer: ratio(m.cpu(us, s), m.cpu(peer, s))
+
+    def over(scenario, peer):
+        return ratio(m.cpu(us, scenario), m.cpu(peer, scenario))
+
     all_bars = [
         Bar("CPU a request, 1 KiB, over nginx", over("max_1k", "nginx"), "x", 1.3, 1.6),
         Bar("CPU a request, 1 KiB, over bare hyper", over("max_1k", FLOOR), "x", 1.25, 1.6),
@@ -157,7 +160,7 @@ def bars(m, binary_mib):
     for q, bar, never in (("p50", 85, 110), ("p99", 200, 400)):
         added, nginx = m.added(us, "open_2000", q), m.added("nginx", "open_2000", q)
         all_bars.append(Bar(f"{q} added over direct at 2,000/s", added, "µs", bar, never))
-        all_bars.append(Bar(f"{q} added, no worse than nginx", added, "µs", nginx or 0, None))
+        all_bars.append(Bar(f"{q} added, no worse than nginx", None if nginx is None else added, "µs", nginx, None))
     return all_bars + [
         Bar("CPU a stream event, paced, over bare hyper", over("stream_10k", FLOOR), "x", 1.15, 1.4),
         Bar("CPU a stream event, full load, over bare hyper", over("stream_max", FLOOR), "x", 1.15, 1.4),

@@ -83,12 +83,13 @@ def schedule(pids, policy, priority=0):
 
 
 def start(cmd, core, log=None, env=None, cwd=None, stdout=None):
-    """Starts a process on one core, in a session of its own."""
+    """Starts a process on one core, in a process group of its own. Not in a session of its own: the kernel's scheduler
+    may group by session, and a low priority would then count only within that group."""
     clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("OTEL_")}
     os.sched_setaffinity(0, {core})  # inherited
     try:
         return subprocess.Popen(list(map(str, cmd)), cwd=cwd, env={**clean, **(env or {})}, stdin=subprocess.DEVNULL,
-                                stdout=stdout or log, stderr=log, start_new_session=True, text=True)
+                                stdout=stdout or log, stderr=log, process_group=0, text=True)
     finally:
         os.sched_setaffinity(0, {LOAD_CORE})
 

@@ -80,7 +80,6 @@ struct Config {
     ignored: Vec<u32>,
 }
 
-#[allow(clippy::print_stdout, reason = "the result goes to stdout")]
 fn main() -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     match Command::parse() {

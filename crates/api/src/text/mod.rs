@@ -129,3 +129,6 @@ texts! {
     /// A duration from 5s to 31d.
     Window = WINDOW;
 }
+
+#[cfg(test)]
+mod tests;

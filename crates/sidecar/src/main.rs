@@ -1,1 +1,98 @@
-fn main() {}
+//! `llmroute-sidecar`: flags, runtime, ports, signals; everything else is in the library.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::Parser;
+use sidecar::{
+    admin, config::Config, memory::Memory, reload, serve,
+    state::State,
+    telemetry::{self, Spans},
+    upstream::Upstream,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Unusable flags, or a bad initial policy.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    if let Err(why) = config.check() {
+        eprintln!("error: {why}");
+        return ExitCode::from(UNUSABLE);
+    }
+    telemetry::init_logs();
+    sidecar::harden();
+    let mut runtime = match config.workers() {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        n => {
+            let mut b = tokio::runtime::Builder::new_multi_thread();
+            b.worker_threads(n);
+            b
+        }
+    };
+    let runtime = match runtime.enable_all().build() {
+        Ok(r) => r,
+        Err(e) => {
+            eprintln!("error: the runtime cannot start: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(config)) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let spans = Spans::from_env().context("OTEL_* variables")?;
+    let state = Arc::new(State::new(Upstream::from_env()?, Memory::of_container(), spans));
+    if let Some(dir) = &config.credentials {
+        reload::credentials(&state, dir);
+    }
+    let policy = match reload::first_policy(&state, &config.policy) {
+        Ok(text) => text,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("{fault}");
+            }
+            return Ok(ExitCode::from(UNUSABLE));
+        }
+    };
+    let data = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
+    let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
+    tracing::info!(listen = %data.local_addr()?, admin = %admin.local_addr()?, "ready");
+
+    let draining = CancellationToken::new();
+    let ended = CancellationToken::new();
+    let admin = tokio::spawn(admin::serve(state.clone(), admin, ended.clone()));
+    let follow = reload::follow(state.clone(), config.policy, policy, config.credentials, ended.clone());
+    let follow = tokio::spawn(follow);
+    let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining: no new connections, requests under way run to their end");
+    state.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+    draining.cancel();
+    let clean = tokio::select! {
+        ended = serving => ended.is_ok(),
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+    };
+    ended.cancel();
+    let _ = tokio::join!(admin, follow);
+    state.spans.shutdown().await;
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,103 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+CACHE := .cache
+VENV := $(CACHE)/venv
+PY := $(VENV)/bin/python
+CARGO_TOOLS := $(CACHE)/tools
+
+##@ Daily
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: fmt clippy unit ## fast: format, lints, unit tests
+
+.PHONY: fmt
+fmt:
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: unit
+unit:
+	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
+
+.PHONY: gen
+gen: ## write generated files anew: crds/
+	LLMROUTE_GENERATE=1 cargo test --locked -p api -- crd
+
+##@ Everything that must pass
+.PHONY: test
+test: fmt clippy unit docs loopback sdk demo purity ## everything, installing what it needs
+	@echo "make test: all parts passed"
+
+.PHONY: docs
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+.PHONY: bins
+bins:
+	cargo build --locked -p sidecar -p sim
+
+.PHONY: loopback
+loopback: bins
+	cargo test --locked -p llmroute-tests --test it
+
+.PHONY: sdk
+sdk: bins $(VENV)/.done tests/sdk/node_modules/.done
+	tests/sdk/run
+
+.PHONY: purity
+purity:
+	tests/purity
+
+##@ To see it run
+.PHONY: demo
+demo: bins $(VENV)/.done ## the main job, no cluster and no keys: an outage, told as it happens
+	$(PY) tests/demo/demo.py
+
+$(VENV)/.done: tests/sdk/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+tests/sdk/node_modules/.done: tests/sdk/package-lock.json
+	cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error
+	touch $(abspath $@)
+
+##@ Measuring
+.PHONY: bench
+bench: bench-peers ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars
+	tests/bench/run
+
+.PHONY: bench-peers
+bench-peers:
+	command -v nginx >/dev/null && command -v haproxy >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy; }
+
+.PHONY: mutants
+mutants: $(CARGO_TOOLS)/bin/cargo-mutants ## cargo-mutants on a random shard of policy and dialect
+	shard=$${SHARD:-$$((RANDOM % 24))/24}; echo "shard $$shard"
+	PATH=$(abspath $(CARGO_TOOLS))/bin:$$PATH cargo mutants -p policy -p dialect --shard $$shard --output $(CACHE)
+
+.PHONY: fuzz
+fuzz: ## a million mutated inputs for every parser of foreign bytes
+	LLMROUTE_FUZZ=1000000 cargo test --locked --release -p dialect --test fuzz -- --nocapture
+
+$(CARGO_TOOLS)/bin/cargo-mutants:
+	cargo install --locked --quiet --root $(CARGO_TOOLS) cargo-mutants@27.1.0
+
+.PHONY: deny
+deny: $(CARGO_TOOLS)/bin/cargo-deny ## licences, sources and banned crates
+	$(CARGO_TOOLS)/bin/cargo-deny --locked check licenses bans sources
+
+$(CARGO_TOOLS)/bin/cargo-deny:
+	cargo install --locked --quiet --root $(CARGO_TOOLS) cargo-deny@0.20.2

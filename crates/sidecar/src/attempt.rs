@@ -1,0 +1,435 @@
+//! One try: send, wait for the head, then for the first content of a stream or the whole of a plain answer.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use dialect::{AnswerFault, Dialect, Fault, Kind, StreamTranslator, Usage, sse::Frame};
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, Response, StatusCode, header, http::response::Parts};
+use policy::{
+    Tick,
+    ask::Call,
+    money::Usd,
+    outcome::Failure,
+    plan::Candidate,
+    reason::{Cause, Reason},
+    snapshot::{ProviderId, Tier},
+};
+use tokio::time::timeout_at;
+
+use crate::{
+    admit::Permit,
+    clock::{self, instant},
+    credentials::Secret,
+    decode::{BodyError, Decoded},
+    events::{EventError, Events},
+    headers,
+    intake::{Gather, Gathered, Held},
+    memory::Room,
+    upstream::{ConnectError, ConnectLimits, LentBody, OutBody, SendError},
+    usage::tokens,
+    wire::Wire,
+};
+
+/// Longest plain answer.
+const MAX_ANSWER: usize = 64 << 20;
+/// Longest error body that is kept.
+const MAX_ERROR: usize = 1 << 20;
+/// A preamble longer than this is sent on, whatever may follow.
+const MAX_HELD: usize = 256 << 10;
+
+/// What bounds a try.
+pub struct Asked<'a> {
+    /// The call.
+    pub call: Call,
+    /// A stream was asked.
+    pub stream: bool,
+    /// The tier in force.
+    pub tier: &'a Tier,
+    /// When the request must be committed.
+    pub deadline: Tick,
+    /// Another try is possible: the preamble is held until the first content.
+    pub hold_preamble: bool,
+}
+
+/// A committed answer.
+pub enum Answer {
+    /// Whole.
+    Plain(Plain),
+    /// From its first content on.
+    Stream(Box<Stream>),
+    /// Bytes that we do not read, such as audio, passed on as they come.
+    Raw(Box<Raw>),
+}
+
+/// A whole answer; its permit is settled.
+pub struct Plain {
+    /// Status and headers for the app.
+    pub status: StatusCode,
+    /// Headers for the app.
+    pub headers: HeaderMap,
+    /// In the caller's dialect.
+    pub body: Bytes,
+    /// The memory it takes.
+    pub room: Room,
+    /// What the provider counted.
+    pub usage: Option<Usage>,
+    /// What it cost.
+    pub cost: Option<Usd>,
+    /// Losses in translation.
+    pub dropped: Vec<String>,
+}
+
+/// A stream from its first content on.
+pub struct Stream {
+    /// Headers for the app.
+    pub headers: HeaderMap,
+    /// Preamble and first content.
+    pub held: Vec<Frame>,
+    /// The rest.
+    pub events: Events,
+    /// Settles with the stream's end.
+    pub permit: Permit,
+    /// The provider's format.
+    pub dialect: Dialect,
+    /// Into the caller's.
+    pub translator: Option<StreamTranslator>,
+    /// The usage chunk is ours, not the caller's.
+    pub usage_added: bool,
+    /// Between events.
+    pub idle: Duration,
+    /// Losses in translation.
+    pub dropped: Vec<String>,
+    /// The key, for scrubbing.
+    pub secret: Option<Arc<Secret>>,
+}
+
+/// An answer passed on unread.
+pub struct Raw {
+    /// Status for the app.
+    pub status: StatusCode,
+    /// Headers for the app.
+    pub headers: HeaderMap,
+    /// The bytes.
+    pub body: Decoded,
+    /// Settles with the body's end.
+    pub permit: Permit,
+    /// Between reads.
+    pub idle: Duration,
+}
+
+/// A try that failed before the first content.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Its row in the failure table.
+    pub failure: Failure,
+    /// What the header says.
+    pub reason: Reason,
+    /// What the provider said, if it did.
+    pub told: Option<Told>,
+    /// A sentence of our own where there is no provider's.
+    pub message: Option<String>,
+}
+
+impl Failed {
+    /// The circuit shut before the try.
+    #[must_use]
+    pub fn refused(reason: Reason) -> Failed {
+        let status = reason.cause.row().status;
+        Failed { failure: Failure::Rejected { status }, reason, told: None, message: None }
+    }
+
+    /// The request cannot be said in the target's dialect.
+    #[must_use]
+    pub fn untranslatable(provider: ProviderId, why: String) -> Failed {
+        let reason = Reason::of(provider, Cause::Untranslatable);
+        Failed { failure: Failure::Rejected { status: 400 }, reason, told: None, message: Some(why) }
+    }
+}
+
+/// A provider's error.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The provider's status.
+    pub status: u16,
+    /// Headers for the app.
+    pub headers: HeaderMap,
+    /// The body, scrubbed.
+    pub body: Bytes,
+    /// What it was said in.
+    pub dialect: Dialect,
+    /// What it says.
+    pub fault: Fault,
+}
+
+/// Makes one try of `candidate`. A `body` that is streamed through is sent once.
+///
+/// # Errors
+/// What failed before the first content; the permit is settled.
+pub async fn attempt(
+    asked: &Asked<'_>,
+    candidate: &Candidate,
+    wire: Wire,
+    mut body: Option<OutBody>,
+    secret: Option<&Arc<Secret>>,
+    mut permit: Permit,
+) -> Result<Answer, Failed> {
+    let timeouts = &asked.tier.timeouts;
+    let first_byte = if asked.stream { timeouts.first_byte } else { timeouts.first_byte_plain };
+    let until = clock::now().after(first_byte).min(asked.deadline);
+    let limits = ConnectLimits { connect: timeouts.connect, tls: timeouts.tls };
+    let pool = permit.in_force.live(candidate.key.provider).pool.clone();
+    let streamed = body.is_some();
+    let mut build = || match body.take() {
+        Some(body) => Some(wire.around(body)),
+        None if streamed => None,
+        None => Some(wire.build()),
+    };
+    let sent = timeout_at(instant(until), pool.send(&mut build, limits)).await;
+    let answered = match sent {
+        Err(_) => Err((Failure::Timeout, None)),
+        Ok(Err(e)) => Err((of_send(&e), None)),
+        Ok(Ok(answer)) if !answer.status().is_success() => Err(refused(asked, &wire, answer, secret, &permit).await),
+        Ok(Ok(answer)) => {
+            let (head, body) = answer.into_parts();
+            match Decoded::new(&head.headers, body) {
+                None => Err((Failure::NoAnswer, None)),
+                Some(body) if is_unread(asked, &head.headers) => {
+                    permit.first_content();
+                    let headers = headers::answer(head.headers, secret.map(|s| &**s));
+                    let raw = Raw { status: head.status, headers, body, permit, idle: timeouts.idle };
+                    return Ok(Answer::Raw(Box::new(raw)));
+                }
+                Some(body) if asked.stream => first_content(asked, wire.dialect, &head.headers, body, until, secret)
+                    .await
+                    .map(|(held, events)| Committed::Stream(head, held, events)),
+                Some(body) => {
+                    permit.first_content();
+                    whole(asked, &wire, head.status, body, secret, &permit).await.map(|w| Committed::Plain(head, w))
+                }
+            }
+        }
+    };
+    match answered {
+        Err((failure, told)) => {
+            let reason = Reason::of(candidate.key.provider, failure.row().cause);
+            permit.fail(failure.clone(), None);
+            Err(Failed { failure, reason, told, message: None })
+        }
+        Ok(Committed::Plain(head, Whole { body, room, usage })) => {
+            let tokens = usage.as_ref().map(tokens);
+            let cost = tokens.as_ref().and_then(|t| permit.cost(t));
+            permit.settle(tokens);
+            let headers = headers::answer(head.headers, secret.map(|s| &**s));
+            Ok(Answer::Plain(Plain { status: head.status, headers, body, room, usage, cost, dropped: wire.dropped }))
+        }
+        Ok(Committed::Stream(head, held, events)) => {
+            permit.first_content();
+            Ok(Answer::Stream(Box::new(Stream {
+                headers: headers::answer(head.headers, secret.map(|s| &**s)),
+                held,
+                events,
+                permit,
+                dialect: wire.dialect,
+                translator: wire.translation.as_deref().map(StreamTranslator::new),
+                usage_added: wire.usage_added,
+                idle: timeouts.idle,
+                dropped: wire.dropped,
+                secret: secret.cloned(),
+            })))
+        }
+    }
+}
+
+enum Committed {
+    Plain(Parts, Whole),
+    Stream(Parts, Vec<Frame>, Events),
+}
+
+/// A plain answer in the caller's dialect.
+struct Whole {
+    body: Bytes,
+    room: Room,
+    usage: Option<Usage>,
+}
+
+/// A failure with what the provider said of it.
+type Said = (Failure, Option<Told>);
+
+/// Answers to passed-through paths that are not JSON are not read.
+fn is_unread(asked: &Asked<'_>, headers: &HeaderMap) -> bool {
+    matches!(asked.call, Call::Through(_)) && !has_type(headers, "application/json")
+}
+
+fn has_type(headers: &HeaderMap, want: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(want)
+}
+
+fn of_send(e: &SendError) -> Failure {
+    match e {
+        SendError::Connect(ConnectError::Dns) => Failure::Dns,
+        SendError::Connect(ConnectError::Refused) => Failure::Connect,
+        SendError::Connect(ConnectError::Timeout) => Failure::ConnectTimeout,
+        SendError::Connect(ConnectError::Tls) => Failure::Tls,
+        SendError::Lost(e) if e.is_parse() => Failure::NoAnswer,
+        SendError::Lost(_) => Failure::Lost,
+    }
+}
+
+/// Reads frames up to the first content.
+async fn first_content(
+    asked: &Asked<'_>,
+    dialect: Dialect,
+    head: &HeaderMap,
+    body: Decoded,
+    until: Tick,
+    secret: Option<&Arc<Secret>>,
+) -> Result<(Vec<Frame>, Events), Said> {
+    if !has_type(head, "text/event-stream") {
+        return Err((Failure::NoAnswer, None));
+    }
+    let mut events = Events::new(body);
+    let mut held: Vec<Frame> = vec![];
+    let mut bytes = 0;
+    loop {
+        let frame = match timeout_at(instant(until), events.next()).await {
+            Err(_) => return Err((Failure::Timeout, None)),
+            Ok(None) if held.is_empty() => return Err((Failure::NoAnswer, None)),
+            Ok(None | Some(Err(EventError::Lost))) => return Err((Failure::Lost, None)),
+            Ok(Some(Err(EventError::TooLarge))) => return Err((Failure::NoAnswer, None)),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let seen = dialect::classify(dialect, &frame);
+        bytes += frame.raw.len();
+        let go_on = match seen.kind {
+            Kind::Malformed => return Err((Failure::NoAnswer, None)),
+            Kind::Error => {
+                let fault = seen.error.unwrap_or_default();
+                let status = fault.status.unwrap_or(500);
+                let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, None);
+                let body = secret.map_or_else(|| frame.data_bytes(), |s| s.scrub(frame.data_bytes()));
+                return Err((failure, Some(Told { status, headers: HeaderMap::new(), body, dialect, fault })));
+            }
+            // A stream that ends without ever having begun is no answer.
+            Kind::End if held.is_empty() => return Err((Failure::NoAnswer, None)),
+            Kind::Content | Kind::End => false,
+            Kind::Preamble => asked.hold_preamble && bytes <= MAX_HELD,
+            Kind::Ping | Kind::Other => true,
+        };
+        held.push(frame);
+        if !go_on {
+            return Ok((held, events));
+        }
+    }
+}
+
+/// Reads a plain answer whole and checks that it is one.
+async fn whole(
+    asked: &Asked<'_>,
+    wire: &Wire,
+    status: StatusCode,
+    body: Decoded,
+    secret: Option<&Arc<Secret>>,
+    permit: &Permit,
+) -> Result<Whole, Said> {
+    let Held { bytes, room } = gather(asked, body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
+    let bytes = secret.map_or_else(|| bytes.clone(), |s| s.scrub(bytes.clone()));
+    match asked.call {
+        Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
+        Call::Through(_) | Call::CountTokens => {
+            let usage = dialect::usage_of_answer(wire.dialect, &bytes);
+            return if dialect::is_json(&bytes) { Ok(Whole { body: bytes, room, usage }) } else { Err((Failure::NoAnswer, None)) };
+        }
+        Call::Chat | Call::Responses | Call::Messages => {}
+    }
+    let no_answer = |fault: AnswerFault| {
+        let told = match fault {
+            AnswerFault::ErrorObject(fault) => {
+                Some(Told { status: 502, headers: HeaderMap::new(), body: bytes.clone(), dialect: wire.dialect, fault })
+            }
+            _ => None,
+        };
+        (Failure::NoAnswer, told)
+    };
+    let usage = dialect::read_answer(wire.dialect, &bytes).map_err(no_answer)?.usage;
+    let body = match &wire.translation {
+        None => bytes.clone(),
+        Some(context) => dialect::translate_answer(context, &bytes).map_err(no_answer)?,
+    };
+    Ok(Whole { body, room, usage })
+}
+
+async fn gather(asked: &Asked<'_>, mut body: Decoded, most: usize, permit: &Permit) -> Result<Held, Failure> {
+    let of = |g| match g {
+        Gathered::TooLarge => Failure::NoAnswer,
+        Gathered::NoRoom => Failure::Timeout,
+    };
+    let mut gather = Gather::new(&body, most, &permit.state.memory).await.map_err(of)?;
+    loop {
+        let until = clock::now().after(asked.tier.timeouts.idle).min(asked.deadline);
+        match timeout_at(instant(until), body.frame()).await {
+            Err(_) => return Err(Failure::Timeout),
+            Ok(None) => return Ok(gather.finish()),
+            Ok(Some(Err(BodyError::Lost))) => return Err(Failure::Lost),
+            Ok(Some(Err(BodyError::Coding))) => return Err(Failure::NoAnswer),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    gather.push(data).await.map_err(of)?;
+                }
+            }
+        }
+    }
+}
+
+/// A status that is no success: what the provider said, and the failure it stands for.
+async fn refused(
+    asked: &Asked<'_>,
+    wire: &Wire,
+    answer: Response<LentBody>,
+    secret: Option<&Arc<Secret>>,
+    permit: &Permit,
+) -> Said {
+    let (head, body) = answer.into_parts();
+    let body = match Decoded::new(&head.headers, body) {
+        Some(body) => gather(asked, body, MAX_ERROR, permit).await.map(|h| h.bytes).unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));
+    let status = head.status.as_u16();
+    let fault = dialect::read_error(wire.dialect, status, &body);
+    let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers));
+    let headers = headers::answer(head.headers, secret.map(|s| &**s));
+    (failure, Some(Told { status, headers, body, dialect: wire.dialect, fault }))
+}
+
+/// `retry-after-ms`, or `Retry-After` in seconds. A date is not sent by either vendor, and is taken for none.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_both_units() {
+        let map = |rows: &[(&'static str, &'static str)]| {
+            rows.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect::<HeaderMap>()
+        };
+        for (rows, want) in [
+            (&[("retry-after", "2")][..], Some(2_000)),
+            (&[("retry-after", "0.5")], Some(500)),
+            (&[("retry-after-ms", "1500"), ("retry-after", "9")], Some(1_500)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")], None),
+            (&[("retry-after", "1e300")], Some(86_400_000)),
+            (&[], None),
+        ] {
+            assert_eq!(retry_after(&map(rows)), want.map(Duration::from_millis), "{rows:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One request on its way: what is known of it so far, told once when it ends.
+
+use std::{sync::Arc, time::Duration};
+
+use dialect::Dialect;
+use hyper::{HeaderMap, header::HeaderValue};
+use policy::{
+    Tick,
+    ask::Ask,
+    catalogue::Tokens,
+    money::Usd,
+    outcome::Class,
+    plan::{Plan, TargetKey},
+    reason::Reason,
+};
+
+use crate::{
+    clock,
+    state::{InForce, State},
+    telemetry::{
+        Trace,
+        decision::{Ending, Status},
+    },
+};
+
+/// One request.
+pub struct Exchange {
+    /// Shared state.
+    pub state: Arc<State>,
+    /// The policy pinned at accept; a reload never splits a request.
+    pub in_force: Option<Arc<InForce>>,
+    /// Ids and spans.
+    pub trace: Trace,
+    /// When it was accepted.
+    pub accepted: Tick,
+    /// Path label.
+    pub call: &'static str,
+    /// What the caller speaks.
+    pub dialect: Dialect,
+    /// What is asked, once understood.
+    pub ask: Option<Ask>,
+    /// The plan, once made.
+    pub plan: Option<Plan>,
+    /// Each try: target, class, reason of its failure, duration.
+    pub tries: Vec<Try>,
+    /// Losses in translation to the target that answered.
+    pub dropped: Vec<String>,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub struct Try {
+    /// Whom.
+    pub key: TargetKey,
+    /// How it ended.
+    pub class: Class,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// How long it took to fail or to commit.
+    pub took: Duration,
+}
+
+/// What became of a request, for its ending.
+pub struct Told {
+    /// Status.
+    pub status: Status,
+    /// HTTP status sent.
+    pub http: u16,
+    /// Why, where it is not plainly ok.
+    pub reason: Option<Reason>,
+    /// Who answered.
+    pub served: Option<TargetKey>,
+    /// Tokens of the answer.
+    pub tokens: Option<Tokens>,
+    /// What it cost.
+    pub cost: Option<Usd>,
+    /// From accept to first content or whole answer.
+    pub first_content: Option<Duration>,
+    /// The caller went away.
+    pub client_gone: bool,
+}
+
+impl Told {
+    /// An answer of this status, nothing else known.
+    #[must_use]
+    pub fn new(status: Status, http: u16, reason: Option<Reason>) -> Told {
+        Told { status, http, reason, served: None, tokens: None, cost: None, first_content: None, client_gone: false }
+    }
+}
+
+impl Exchange {
+    /// A request that was just accepted.
+    #[must_use]
+    pub fn new(state: Arc<State>, in_force: Option<Arc<InForce>>, headers: &HeaderMap, dialect: Dialect) -> Exchange {
+        Exchange {
+            in_force,
+            trace: state.spans.begin(headers),
+            state,
+            accepted: clock::now(),
+            call: "none",
+            dialect,
+            ask: None,
+            plan: None,
+            tries: vec![],
+            dropped: vec![],
+        }
+    }
+
+    /// `ok` or `degraded`, and why, for an answer from `served`.
+    #[must_use]
+    pub fn standing(&self, served: &TargetKey) -> (Status, Option<Reason>) {
+        let Some(preferred) = self.plan.as_ref().and_then(|p| p.preferred.as_ref()).filter(|p| *p != served) else {
+            return (Status::Ok, None);
+        };
+        let failed = || self.tries.iter().find(|t| t.key == *preferred).and_then(|t| t.reason);
+        let left_out = || {
+            let plan = self.plan.as_ref()?;
+            plan.left_out.iter().find(|l| l.key == *preferred).map(|l| l.reason)
+        };
+        let any = || self.tries.iter().find_map(|t| t.reason);
+        (Status::Degraded, failed().or_else(left_out).or_else(any))
+    }
+
+    /// A reason's text.
+    #[must_use]
+    pub fn reason_text(&self, reason: Reason) -> String {
+        match &self.in_force {
+            Some(in_force) => reason.text(&in_force.snapshot),
+            None => reason.cause.row().label.to_owned(),
+        }
+    }
+
+    /// Headers that every answer carries.
+    pub fn sign(&self, headers: &mut HeaderMap, status: Status, reason: Option<Reason>) {
+        headers.insert("x-llmroute-status", HeaderValue::from_static(status.label()));
+        headers.insert("x-llmroute-trace-id", self.trace.id_header());
+        if let Some(v) = self.trace.traceparent() {
+            headers.insert("traceparent", v);
+        }
+        headers.insert("x-llmroute-attempts", HeaderValue::from(self.tries.len() as u64));
+        let mut text = |name: &'static str, value: &str| {
+            if let Ok(v) = HeaderValue::try_from(value) {
+                headers.insert(name, v);
+            }
+        };
+        if let Some(reason) = reason {
+            text("x-llmroute-reason", &self.reason_text(reason));
+        }
+        if let (Some(ask), Some(in_force)) = (&self.ask, &self.in_force) {
+            text("x-llmroute-scene", &in_force.snapshot.scene(ask.scene).name);
+            text("x-llmroute-tier", &in_force.snapshot.tier(ask.tier).name);
+        }
+        if !self.dropped.is_empty() {
+            text("x-llmroute-dropped", &self.dropped.join(","));
+        }
+    }
+
+    /// Names who answered.
+    pub fn sign_served(&self, headers: &mut HeaderMap, served: &TargetKey) {
+        let Some(in_force) = &self.in_force else { return };
+        let name = &*in_force.snapshot.provider(served.provider).name;
+        for (header, value) in [("x-llmroute-provider", name), ("x-llmroute-model", &*served.model)] {
+            if let Ok(v) = HeaderValue::try_from(value) {
+                headers.insert(header, v);
+            }
+        }
+    }
+
+    /// The request has ended: tells metrics, spans and the decision record, once.
+    pub fn end(self, told: Told) {
+        let Exchange { state, in_force, trace, accepted, call, dialect: _, ask, plan, tries, dropped } = self;
+        let Told { status, http, reason, served, tokens, cost, first_content, client_gone } = told;
+        let now = clock::now();
+        let ending = Ending {
+            in_force,
+            call,
+            ask,
+            plan,
+            status,
+            http,
+            reason,
+            served,
+            tries: tries.into_iter().map(|t| (t.key, t.class.label(), t.took)).collect(),
+            tokens,
+            cost,
+            dropped,
+            first_content,
+            duration: now.since(accepted),
+            client_gone,
+        };
+        state.metrics.request(&ending, now);
+        trace.end(&ending);
+    }
+}

@@ -1,0 +1,145 @@
+//! The tries of one request: each with a permit, bounded in time, ending in a committed answer or a failure that says
+//! what may follow. What fails before the first content may be tried elsewhere; nothing after it is.
+
+use std::{sync::Arc, time::Duration};
+
+use policy::{
+    Tick,
+    attempt::{Course, Leg, Present, Step},
+    ask::Ask,
+    outcome::Failure,
+    plan::{Candidate, Plan, Standing},
+    reason::{Cause, Reason},
+    snapshot::{ProviderId, Tier},
+};
+
+use crate::{
+    admit::{Shut, admit},
+    attempt::{Answer, Asked, Failed, attempt},
+    clock,
+    exchange::{Exchange, Try},
+    refusal::Refusal,
+    state::InForce,
+    wire::Inbound,
+};
+
+/// What the tries came to.
+pub enum Executed {
+    /// A committed answer of this candidate.
+    Answer(Candidate, Answer),
+    /// All failed; the first candidate's failure is the caller's.
+    Failed(Box<Failed>),
+    /// Nothing could be tried.
+    Refused(Refusal),
+}
+
+/// Runs the plan.
+pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut Inbound, deadline: Tick) -> Executed {
+    let (Some(plan), Some(ask)) = (x.plan.clone(), x.ask.clone()) else {
+        return Executed::Refused(Refusal::own(Cause::Internal));
+    };
+    let tier = in_force.snapshot.tier(ask.tier);
+    let Some(first) = plan.candidates.first() else { return Executed::Refused(nothing_to_try(x, &plan)) };
+    let mut wait = Duration::ZERO;
+    if let Standing::LastResort { not_before } = first.standing {
+        wait = not_before.since(clock::now());
+        if not_before >= deadline {
+            let limited = Reason::of(first.key.provider, Cause::RateLimited);
+            return Executed::Refused(Refusal::of(limited).after(wait));
+        }
+    }
+
+    let mut course = course(&plan, tier);
+    let mut first_failure: Option<Failed> = None;
+    let mut step = course.first();
+    while let Step::Try { candidate: index, wait: pause } = step {
+        tokio::time::sleep(pause.max(std::mem::take(&mut wait))).await;
+        let candidate = &plan.candidates[index];
+        let force = matches!(candidate.standing, Standing::LastResort { .. });
+        let provider = in_force.snapshot.provider(candidate.key.provider);
+        let keys = x.state.keys.load_full();
+        let secret = provider.credential_key.as_ref().and_then(|k| keys.get(k)).cloned();
+        let mut wire = match inbound.wire(&in_force.snapshot, &ask, x.dialect, candidate, secret.as_deref()) {
+            Ok(wire) => wire,
+            Err(why) => {
+                first_failure.get_or_insert_with(|| Failed::untranslatable(candidate.key.provider, why.to_string()));
+                step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
+                continue;
+            }
+        };
+        let span = x.trace.attempt(course.made() + 1, provider, &candidate.key.model);
+        wire.trace(span.traceparent());
+        let permit = match admit(&x.state, in_force, candidate, ask.stream, force, span) {
+            Ok(permit) => permit,
+            Err(Shut(_)) => {
+                let reason = Reason::of(candidate.key.provider, Cause::CircuitOpen);
+                first_failure.get_or_insert_with(|| Failed::refused(reason));
+                step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
+                continue;
+            }
+        };
+        course.begin(index);
+        let began = clock::now();
+        let asked = Asked { call: ask.call, stream: ask.stream, tier, deadline, hold_preamble: course.could_go_on() };
+        let result = attempt(&asked, candidate, wire, inbound.take_stream(), secret.as_ref(), permit).await;
+        let took = clock::now().since(began);
+        let key = candidate.key.clone();
+        match result {
+            Ok(answer) => {
+                x.tries.push(Try { key, class: policy::outcome::Class::Success, reason: None, took });
+                return Executed::Answer(candidate.clone(), answer);
+            }
+            Err(failed) => {
+                let class = failed.failure.class();
+                x.tries.push(Try { key, class, reason: Some(failed.reason), took });
+                let mut repeat = |p| repeat(in_force, tier, p);
+                step = course.after(index, &failed.failure, &mut present(deadline, &mut repeat));
+                if inbound.is_spent() {
+                    step = Step::Stop;
+                }
+                // A 4xx that only a later candidate provoked never hides what the first one met.
+                first_failure.get_or_insert(failed);
+            }
+        }
+    }
+    match first_failure {
+        Some(failed) => Executed::Failed(Box::new(failed)),
+        None => Executed::Refused(Refusal::own(Cause::NoCandidate)),
+    }
+}
+
+fn course(plan: &Plan, tier: &Tier) -> Course {
+    let legs = plan.candidates.iter().map(|c| Leg {
+        provider: c.key.provider,
+        context_tokens: c.target.facts.as_ref().and_then(|f| f.context_tokens),
+    });
+    Course::new(legs, tier.retries)
+}
+
+fn present(deadline: Tick, repeat: &mut dyn FnMut(ProviderId) -> bool) -> Present<'_> {
+    Present { now: clock::now(), deadline, random: fastrand::u32(0..10_000), repeat }
+}
+
+fn repeat(in_force: &InForce, tier: &Tier, provider: ProviderId) -> bool {
+    in_force.live(provider).cell.repeats(|b| b.withdraw(clock::now(), tier.retries.budget_ratio))
+}
+
+/// Why nobody can be asked: the preferred target's reason, with every target's detail.
+fn nothing_to_try(x: &Exchange, plan: &Plan) -> Refusal {
+    let preferred = plan.left_out.iter().find(|l| Some(&l.key) == plan.preferred.as_ref()).or(plan.left_out.first());
+    let Some(preferred) = preferred else {
+        return Refusal::own(Cause::NoCandidate).because("no provider of the policy speaks this API");
+    };
+    let name = |p| x.in_force.as_ref().map_or("", |f| &*f.snapshot.provider(p).name).to_owned();
+    let each = plan.left_out.iter().map(|l| format!("{} at {}: {}", l.key.model, name(l.key.provider), l.detail));
+    let list = each.collect::<Vec<_>>().join("; ");
+    Refusal::of(preferred.reason).because(format!("{} ({list})", preferred.reason.cause.row().message))
+}
+
+/// When the request must be committed: the tier's total, the caller's own limits.
+#[must_use]
+pub fn deadline(accepted: Tick, tier: &Tier, ask: &Ask, client_timeout: Option<Duration>) -> Tick {
+    let client = client_timeout.map(|t| t.saturating_sub((t / 20).max(Duration::from_millis(200))));
+    let bounds = [Some(tier.timeouts.total), ask.max_latency, client];
+    accepted.after(bounds.into_iter().flatten().min().unwrap_or(tier.timeouts.total))
+}

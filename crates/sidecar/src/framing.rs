@@ -1,0 +1,156 @@
+//! Watches request heads as their bytes go by: ambiguous framing, and heads that take too long.
+//!
+//! hyper resolves `Content-Length` beside `Transfer-Encoding` by the RFC and hides the length; and its own head timeout
+//! arms a timer for every request and ends idle connections. Only heads are looked at: the watch starts with a
+//! connection and again when a request has been taken in, and a timer runs only while a head is incomplete.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::atomic::{AtomicU8, Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
+
+/// Longest time from the first byte of a head to its last.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+const WATCHING: u8 = 0;
+const CLEAR: u8 = 1;
+const BOTH: u8 = 2;
+
+/// What was seen of the present head; shared by the connection and its requests.
+#[derive(Default)]
+pub struct Heads(AtomicU8);
+
+impl Heads {
+    /// Whether the present request's framing is ambiguous, or came in a way that hid its head from the watch
+    /// (pipelined behind a body). Asked only for requests with a `Transfer-Encoding`.
+    #[must_use]
+    pub fn are_ambiguous(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != CLEAR
+    }
+
+    /// The present request's body has been taken in: the next bytes are a head.
+    pub fn expect_next(&self) {
+        self.0.store(WATCHING, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose request heads are watched.
+pub struct Watched {
+    tcp: TcpStream,
+    heads: std::sync::Arc<Heads>,
+    /// The head so far, while it is incomplete.
+    head: Vec<u8>,
+    /// When the incomplete head is too late.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watched {
+    /// Watches `tcp`.
+    #[must_use]
+    pub fn new(tcp: TcpStream, heads: std::sync::Arc<Heads>) -> Watched {
+        Watched { tcp, heads, head: vec![], late: None }
+    }
+
+    fn look(&mut self, fresh: &[u8]) {
+        if self.heads.0.load(Ordering::Relaxed) != WATCHING {
+            return;
+        }
+        let whole = if self.head.is_empty() {
+            fresh
+        } else {
+            self.head.extend_from_slice(fresh);
+            &self.head
+        };
+        let end = memchr::memmem::find(whole, b"\r\n\r\n").or_else(|| memchr::memmem::find(whole, b"\n\n"));
+        match end {
+            Some(end) => {
+                let verdict = if has_both(&whole[..end]) { BOTH } else { CLEAR };
+                self.heads.0.store(verdict, Ordering::Relaxed);
+                self.head = vec![];
+                self.late = None;
+            }
+            // hyper ends a head that grows beyond its limit.
+            None if self.head.is_empty() => {
+                self.head = fresh.to_vec();
+                self.late = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether a head names both headers, by line, in any case.
+fn has_both(head: &[u8]) -> bool {
+    let names = |name: &[u8]| {
+        head.split(|b| *b == b'\n').any(|line| {
+            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line[name.len()..].trim_ascii_start().first() == Some(&b':')
+        })
+    };
+    // Nearly every head has no transfer coding; look for it first.
+    names(b"transfer-encoding") && names(b"content-length")
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if polled.is_ready() && buf.filled().len() > before {
+            self.look(&buf.filled()[before..]);
+        }
+        if polled.is_pending()
+            && let Some(late) = &mut self.late
+            && late.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads() {
+        for (head, both) in [
+            ("POST / HTTP/1.1\r\ncontent-length: 5\r\nTransfer-Encoding: chunked", true),
+            ("POST / HTTP/1.1\r\nTRANSFER-ENCODING : chunked\r\nContent-Length:5", true),
+            ("POST / HTTP/1.1\r\ncontent-length: 5\r\nx: transfer-encoding: chunked", false),
+            ("POST / HTTP/1.1\r\ntransfer-encoding: chunked", false),
+        ] {
+            assert_eq!(has_both(head.as_bytes()), both, "{head}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Takes in a request body: bounded in size, time and memory, decoded.
+
+use std::{io::Read, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, body::Body, header};
+use policy::reason::Cause;
+use tokio::time::timeout;
+
+use crate::{
+    memory::{Memory, Room},
+    refusal::Refusal,
+};
+
+/// Longest body after decoding.
+pub const MAX_BODY: usize = 32 << 20;
+/// Longest time without a byte.
+const STALL: Duration = Duration::from_secs(30);
+/// Room is taken in steps of this where the length is not known.
+const STEP: usize = 64 << 10;
+
+/// A whole body and the room it takes.
+pub struct Held {
+    /// The body, decoded.
+    pub bytes: Bytes,
+    /// Given back when the body is no longer needed.
+    pub room: Room,
+}
+
+/// A content encoding that we take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 over the limit, 415 for a foreign encoding, 408 when it stalls, 503 without room, 400 for bad framing or coding.
+pub async fn read<B>(headers: &HeaderMap, body: B, memory: &Memory) -> Result<Held, Refusal>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    let encoding = encoding(headers)?;
+    let held = collect(body, memory).await?;
+    match encoding {
+        Encoding::Identity => Ok(held),
+        coded => decode(coded, held, memory).await,
+    }
+}
+
+async fn collect<B>(mut body: B, memory: &Memory) -> Result<Held, Refusal>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    let refuse = |g| match g {
+        Gathered::TooLarge => too_large(),
+        Gathered::NoRoom => Refusal::own(Cause::SidecarOverloaded).closing(),
+    };
+    let mut gather = Gather::new(&body, MAX_BODY, memory).await.map_err(refuse)?;
+    loop {
+        let frame = timeout(STALL, body.frame()).await.map_err(|_| Refusal::own(Cause::BodyTimeout).closing())?;
+        let Some(frame) = frame else { return Ok(gather.finish()) };
+        let frame = frame.map_err(|_| {
+            Refusal::own(Cause::BadRequest).because("the body ended early or its framing is broken").closing()
+        })?;
+        if let Ok(data) = frame.into_data() {
+            gather.push(data).await.map_err(refuse)?;
+        }
+    }
+}
+
+/// Joins the frames of a body, within a size and within the memory budget.
+pub struct Gather<'m> {
+    memory: &'m Memory,
+    most: usize,
+    known: Option<usize>,
+    room: Room,
+    reserved: usize,
+    first: Bytes,
+    joined: BytesMut,
+}
+
+/// Why a body is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathered {
+    /// Over the limit.
+    TooLarge,
+    /// No memory left.
+    NoRoom,
+}
+
+impl<'m> Gather<'m> {
+    /// For `body`, of at most `most` bytes; takes room for a known length at once.
+    ///
+    /// # Errors
+    /// The known length exceeds the limit, or there is no room for it.
+    pub async fn new(body: &impl Body, most: usize, memory: &'m Memory) -> Result<Gather<'m>, Gathered> {
+        let hint = body.size_hint();
+        if hint.lower() > most as u64 {
+            return Err(Gathered::TooLarge);
+        }
+        let known = hint.exact().map(|n| n as usize);
+        let reserved = known.unwrap_or(STEP);
+        let room = memory.hold(reserved).await.map_err(|_| Gathered::NoRoom)?;
+        Ok(Gather { memory, most, known, room, reserved, first: Bytes::new(), joined: BytesMut::new() })
+    }
+
+    /// Takes one frame.
+    ///
+    /// # Errors
+    /// The limit, or the memory budget, is exceeded.
+    pub async fn push(&mut self, data: Bytes) -> Result<(), Gathered> {
+        let size = self.first.len() + self.joined.len() + data.len();
+        if size > self.most {
+            return Err(Gathered::TooLarge);
+        }
+        if size > self.reserved {
+            // A buffer of unknown length doubles as it grows; so does its room.
+            let step = (size - self.reserved).max(self.reserved);
+            self.room.add(self.memory.hold(step).await.map_err(|_| Gathered::NoRoom)?);
+            self.reserved += step;
+        }
+        if self.first.is_empty() && self.joined.is_empty() {
+            self.first = data;
+            return Ok(());
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(self.known.unwrap_or(2 * size));
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&data);
+        Ok(())
+    }
+
+    /// The whole body; a single frame is not copied.
+    #[must_use]
+    pub fn finish(self) -> Held {
+        Held { bytes: if self.joined.is_empty() { self.first } else { self.joined.freeze() }, room: self.room }
+    }
+}
+
+fn too_large() -> Refusal {
+    // What is left of the body is not read, so the connection cannot be used again.
+    Refusal::own(Cause::BodyTooLarge).closing()
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let mut found = Encoding::Identity;
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    for token in values.flat_map(|v| v.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
+        let one = match token.to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => continue,
+            b"gzip" | b"x-gzip" => Encoding::Gzip,
+            b"zstd" => Encoding::Zstd,
+            _ => return Err(Refusal::own(Cause::UnsupportedEncoding)),
+        };
+        if found != Encoding::Identity {
+            return Err(Refusal::own(Cause::UnsupportedEncoding));
+        }
+        found = one;
+    }
+    Ok(found)
+}
+
+/// Decodes off the workers: 32 MiB of zeros fit in a few kilobytes.
+async fn decode(encoding: Encoding, held: Held, memory: &Memory) -> Result<Held, Refusal> {
+    let memory = memory.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let coded: &[u8] = &held.bytes;
+        match encoding {
+            Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(coded), &memory),
+            _ => inflate(zstd::Decoder::with_buffer(coded).map_err(|_| bad_coding())?, &memory),
+        }
+    });
+    work.await.map_err(|_| Refusal::own(Cause::Internal))?
+}
+
+fn inflate(mut from: impl Read, memory: &Memory) -> Result<Held, Refusal> {
+    let full = |_| Refusal::own(Cause::SidecarOverloaded);
+    let mut room = memory.try_hold(STEP).map_err(full)?;
+    let mut reserved = STEP;
+    let mut out = BytesMut::new();
+    let mut step = vec![0; STEP];
+    loop {
+        let n = from.read(&mut step).map_err(|_| bad_coding())?;
+        if n == 0 {
+            return Ok(Held { bytes: out.freeze(), room });
+        }
+        if out.len() + n > MAX_BODY {
+            return Err(too_large());
+        }
+        if out.len() + n > reserved {
+            // Doubling the buffer holds old and new for a moment; doubling the room covers it.
+            room.add(memory.try_hold(reserved).map_err(full)?);
+            reserved *= 2;
+        }
+        out.extend_from_slice(&step[..n]);
+    }
+}
+
+fn bad_coding() -> Refusal {
+    Refusal::own(Cause::BadRequest).because("the body does not match its content-encoding")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coded(name: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::CONTENT_ENCODING, name.parse().unwrap())])
+    }
+
+    #[test]
+    fn encodings() {
+        assert_eq!(encoding(&HeaderMap::new()).unwrap(), Encoding::Identity);
+        assert_eq!(encoding(&coded("GZIP")).unwrap(), Encoding::Gzip);
+        assert_eq!(encoding(&coded("identity, zstd")).unwrap(), Encoding::Zstd);
+        for bad in ["br", "gzip, gzip", "deflate"] {
+            assert!(encoding(&coded(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_refused_at_the_limit_and_gives_its_room_back() {
+        use std::io::Write;
+        let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+        z.write_all(&vec![0; MAX_BODY + 1]).unwrap();
+        let bomb = Bytes::from(z.finish().unwrap());
+        let memory = Memory::new(128 << 20);
+        let room = memory.hold(bomb.len()).await.unwrap();
+        let refused = decode(Encoding::Gzip, Held { bytes: bomb, room }, &memory).await;
+        assert_eq!(refused.err().unwrap().reason.cause, Cause::BodyTooLarge);
+        assert_eq!(memory.held(), 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! One request, top to bottom: accept, classify, plan, execute, respond; settling rides in the answer's body.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use dialect::Dialect;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Body, Incoming},
+    header,
+    http::request::Parts,
+};
+use policy::{ask::Call, reason::Cause, snapshot::Api};
+
+use crate::{
+    classify, clock,
+    attempt::Answer,
+    exchange::Exchange,
+    execute::{self, Executed, execute},
+    framing::Heads,
+    intake,
+    memory::Room,
+    refusal::Refusal,
+    reply::Reply,
+    respond,
+    route::{Route, route},
+    state::{InForce, Present, State},
+    upstream::OutBody,
+    wire::{Inbound, Streamed},
+};
+
+/// Answers one request of an app.
+pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<Heads>) -> Response<Reply> {
+    let (parts, body) = request.into_parts();
+    let anthropic = parts.headers.contains_key("anthropic-version");
+    let pinned = state.in_force.load_full();
+    let snapshot = pinned.as_deref().map(|f| &f.snapshot);
+    let route = route(&parts.method, parts.uri.path(), anthropic, snapshot);
+    let mut x = Exchange::new(state, pinned.clone(), &parts.headers, speaks(&route, anthropic));
+    if let Some(refusal) = refused_outright(&x, &parts, &heads) {
+        return respond::refuse(x, &refusal);
+    }
+    let call = match route {
+        Route::Call(call) => call,
+        Route::Through(api) => Call::Through(api),
+        Route::Models(id) => return models(x, id.as_deref(), anthropic),
+        Route::Root => return respond::own(x, StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}")),
+        Route::Refused(cause) => return respond::refuse(x, &Refusal::own(cause)),
+    };
+    x.call = label(call);
+    let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
+    match run(&mut x, &in_force, call, parts, body, &heads).await {
+        Ok(Executed::Answer(candidate, Answer::Plain(answer))) => respond::plain(x, &candidate, answer),
+        Ok(Executed::Answer(candidate, Answer::Stream(answer))) => respond::stream(x, &candidate, *answer),
+        Ok(Executed::Answer(candidate, Answer::Raw(answer))) => respond::raw(x, &candidate, *answer),
+        Ok(Executed::Failed(failed)) => respond::failed(x, *failed),
+        Ok(Executed::Refused(refusal)) | Err(refusal) => respond::refuse(x, &refusal),
+    }
+}
+
+async fn run(
+    x: &mut Exchange,
+    in_force: &Arc<InForce>,
+    call: Call,
+    parts: Parts,
+    body: Incoming,
+    heads: &Heads,
+) -> Result<Executed, Refusal> {
+    // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
+    let (mut inbound, _room) = take_in(x, call, parts, body).await?;
+    heads.expect_next();
+
+    // Classify.
+    let snapshot = &in_force.snapshot;
+    let bytes = inbound.body.len() as u64;
+    let (ask, matched) =
+        classify::ask(snapshot, call, inbound.uri.path(), &inbound.headers, inbound.head.as_ref(), bytes)?;
+    x.state.metrics.ignored(matched.unknown_hints, matched.failed_rules);
+    x.trace.classified(&ask);
+
+    // Plan.
+    let keys = x.state.keys.load();
+    let present = Present {
+        in_force,
+        keys: &keys,
+        now: clock::now(),
+        loses: &|api| inbound.loses(snapshot, &ask, x.dialect, api),
+    };
+    let plan = policy::plan::plan(snapshot, &ask, &present, present.now);
+    drop(keys);
+    let deadline = execute::deadline(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
+    x.ask = Some(ask);
+    x.plan = Some(plan);
+
+    // Execute.
+    Ok(execute(x, in_force, &mut inbound, deadline).await)
+}
+
+/// What cannot be served whatever it asks.
+fn refused_outright(x: &Exchange, parts: &Parts, heads: &Heads) -> Option<Refusal> {
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) && heads.are_ambiguous() {
+        let why = "the request has both Content-Length and Transfer-Encoding; send one";
+        return Some(Refusal::own(Cause::BadRequest).because(why).closing());
+    }
+    if parts.headers.contains_key(header::UPGRADE) {
+        return Some(Refusal::own(Cause::UpgradeRefused).closing());
+    }
+    x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
+}
+
+async fn take_in(x: &Exchange, call: Call, parts: Parts, body: Incoming) -> Result<(Inbound, Option<Room>), Refusal> {
+    let Parts { method, uri, headers, .. } = parts;
+    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None, stream: Streamed::No };
+    if body.is_end_stream() && inbound.method != Method::POST {
+        return Ok((inbound, None));
+    }
+    if matches!(call, Call::Through(_)) && !is_json(&inbound.headers) {
+        inbound.stream = Streamed::Waiting(OutBody::Stream(body));
+        return Ok((inbound, None));
+    }
+    let held = intake::read(&inbound.headers, body, &x.state.memory).await?;
+    inbound.body = held.bytes;
+    if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {
+        inbound.head = Some(classify::head(call, &inbound.body)?);
+    }
+    Ok((inbound, Some(held.room)))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The caller's own patience, in seconds: Python SDKs tell their read timeout, TypeScript ones their whole timeout.
+fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
+    ["x-stainless-read-timeout", "x-stainless-timeout"].into_iter().filter_map(seconds).map(Duration::from_secs_f64).min()
+}
+
+fn speaks(route: &Route, anthropic: bool) -> Dialect {
+    match route {
+        Route::Call(call) => classify::dialect_of(*call),
+        Route::Through(Api::Anthropic) => Dialect::Messages,
+        Route::Through(Api::OpenAi) => Dialect::Chat,
+        _ if anthropic => Dialect::Messages,
+        _ => Dialect::Chat,
+    }
+}
+
+fn label(call: Call) -> &'static str {
+    match call {
+        Call::Chat => "chat",
+        Call::Responses => "responses",
+        Call::Messages => "messages",
+        Call::CountTokens => "count_tokens",
+        Call::Through(_) => "through",
+    }
+}
+
+/// The models of the policy's targets, in the caller's shape; no provider is asked.
+fn models(mut x: Exchange, id: Option<&str>, anthropic: bool) -> Response<Reply> {
+    x.call = "models";
+    let Some(in_force) = x.in_force.clone() else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
+    let snapshot = &in_force.snapshot;
+    let mut rows: Vec<(&str, &str)> = vec![];
+    for target in snapshot.scenes.iter().flat_map(|s| &s.targets) {
+        if let Some(model) = target.model.as_deref()
+            && !rows.iter().any(|(m, _)| *m == model)
+        {
+            rows.push((model, &snapshot.provider(target.provider).name));
+        }
+    }
+    let shape = if anthropic { Dialect::Messages } else { Dialect::Chat };
+    match id {
+        None => respond::own(x, StatusCode::OK, dialect::models_list(shape, &rows)),
+        Some(id) => match rows.iter().find(|(m, _)| *m == id) {
+            Some(row) => respond::own(x, StatusCode::OK, dialect::model_entry(shape, row.0, row.1)),
+            None => respond::refuse(x, &Refusal::own(Cause::PathNotFound).because("no target of the policy has this model")),
+        },
+    }
+}

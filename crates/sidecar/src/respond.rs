@@ -1,0 +1,215 @@
+//! What the app gets: the answer in its dialect, every degradation said in headers and body.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dialect::{ErrorShape, Signal};
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
+use policy::{
+    plan::{Candidate, TargetKey},
+    reason::Reason,
+};
+
+use crate::{
+    attempt::{Failed, Plain, Raw, Stream, Told as ProviderSaid},
+    clock,
+    exchange::{Exchange, Told},
+    refusal::Refusal,
+    reply::{RawReply, Reply},
+    stream::{StreamReply, Told as Streaming},
+    telemetry::decision::Status,
+    usage::tokens,
+};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// A whole answer.
+pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<Reply> {
+    let Plain { status: http, mut headers, body, room, usage, cost, dropped } = answer;
+    x.dropped = dropped;
+    let (status, reason) = x.standing(&candidate.key);
+    let cost_text = cost.map(|c| c.to_string());
+    x.sign(&mut headers, status, reason);
+    x.sign_served(&mut headers, &candidate.key);
+    if let Some(v) = cost_text.as_deref().and_then(|c| HeaderValue::try_from(c).ok()) {
+        headers.insert("x-llmroute-cost-usd", v);
+    }
+    let pieces = match status {
+        Status::Ok => vec![body],
+        _ => with_signal(&x, status, reason, &candidate.key, cost_text.as_deref(), |s| dialect::add_to_answer(&body, s)),
+    };
+    let mut told = Told::new(status, http.as_u16(), reason);
+    told.served = Some(candidate.key.clone());
+    told.tokens = usage.as_ref().map(tokens);
+    told.cost = cost;
+    told.first_content = Some(clock::now().since(x.accepted));
+    x.end(told);
+    response(http, headers, Reply::whole(pieces, Some(room)))
+}
+
+/// A stream from its first content on.
+pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Response<Reply> {
+    x.dropped = std::mem::take(&mut answer.dropped);
+    let mut headers = std::mem::take(&mut answer.headers);
+    let (status, reason) = x.standing(&candidate.key);
+    x.sign(&mut headers, status, reason);
+    x.sign_served(&mut headers, &candidate.key);
+    let first_content = clock::now().since(x.accepted);
+    let told = Streaming { status, reason, key: candidate.key.clone(), first_content };
+    response(StatusCode::OK, headers, Reply::Stream(Box::new(StreamReply::new(x, told, answer))))
+}
+
+/// An answer passed on unread.
+pub fn raw(x: Exchange, candidate: &Candidate, answer: Raw) -> Response<Reply> {
+    let Raw { status: http, mut headers, body, permit, idle } = answer;
+    let (status, reason) = x.standing(&candidate.key);
+    x.sign(&mut headers, status, reason);
+    x.sign_served(&mut headers, &candidate.key);
+    let mut told = Told::new(status, http.as_u16(), reason);
+    told.served = Some(candidate.key.clone());
+    told.first_content = Some(clock::now().since(x.accepted));
+    response(http, headers, Reply::Raw(Box::new(RawReply::new(x, told, body, permit, idle))))
+}
+
+/// All tries failed: the first candidate's failure, in the caller's dialect.
+pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
+    let Failed { failure, reason, told, message } = failed;
+    let row = failure.row();
+    let retry_after = match failure {
+        policy::outcome::Failure::RateLimited { retry_after } => retry_after,
+        _ => None,
+    };
+    match told {
+        Some(said) if said.status >= 400 && row.cause == reason.cause => passed_on(x, said, row.status, reason, retry_after),
+        _ => {
+            let refusal = Refusal { retry_after, ..Refusal::of(reason).with_status(row.status) };
+            let refusal = match message {
+                Some(m) => refusal.because(m),
+                None => refusal,
+            };
+            error(x, &refusal, Status::Failed)
+        }
+    }
+}
+
+/// Our own no.
+pub fn refuse(x: Exchange, refusal: &Refusal) -> Response<Reply> {
+    error(x, refusal, Status::Refused)
+}
+
+/// A provider's error: its own body in the same dialect, ours around its words in another.
+fn passed_on(x: Exchange, said: ProviderSaid, status: u16, reason: Reason, retry_after: Option<Duration>) -> Response<Reply> {
+    let ProviderSaid { status: _, mut headers, body, dialect: spoken, fault } = said;
+    let same = spoken == x.dialect && fault.is_envelope && !headers.is_empty();
+    let (http, body) = if same {
+        (status, body)
+    } else {
+        let http = dialect::map_status(spoken, x.dialect, status);
+        headers = dialect_headers(&headers, spoken, x.dialect);
+        let shape = ErrorShape::of_fault(&fault, spoken, http);
+        (http, dialect::write_error(x.dialect, &shape))
+    };
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    put_retry_after(&mut headers, retry_after);
+    x.sign(&mut headers, Status::Failed, Some(reason));
+    if let Some(t) = x.tries.first() {
+        let key = t.key.clone();
+        x.sign_served(&mut headers, &key);
+    }
+    let told = Told::new(Status::Failed, http, Some(reason));
+    let http = StatusCode::from_u16(http).unwrap_or(StatusCode::BAD_GATEWAY);
+    x.end(told);
+    response(http, headers, Reply::whole(vec![body], None))
+}
+
+fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
+    let row = refusal.reason.cause.row();
+    let reason = x.reason_text(refusal.reason);
+    let shape = ErrorShape {
+        status: refusal.status,
+        openai_type: row.openai_type.into(),
+        anthropic_type: row.anthropic_type.into(),
+        code: Some(reason.clone()),
+        message: format!("llmroute: {}", refusal.message),
+        param: None,
+        request_id: Some(x.trace.id()),
+    };
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(SHOULD_RETRY, HeaderValue::from_static(if row.should_retry { "true" } else { "false" }));
+    put_retry_after(&mut headers, refusal.retry_after);
+    if refusal.close || x.state.is_draining() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    x.sign(&mut headers, status, Some(refusal.reason));
+    let body = dialect::write_error(x.dialect, &shape);
+    let told = Told::new(status, refusal.status, Some(refusal.reason));
+    let http = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    x.end(told);
+    response(http, headers, Reply::whole(vec![body], None))
+}
+
+/// Rate-limit, request-id and retry headers under the caller's names.
+fn dialect_headers(from: &HeaderMap, spoken: dialect::Dialect, caller: dialect::Dialect) -> HeaderMap {
+    let pairs = from.iter().filter_map(|(n, v)| Some((n.as_str(), v.to_str().ok()?)));
+    let mut out = HeaderMap::new();
+    for (name, value) in dialect::map_headers(spoken, caller, pairs) {
+        if let (Ok(n), Ok(v)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            out.insert(n, v);
+        }
+    }
+    out
+}
+
+fn put_retry_after(headers: &mut HeaderMap, wait: Option<Duration>) {
+    if let Some(wait) = wait {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000) as u64));
+    }
+}
+
+/// Builds the degraded member and hands it to `put`.
+pub(crate) fn with_signal<T>(
+    x: &Exchange,
+    status: Status,
+    reason: Option<Reason>,
+    key: &TargetKey,
+    cost: Option<&str>,
+    put: impl FnOnce(&Signal<'_>) -> T,
+) -> T {
+    let reason = reason.map(|r| x.reason_text(r));
+    let trace_id = x.trace.id();
+    let provider = x.in_force.as_ref().map_or("", |f| &*f.snapshot.provider(key.provider).name);
+    let asked = x.ask.as_ref().map(|a| &*a.model).filter(|m| **m != *key.model && !m.is_empty());
+    put(&Signal {
+        status: status.label(),
+        provider,
+        model: &key.model,
+        reason: reason.as_deref(),
+        trace_id: &trace_id,
+        attempts: x.tries.len() as u32,
+        requested_model: asked,
+        cost_usd: cost,
+    })
+}
+
+/// A small JSON answer of our own, such as the list of models.
+pub fn own(x: Exchange, http: StatusCode, body: Bytes) -> Response<Reply> {
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    x.sign(&mut headers, Status::Ok, None);
+    let told = Told::new(Status::Ok, http.as_u16(), None);
+    x.end(told);
+    response(http, headers, Reply::whole(vec![body], None))
+}
+
+fn response(status: StatusCode, headers: HeaderMap, reply: Reply) -> Response<Reply> {
+    let mut response = Response::new(reply);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

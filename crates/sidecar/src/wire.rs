@@ -1,0 +1,240 @@
+//! The request as it goes to one candidate: the caller's bytes with edits, or a translation; path, headers, key.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use dialect::{Dialect, Edits, Head};
+use hyper::{
+    HeaderMap, Method, Request, Uri,
+    header::{HeaderName, HeaderValue},
+    http::uri::PathAndQuery,
+};
+use policy::{
+    ask::{Ask, Call},
+    plan::Candidate,
+    snapshot::{Api, Provider, Snapshot},
+};
+
+use crate::{credentials::Secret, headers, upstream::OutBody};
+
+/// What the caller sent, as far as it is needed to build requests to providers, again for each try.
+pub struct Inbound {
+    /// Method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The whole body, decoded; empty where it is streamed through or there is none.
+    pub body: Bytes,
+    /// Members of the body that decisions and edits use, for calls that we read.
+    pub head: Option<Head>,
+    /// A body that is streamed through, once.
+    pub stream: Streamed,
+}
+
+/// Whether a body is streamed through rather than held.
+pub enum Streamed {
+    /// Held in [`Inbound::body`].
+    No,
+    /// Not sent yet.
+    Waiting(OutBody),
+    /// Sent; no further try is possible.
+    Spent,
+}
+
+/// One try's request, ready to be built as often as a stale connection demands.
+pub struct Wire {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Vec<Bytes>,
+    /// What the provider will answer in.
+    pub dialect: Dialect,
+    /// Set when the answer must be translated back.
+    pub translation: Option<Arc<dialect::Context>>,
+    /// Members lost on the way.
+    pub dropped: Vec<String>,
+    /// We asked for the stream's usage chunk; the caller did not.
+    pub usage_added: bool,
+}
+
+/// The request cannot be said in the target's dialect.
+pub use dialect::Untranslatable;
+
+impl Inbound {
+    /// The body that is streamed through, the first time.
+    pub fn take_stream(&mut self) -> Option<OutBody> {
+        match std::mem::replace(&mut self.stream, Streamed::Spent) {
+            Streamed::Waiting(body) => Some(body),
+            Streamed::No => {
+                self.stream = Streamed::No;
+                None
+            }
+            Streamed::Spent => None,
+        }
+    }
+
+    /// What a translation to `api` would lose, for strict tiers.
+    #[must_use]
+    pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {
+        let target = target_dialect(caller, api);
+        let limit = ask.max_tokens.or(snapshot.scene(ask.scene).max_output_tokens);
+        let to = dialect::TargetModel { model: &ask.model, max_tokens: limit, capability: dialect::capability("") };
+        match dialect::translate_request(caller, target, &self.body, &to) {
+            Ok(done) if done.dropped.is_empty() => None,
+            Ok(done) => Some(done.dropped.join(", ")),
+            Err(why) => Some(why.to_string()),
+        }
+    }
+
+    /// Whether the body is gone.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        matches!(self.stream, Streamed::Spent)
+    }
+
+    /// The request to `candidate`.
+    ///
+    /// # Errors
+    /// What cannot be translated.
+    pub fn wire(
+        &self,
+        snapshot: &Snapshot,
+        ask: &Ask,
+        caller: Dialect,
+        candidate: &Candidate,
+        secret: Option<&Secret>,
+    ) -> Result<Wire, Untranslatable> {
+        let provider = snapshot.provider(candidate.key.provider);
+        let target = target_dialect(caller, provider.api);
+        let limit = output_limit(snapshot, ask, candidate);
+        let mut wire = match (&self.head, target == caller) {
+            (Some(head), true) => self.edited(head, caller, candidate, limit),
+            (Some(_), false) => self.translated(caller, target, candidate, limit)?,
+            (None, _) => self.untouched(caller),
+        };
+        let path = if wire.translation.is_some() { path_of(target) } else { self.uri.path_and_query().map_or("/", PathAndQuery::as_str) };
+        wire.uri = uri(provider, path);
+        wire.headers = match wire.translation {
+            Some(_) => headers::translated(provider),
+            None => headers::forward(&self.headers, &snapshot.classify, provider),
+        };
+        headers::sign(&mut wire.headers, provider, &host(provider), secret);
+        Ok(wire)
+    }
+
+    fn edited(&self, head: &Head, caller: Dialect, candidate: &Candidate, limit: Option<u64>) -> Wire {
+        let mut edits = Edits::default();
+        let model = &*candidate.key.model;
+        if head.model.as_deref() != Some(model) {
+            edits.set_model(head, model);
+        }
+        if let Some(limit) = limit {
+            edits.set_max_tokens(head, caller, limit, dialect::capability(model));
+        }
+        let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
+        if usage_added {
+            edits.set_include_usage(head);
+        }
+        Wire { body: edits.apply(&self.body), usage_added, ..self.untouched(caller) }
+    }
+
+    fn translated(&self, caller: Dialect, target: Dialect, candidate: &Candidate, limit: Option<u64>) -> Result<Wire, Untranslatable> {
+        let model = &*candidate.key.model;
+        let max_output = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
+        let to = dialect::TargetModel { model, max_tokens: limit.or(max_output), capability: dialect::capability(model) };
+        let done = dialect::translate_request(caller, target, &self.body, &to)?;
+        Ok(Wire {
+            body: vec![done.body],
+            dialect: target,
+            translation: Some(Arc::new(done.context)),
+            dropped: done.dropped,
+            ..self.untouched(caller)
+        })
+    }
+
+    fn untouched(&self, caller: Dialect) -> Wire {
+        Wire {
+            method: self.method.clone(),
+            uri: Uri::default(),
+            headers: HeaderMap::new(),
+            body: if self.body.is_empty() { vec![] } else { vec![self.body.clone()] },
+            dialect: caller,
+            translation: None,
+            dropped: vec![],
+            usage_added: false,
+        }
+    }
+}
+
+impl Wire {
+    /// Joins the provider's call to the trace.
+    pub fn trace(&mut self, traceparent: Option<HeaderValue>) {
+        if let Some(v) = traceparent {
+            self.headers.insert(HeaderName::from_static("traceparent"), v);
+        }
+    }
+
+    /// The request, once more.
+    #[must_use]
+    pub fn build(&self) -> Request<OutBody> {
+        let mut request = Request::new(OutBody::Rope(VecDeque::from(self.body.clone())));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    /// The head of the request around another body.
+    #[must_use]
+    pub fn around(&self, body: OutBody) -> Request<OutBody> {
+        let mut request = self.build();
+        *request.body_mut() = body;
+        request
+    }
+}
+
+/// What a target of `api` is asked in.
+#[must_use]
+pub fn target_dialect(caller: Dialect, api: Api) -> Dialect {
+    match (caller, api) {
+        (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
+        (_, Api::OpenAi) => Dialect::Chat,
+        (_, Api::Anthropic) => Dialect::Messages,
+    }
+}
+
+/// The output limit put on the wire: the caller's own, or the scene's where the caller set none.
+fn output_limit(snapshot: &Snapshot, ask: &Ask, candidate: &Candidate) -> Option<u64> {
+    if ask.max_tokens.is_some() || !matches!(ask.call, Call::Chat | Call::Responses | Call::Messages) {
+        return None;
+    }
+    let scene = snapshot.scene(ask.scene).max_output_tokens?;
+    let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
+    Some(most.map_or(scene, |m| m.min(scene)))
+}
+
+fn path_of(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Chat => "/v1/chat/completions",
+        Dialect::Responses => "/v1/responses",
+        Dialect::Messages => "/v1/messages",
+    }
+}
+
+/// The request target in origin form.
+fn uri(provider: &Provider, path: &str) -> Uri {
+    if provider.base.prefix.is_empty() {
+        return Uri::try_from(path).unwrap_or_default();
+    }
+    Uri::try_from(format!("{}{path}", provider.base.prefix)).unwrap_or_default()
+}
+
+fn host(provider: &Provider) -> HeaderValue {
+    let base = &provider.base;
+    let host = if base.host.contains(':') { format!("[{}]", base.host) } else { base.host.to_string() };
+    let default = if base.tls { 443 } else { 80 };
+    let text = if base.port == default { host } else { format!("{host}:{}", base.port) };
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("localhost"))
+}

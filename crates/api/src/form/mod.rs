@@ -105,3 +105,6 @@ fn object_name(value: &Value, path: &str, faults: &mut Faults) {
     let schema = ObjectName::json_schema(&mut SchemaGenerator::default()).to_value();
     walk::walk(&schema, &mut value.clone(), path, faults);
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 /// The nearest of `names` to `word`, if one is near enough to be a slip.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let allowed = word.chars().count().div_ceil(3).min(3);
     names
         .into_iter()
         .map(|name| (distance(&word, &name.to_lowercase()), name))

@@ -2,7 +2,7 @@
 
 use policy::snapshot::NotInForce;
 
-use crate::types::{CancelBilling, LLMRoutePolicySpec, Limits, Provider, Rung, Scene, Tier};
+use crate::types::{Budget, LLMRoutePolicySpec, Limits, Provider, Rung, Scene, Tier};
 
 /// One entry a field that the policy has.
 pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
@@ -16,12 +16,8 @@ pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
     for (i, scene) in spec.scenes.iter().enumerate() {
         found.scene(&format!("spec.scenes[{i}]"), scene);
     }
-    for i in 0..spec.budgets.len() {
-        found.note(
-            true,
-            format!("spec.budgets[{i}]"),
-            "spending is measured, no request is refused or degraded for money",
-        );
+    for (i, budget) in spec.budgets.iter().enumerate() {
+        found.budget(&format!("spec.budgets[{i}]"), budget);
     }
     found.note(spec.health.is_some(), "spec.health", "no health score orders targets; circuits do their part");
     found.note(spec.cutover.is_some(), "spec.cutover", "traffic does not move in steps");
@@ -47,12 +43,8 @@ impl Found {
             self.note(concurrency.is_some(), format!("{path}.limits.concurrency"), effect);
         }
         self.note(provider.probe.is_some(), format!("{path}.probe"), "the provider is judged by real traffic alone");
-        let runs_on = provider.cancel_billing == Some(CancelBilling::RunsOn);
-        self.note(
-            runs_on,
-            format!("{path}.cancelBilling"),
-            "no money is held for what a cancelled stream goes on to cost",
-        );
+        let effect = "no money is held for what a cancelled stream goes on to cost";
+        self.note(provider.cancel_billing.is_some(), format!("{path}.cancelBilling"), effect);
         let effect = "no money is held for bills that may still grow";
         self.note(provider.bill_horizon.is_some(), format!("{path}.billHorizon"), effect);
         for (i, extra) in provider.paths.iter().enumerate() {
@@ -75,5 +67,19 @@ impl Found {
         self.note(scene.trim.is_some(), format!("{path}.trim"), "no request is made smaller");
         self.note(scene.cache.is_some(), format!("{path}.cache"), "no answer is kept");
         self.note(!scene.guardrails.is_empty(), format!("{path}.guardrails"), "answers are not checked");
+    }
+
+    fn budget(&mut self, path: &str, budget: &Budget) {
+        self.note(true, path, "spending is measured, no request is refused or degraded for money");
+        self.note(
+            budget.guaranteed.is_some(),
+            format!("{path}.guaranteed"),
+            "pods share no money, so none is set aside",
+        );
+        self.note(
+            budget.lease_wait.is_some(),
+            format!("{path}.leaseWait"),
+            "no request waits for money that others hold",
+        );
     }
 }

@@ -44,7 +44,7 @@ const fn form(
 }
 
 pub(super) const SPAN: Form = Form {
-    pattern: r"^([0-9]{1,10}ms|[0-9]{1,8}s|[0-9]{1,6}m|[0-9]{1,4}h|[0-9]{1,3}d)$",
+    pattern: r"^([1-9][0-9]{0,9}ms|[1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$",
     max_length: 16,
     extra: Some(Extra {
         format: Some("duration"),
@@ -56,7 +56,7 @@ pub(super) const SPAN: Form = Form {
 };
 
 pub(super) const WINDOW: Form = Form {
-    pattern: r"^([0-9]{1,10}ms|[0-9]{1,8}s|[0-9]{1,6}m|[0-9]{1,4}h|[0-9]{1,2}d)$",
+    pattern: r"^([1-9][0-9]{3,9}ms|[1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$",
     max_length: 16,
     extra: Some(Extra {
         format: Some("duration"),
@@ -258,8 +258,8 @@ fn given(ok: bool, wrong: &'static str) -> Result<(), &'static str> {
 }
 
 fn duration_between(s: &str, min_millis: u128, short: &'static str) -> Result<(), &'static str> {
-    let number = s.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let Some(long) = quantity::duration(s).filter(|_| number.len() <= 10) else { return Err("is not a duration") };
+    let superfluous_zero = s.starts_with('0') && s.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    let Some(long) = quantity::duration(s).filter(|_| !superfluous_zero) else { return Err("is not a duration") };
     match long.as_millis() {
         ms if ms < min_millis => Err(short),
         ms if ms > 31 * 86_400_000 => Err("is longer than 31d"),

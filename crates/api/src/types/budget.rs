@@ -17,14 +17,19 @@ pub struct Budget {
     /// The cap.
     pub limit_usd: Usd,
     /// What has a cap of its own. Unset: Policy, one for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// Alert from this share on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<Ratio>,
     /// Cheaper models and trimmed requests from this share on, even if the money fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub degrade_at: Option<Ratio>,
     /// Share of the cap that pods may spend without an operator. Unset: 0.05.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub guaranteed: Option<Ratio>,
     /// Longest wait for money that other pods may hold. Unset: 100ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_wait: Option<Span>,
 }
 

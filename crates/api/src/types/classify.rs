@@ -10,14 +10,17 @@ use crate::text::{HeaderName, Name, When};
 #[serde(rename_all = "camelCase")]
 pub struct Classify {
     /// Further header names that give hints, beside `x-llmroute-scene`, `-tier` and `-tenant`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<HintHeaders>,
     /// False ignores every hint. Unset: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trust_hints: Option<bool>,
     /// Rules over facts of the request; the first match wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<Rule>,
     /// Where no hint and no rule speaks. Unset: the first scene, and the tier `default` or else the first tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<DefaultClass>,
 }
 
@@ -55,8 +58,10 @@ pub struct Rule {
     /// `maxTokens`, `jsonSchema` and `headers`.
     pub when: When,
     /// The scene it gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scene: Option<Name>,
     /// The tier it gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Name>,
 }
 
@@ -64,7 +69,9 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct DefaultClass {
     /// The scene. Unset: the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scene: Option<Name>,
     /// The tier. Unset: the one named `default`, else the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Name>,
 }

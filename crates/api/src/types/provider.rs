@@ -16,8 +16,10 @@ pub struct Provider {
     /// What it speaks; any compatible server works by its `baseUrl`.
     pub api: Api,
     /// Where it is; may end in `/v1`. Unset: the vendor's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Url>,
     /// Key of the credentials Secret (file of the credentials directory) that is sent. Unset: no credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_key: Option<KeyName>,
     /// Fixed extra request headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -28,14 +30,19 @@ pub struct Provider {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
     pub paths: Vec<ExtraPath>,
     /// HTTP/2 to the provider; HTTP/1.1 unless asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http2: Option<bool>,
     /// Rates and concurrency that the account allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// Active probe for times of thin traffic: lists models, or asks for one token.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// What a stream that we end goes on to cost. Unset: Stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_billing: Option<CancelBilling>,
     /// How long after its send a bill may still grow.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bill_horizon: Option<Span>,
     /// Facts on models; they win, field by field, over the built-in catalogue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -59,6 +66,7 @@ pub struct ExtraPath {
     /// The path; those below it are meant too.
     pub path: ApiPath,
     /// What one call costs, for budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
 }
 
@@ -68,11 +76,14 @@ pub struct ExtraPath {
 pub struct Limits {
     /// Requests in any minute.
     #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<i64>,
     /// Tokens in any minute.
     #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<i64>,
     /// Bounds of the adaptive number of requests in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
 }
 
@@ -93,8 +104,10 @@ pub struct Concurrency {
 #[schemars(extend("x-kubernetes-validations" = crate::crd::rules::PROBE.json()))]
 pub struct Probe {
     /// Between probes. Unset: 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
     /// A slower probe failed. Unset: 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
 }
 
@@ -114,14 +127,18 @@ pub struct Model {
     /// Exact name, as on the wire.
     pub name: ModelName,
     /// What it costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
     /// Longest prompt plus answer, in tokens.
     #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<i64>,
     /// Longest answer, in tokens.
     #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<i64>,
     /// Whether it takes images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
 }
 
@@ -132,19 +149,19 @@ pub struct Price {
     #[serde(rename = "inputPerMTok")]
     pub input: PerMTok,
     /// Input read from the provider's cache. Unset: the catalogue's, else as `inputPerMTok`.
-    #[serde(rename = "cachedInputPerMTok")]
+    #[serde(rename = "cachedInputPerMTok", skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<PerMTok>,
     /// Input written to the cache for its short time to live. Unset: the catalogue's, else 1.25 times the input.
-    #[serde(rename = "cacheWritePerMTok")]
+    #[serde(rename = "cacheWritePerMTok", skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<PerMTok>,
     /// Input written for the long time to live. Unset: the catalogue's, else twice the input.
-    #[serde(rename = "cacheWriteLongPerMTok")]
+    #[serde(rename = "cacheWriteLongPerMTok", skip_serializing_if = "Option::is_none")]
     pub cache_write_long: Option<PerMTok>,
     /// Output, reasoning included.
     #[serde(rename = "outputPerMTok")]
     pub output: PerMTok,
     /// From some length on the whole request is priced anew. Unset: the catalogue's, else never.
-    #[serde(rename = "longPrompt")]
+    #[serde(rename = "longPrompt", skip_serializing_if = "Option::is_none")]
     pub long_prompt: Option<LongPrompt>,
 }
 

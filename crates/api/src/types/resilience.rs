@@ -13,19 +13,25 @@ use crate::text::{Instant, ModelName, Name, Ratio, Reason, Share, Span};
 pub struct Breaker {
     /// Failures in a row that open it. Unset: 5.
     #[schemars(range(min = 1, max = 10_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consecutive_failures: Option<i32>,
     /// Share of failures that opens it. Unset: 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_ratio: Option<Share>,
     /// Outcomes in the window before the share speaks. Unset: 20.
     #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_requests: Option<i32>,
     /// First time open; longer each time after. Unset: 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_for: Option<Span>,
     /// Tries let through when half-open. Unset: 3.
     #[schemars(range(min = 1, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub half_open_probes: Option<i32>,
     /// Successes among them that close it. Unset: 2.
     #[schemars(range(min = 1, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub close_after: Option<i32>,
 }
 
@@ -35,9 +41,11 @@ pub struct Breaker {
 pub struct Health {
     /// Score below which a target stands behind the healthy ones. Unset: 65.
     #[schemars(range(min = 0, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_below: Option<i32>,
     /// Outcomes in the window before the score speaks. Unset: 20.
     #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_requests: Option<i32>,
 }
 
@@ -47,12 +55,16 @@ pub struct Health {
 #[schemars(extend("x-kubernetes-validations" = crate::crd::rules::CUTOVER.json()))]
 pub struct Cutover {
     /// Share that moves to the next target at first. Unset: 0.20.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_shift: Option<Ratio>,
     /// Failure ratio from which on it moves. Unset: 0.03.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_at: Option<Ratio>,
     /// Failure ratio from which on all of it moves. Unset: 0.12.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hard_cut_at: Option<Ratio>,
     /// How long it then stays away. Unset: 10m.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Span>,
     /// Shares in which it comes back, rising to 1. Unset: 0.1, 0.3, 0.5, 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,6 +74,7 @@ pub struct Cutover {
     )]
     pub return_steps: Vec<Ratio>,
     /// How long each step lasts. Unset: 15m.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step_for: Option<Span>,
 }
 
@@ -77,8 +90,10 @@ pub struct Override {
     /// When it ends, such as `2027-01-31T18:00:00Z`.
     pub until: Instant,
     /// Sends nothing to a provider, or to one of its models.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_circuit: Option<OpenCircuit>,
     /// Gives a scene this order of targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
 }
 
@@ -88,6 +103,7 @@ pub struct OpenCircuit {
     /// Name of a provider of this policy.
     pub provider: Name,
     /// One of its models. Unset: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
 }
 

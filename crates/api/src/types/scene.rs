@@ -16,10 +16,13 @@ pub struct Scene {
     pub targets: Vec<Target>,
     /// Put on requests that set no limit of their own, so that a cost bound exists.
     #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<i64>,
     /// How to make a request smaller.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trim: Option<Trim>,
     /// Answers kept for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
     /// Checks on an answer; one that fails counts as a provider's failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +36,7 @@ pub struct Target {
     /// Name of a provider of this policy.
     pub provider: Name,
     /// What goes on the wire. Unset: the model that the caller named.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
 }
 
@@ -42,11 +46,14 @@ pub struct Target {
 pub struct Trim {
     /// Last messages that stay, beside system text and the first user turn.
     #[schemars(range(min = 1, max = 10_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_messages: Option<i32>,
     /// Lower limit on the answer.
     #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<i64>,
     /// Sampling temperature, where the model takes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Temperature>,
 }
 
@@ -56,7 +63,7 @@ pub struct Cache {
     /// How long an answer is good.
     pub ttl: Span,
     /// When a kept answer is given. Unset: WhenRefused.
-    #[serde(rename = "use")]
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
     pub usage: Option<CacheUse>,
 }
 

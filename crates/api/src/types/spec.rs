@@ -41,13 +41,16 @@ use crate::text::{LabelKey, LabelValue, ObjectName};
 #[schemars(extend("x-kubernetes-validations" = crate::crd::rules::SPEC.json()))]
 pub struct LLMRoutePolicySpec {
     /// Pods of the namespace that get this policy; an empty selector means all that are opted in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_selector: Option<PodSelector>,
     /// Where the providers' keys are.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// Provider accounts.
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub providers: Vec<Provider>,
     /// How a request gets its scene, tier and tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub classify: Option<Classify>,
     /// What classes of callers are promised. None at all: one named `default`, objective Quality.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,10 +64,13 @@ pub struct LLMRoutePolicySpec {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub budgets: Vec<Budget>,
     /// When a circuit opens and closes; always on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
     /// When a target counts as unhealthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
     /// Moves a scene's traffic in steps when its first target gets worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cutover: Option<Cutover>,
     /// Decisions by hand, for a time and with a reason; written by `kubectl llmroute` under its own field manager.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

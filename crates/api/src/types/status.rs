@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct PolicyStatus {
     /// The generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, Stalled, Accepted, CredentialsReady, Programmed, BudgetAvailable, SloMet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Sidecars of the selected pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<SidecarStatus>,
     /// Health of providers across all sidecars.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,10 +63,13 @@ pub struct ProviderStatus {
     /// Its name.
     pub name: String,
     /// 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<i32>,
     /// Closed, Open or HalfOpen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit: Option<String>,
     /// Normal, SoftShift, HardCut or Return.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
 }
 

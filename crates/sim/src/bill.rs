@@ -1,0 +1,125 @@
+//! What the provider would have charged, by its own count and its own clock.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use crate::answer::Charge;
+use crate::vendor::Vendor;
+
+/// The bill so far.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Bill {
+    /// All requests together, those that are no longer listed too.
+    pub total: Total,
+    /// The same by model.
+    pub models: BTreeMap<String, Total>,
+    /// The newest requests that were charged.
+    pub items: VecDeque<Item>,
+}
+
+/// A sum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Requests that were charged.
+    pub requests: u64,
+    /// Prompt tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Nano-dollars.
+    pub nano_usd: u64,
+}
+
+/// One charged request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Item {
+    /// The number of its log entry.
+    pub seq: u64,
+    /// Who charges.
+    pub vendor: Vendor,
+    /// The catalogue's name of the model.
+    pub model: &'static str,
+    /// Prompt tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Of these, read from the cache.
+    pub cached_tokens: u64,
+    /// Of these, written to the cache.
+    pub cache_write_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Nano-dollars in all.
+    pub nano_usd: u64,
+    /// When how much of it was charged: Unix milliseconds and nano-dollars, one pair for each event.
+    pub charges: Vec<(u64, u64)>,
+    /// False while more may come.
+    pub closed: bool,
+}
+
+impl Bill {
+    /// Charges a request up to `output` tokens; `before` is how many were charged already, if it was charged at all.
+    pub(crate) fn charge(
+        &mut self,
+        who: (u64, Vendor),
+        charge: &Charge,
+        before: Option<u64>,
+        output: u64,
+        now_ms: u64,
+    ) {
+        let nano_usd = charge.nano_usd(output);
+        let more = nano_usd - before.map_or(0, |before| charge.nano_usd(before));
+        match before {
+            None => self.items.push_back(Item::new(who, charge, output, nano_usd, now_ms)),
+            Some(_) => {
+                if let Some(item) = self.items.iter_mut().rev().find(|item| item.seq == who.0) {
+                    item.add(output, nano_usd, more, now_ms);
+                }
+            }
+        }
+        let model = self.models.entry(charge.model.to_owned()).or_default();
+        for total in [&mut self.total, model] {
+            if before.is_none() {
+                total.requests += 1;
+                total.input_tokens += charge.input.total;
+            }
+            total.output_tokens += output - before.unwrap_or(0);
+            total.nano_usd += more;
+        }
+    }
+
+    /// No more comes for this request; at most `most` are listed.
+    pub(crate) fn close(&mut self, seq: u64, most: usize) {
+        if let Some(item) = self.items.iter_mut().rev().find(|item| item.seq == seq) {
+            item.closed = true;
+        }
+        while self.items.len() > most.max(1) {
+            self.items.pop_front();
+        }
+    }
+}
+
+impl Item {
+    fn new((seq, vendor): (u64, Vendor), charge: &Charge, output: u64, nano_usd: u64, now_ms: u64) -> Item {
+        Item {
+            seq,
+            vendor,
+            model: charge.model,
+            input_tokens: charge.input.total,
+            cached_tokens: charge.input.cached,
+            cache_write_tokens: charge.input.write + charge.input.write_long,
+            output_tokens: output,
+            nano_usd,
+            charges: vec![(now_ms, nano_usd)],
+            closed: false,
+        }
+    }
+
+    fn add(&mut self, output: u64, nano_usd: u64, more: u64, now_ms: u64) {
+        match self.charges.last_mut() {
+            Some((at, sum)) if *at == now_ms => *sum += more,
+            _ => self.charges.push((now_ms, more)),
+        }
+        self.output_tokens = output;
+        self.nano_usd = nano_usd;
+    }
+}

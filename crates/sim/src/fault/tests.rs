@@ -1,0 +1,1 @@
+//! Faults and what they put on the wire, as rows.

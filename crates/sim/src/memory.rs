@@ -1,0 +1,88 @@
+//! What a provider remembers between requests: warm prompts and stored responses.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+const STORED: usize = 4096;
+const WARM: usize = 65_536;
+
+/// Bounded; the oldest are forgotten.
+#[derive(Default)]
+pub(crate) struct Memory {
+    prompts: Mutex<HashMap<u64, u64>>,
+    responses: Mutex<Responses>,
+}
+
+#[derive(Default)]
+struct Responses {
+    by_id: HashMap<String, Stored>,
+    order: VecDeque<String>,
+}
+
+/// A stored response.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    /// The response object as JSON text.
+    pub(crate) text: String,
+    /// Input and output items, for a request that goes on from here.
+    pub(crate) items: Vec<Value>,
+}
+
+/// A running hash over the parts of a prompt.
+#[derive(Clone, Default)]
+pub(crate) struct Prefix(DefaultHasher);
+
+impl Prefix {
+    pub(crate) fn add(&mut self, part: &str) {
+        part.hash(&mut self.0);
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+impl Memory {
+    /// Whether that prompt is warm at `now`.
+    pub(crate) fn is_warm(&self, key: u64, now: u64) -> bool {
+        self.prompts.lock().get(&key).is_some_and(|expiry| *expiry > now)
+    }
+
+    /// Keeps a prompt warm until `expiry`.
+    pub(crate) fn warm(&self, key: u64, expiry: u64) {
+        let mut prompts = self.prompts.lock();
+        if prompts.len() >= WARM {
+            prompts.clear();
+        }
+        prompts.insert(key, expiry);
+    }
+
+    pub(crate) fn store(&self, id: String, stored: Stored) {
+        let mut responses = self.responses.lock();
+        if responses.order.len() >= STORED
+            && let Some(oldest) = responses.order.pop_front()
+        {
+            responses.by_id.remove(&oldest);
+        }
+        responses.order.push_back(id.clone());
+        responses.by_id.insert(id, stored);
+    }
+
+    pub(crate) fn stored(&self, id: &str) -> Option<Stored> {
+        self.responses.lock().by_id.get(id).cloned()
+    }
+
+    pub(crate) fn delete(&self, id: &str) -> bool {
+        let mut responses = self.responses.lock();
+        responses.order.retain(|kept| kept != id);
+        responses.by_id.remove(id).is_some()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.prompts.lock().clear();
+        *self.responses.lock() = Responses::default();
+    }
+}

@@ -1,0 +1,85 @@
+//! Everything that a running simulator knows, shared by its connections.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::bill::Bill;
+use crate::config::Config;
+use crate::log::Log;
+use crate::memory::Memory;
+use crate::script::{Rule, Script};
+use crate::vendor::Vendor;
+
+/// How a vendor that is dark behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dark {
+    /// It takes connections and requests and never answers.
+    Silent,
+    /// It resets every connection at its first request.
+    Refuses,
+}
+
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) memory: Memory,
+    pub(crate) script: Mutex<Script>,
+    pub(crate) log: Mutex<Log>,
+    pub(crate) bill: Mutex<Bill>,
+    dark: Mutex<[Option<Dark>; 2]>,
+    seeds: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(config: Config) -> State {
+        State {
+            memory: Memory::default(),
+            script: Mutex::new(Script::new(config.rules.clone(), config.seed)),
+            log: Mutex::new(Log::new(config.log_entries)),
+            bill: Mutex::default(),
+            dark: Mutex::default(),
+            seeds: AtomicU64::new(config.seed << 32),
+            config,
+        }
+    }
+
+    /// A new seed for each request.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seeds.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_script(&self, rules: Vec<Rule>, seed: Option<u64>) {
+        *self.script.lock() = Script::new(rules, seed.unwrap_or(self.config.seed));
+    }
+
+    /// Sets one vendor or both.
+    pub(crate) fn set_dark(&self, vendor: Option<Vendor>, dark: Option<Dark>) {
+        let mut all = self.dark.lock();
+        for which in [Vendor::OpenAi, Vendor::Anthropic] {
+            if vendor.is_none_or(|vendor| vendor == which) {
+                all[which as usize] = dark;
+            }
+        }
+    }
+
+    pub(crate) fn dark(&self, vendor: Vendor) -> Option<Dark> {
+        self.dark.lock()[vendor as usize]
+    }
+
+    /// How the listener itself behaves: dark only if both vendors are.
+    pub(crate) fn all_dark(&self) -> Option<Dark> {
+        match *self.dark.lock() {
+            [Some(one), Some(other)] if one == other => Some(one),
+            _ => None,
+        }
+    }
+
+    /// Back to the state after the start.
+    pub(crate) fn reset(&self) {
+        self.set_dark(None, None);
+        self.set_script(self.config.rules.clone(), None);
+        self.log.lock().forget();
+        *self.bill.lock() = Bill::default();
+        self.memory.forget();
+    }
+}

@@ -59,6 +59,8 @@ pub(crate) struct Tool {
     pub(crate) schema: Value,
     /// Takes free text instead of JSON (Responses custom tools).
     pub(crate) custom: bool,
+    /// The group it stands in (Responses namespaces).
+    pub(crate) namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,7 @@ pub(crate) struct Call {
     /// JSON text, or free text for a custom tool.
     pub(crate) arguments: String,
     pub(crate) custom: bool,
+    pub(crate) namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +179,7 @@ fn chosen<'a>(ask: &'a Ask, mood: &Mood<'_>) -> Vec<&'a Tool> {
             .get("tool")
             .and_then(named)
             .or_else(|| ask.tools.iter().find(|tool| !tool.custom && ask.prompt.contains(&tool.name)))
+            .or_else(|| ask.tools.iter().find(|tool| !tool.custom && tool.namespace.is_none()))
             .or_else(|| ask.tools.iter().find(|tool| !tool.custom))
             .or(ask.tools.first()),
     };
@@ -199,7 +201,13 @@ fn call(tool: &Tool, nth: usize, mood: &Mood<'_>, left: u64, ids: &mut Ids) -> (
     let name_tokens = tokens::count(&tool.name);
     let (arguments, tokens, whole) = cut(&arguments, left.saturating_sub(name_tokens));
     let (prefix, len) = mood.call_id;
-    let call = Call { id: ids.alnum(prefix, len), name: tool.name.clone(), arguments, custom: tool.custom };
+    let call = Call {
+        id: ids.alnum(prefix, len),
+        name: tool.name.clone(),
+        arguments,
+        custom: tool.custom,
+        namespace: tool.namespace.clone(),
+    };
     (call, name_tokens + tokens, whole)
 }
 

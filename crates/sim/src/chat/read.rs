@@ -91,7 +91,7 @@ fn tool(tool: &Value) -> Option<Tool> {
     let function = &tool["function"];
     let name = function["name"].as_str()?.to_owned();
     let schema = function.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
-    Some(Tool { name, schema, custom: false })
+    Some(Tool { name, schema, custom: false, namespace: None })
 }
 
 fn choice(choice: &Value) -> Choice {

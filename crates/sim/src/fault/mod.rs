@@ -1,7 +1,9 @@
 //! Every way in which the simulator can fail, and what one request is to suffer.
 
 mod act;
+mod plain;
 mod refuse;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -81,6 +83,7 @@ faults! {
     MalformedFrame "malformed_frame" "Broken JSON in a frame after N content events (after=N, default 0).";
     ErrorFirst "error_first" "An error event in the stream before any content.";
     ErrorLater "error_later" "An error event in the stream after N content events (after=N, default 3).";
+    FailedEvent "failed_event" "Responses streams: response.failed after N content events (after=N, default 3); else as error_later.";
     Error200 "error_200" "A 200 whose body is an error object.";
     Empty200 "empty_200" "A 200 with no body at all.";
     Html200 "html_200" "A 200 with an HTML page.";
@@ -88,7 +91,7 @@ faults! {
     JsonForStream "json_for_stream" "A plain JSON answer where a stream was asked.";
     StreamForJson "stream_for_json" "A stream where a plain answer was asked.";
     Gzip "gzip" "The answer is gzip-encoded, asked or not.";
-    HugeEvent "huge_event" "One stream event of 17 MiB (a plain answer of 65 MiB).";
+    HugeEvent "huge_event" "One stream event of 17 MiB after N content events (after=N, default 0); a plain answer of 65 MiB.";
     EndlessBody "endless_body" "An answer that never ends, past any limit.";
     NoUsage "no_usage" "A whole answer without usage.";
     UsageWithChoices "usage_with_choices" "Chat streams: usage on the chunk that still has choices.";

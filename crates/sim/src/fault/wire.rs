@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::refuse::Refused;
 use super::{Act, Delays, Fault, refused};
-use crate::answer::{Answer, Body, Charge, Event, Kind};
+use crate::answer::{Answer, Body, Charge};
 use crate::refusal::Refusal;
 use crate::vendor::Vendor;
 
@@ -79,10 +79,8 @@ pub(crate) enum Billing {
     Produced(Charge),
 }
 
-const JSON: &str = "application/json";
-const SSE: &str = "text/event-stream; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=UTF-8";
-const STALLED_PLAIN: u64 = 65 * 1024 * 1024;
 
 /// Puts a reply on the wire as `act` wants it.
 pub(crate) fn wire(reply: Reply<'_>, act: &Act, usual: &Delays, seed: u64) -> Wire {
@@ -120,7 +118,7 @@ pub(crate) fn plain(status: u16, text: String) -> (Head, Vec<Step>) {
     (head, steps)
 }
 
-struct Jitter(fastrand::Rng, Delays);
+pub(super) struct Jitter(fastrand::Rng, Delays);
 
 impl Jitter {
     fn add(&mut self, base: Duration) -> Duration {
@@ -131,11 +129,11 @@ impl Jitter {
         self.add(self.1.head)
     }
 
-    fn first(&mut self) -> Duration {
+    pub(super) fn first(&mut self) -> Duration {
         self.add(self.1.first)
     }
 
-    fn event(&mut self) -> Duration {
+    pub(super) fn event(&mut self) -> Duration {
         self.add(self.1.event)
     }
 }
@@ -164,7 +162,7 @@ fn page(title: &str) -> String {
     )
 }
 
-fn plain_text(status: u16, content_type: &'static str, text: String, before: Duration) -> Wire {
+pub(super) fn plain_text(status: u16, content_type: &'static str, text: String, before: Duration) -> Wire {
     let (mut head, steps) = plain(status, text);
     head.content_type = Some(content_type);
     Wire { before, opening: Opening::Answer(head), steps, billing: Billing::Nothing }
@@ -196,184 +194,13 @@ fn answered(
     );
     let answer = other.filter(|_| swapped).unwrap_or(answer);
     let mut wire = match &answer.body {
-        Body::Plain(text) => plain_answer(text, answer, fault, reply, act, before),
-        Body::Stream(events) => stream(events, answer, fault, reply, act, jitter, before),
+        Body::Plain(text) => super::plain::answer(text, answer, fault, reply, act, before),
+        Body::Stream(events) => super::stream::answer(events, answer, fault, reply, act, jitter, before),
     };
     if act.fault == Some(Fault::Gzip) {
         gzip(&mut wire);
     }
     wire
-}
-
-fn plain_answer(text: &str, answer: &Answer, error: &Refusal, reply: &Reply<'_>, act: &Act, before: Duration) -> Wire {
-    let wait = |ms: u64| before + Duration::from_millis(act.ms.unwrap_or(ms));
-    let mut wire = plain_text(200, JSON, text.to_owned(), before);
-    wire.billing = Billing::Whole(answer.charge.clone());
-    let half: Bytes = text.as_bytes()[..text.len() / 2].to_vec().into();
-    match act.fault {
-        Some(Fault::SlowHead | Fault::SlowFirstToken) => wire.before = wait(3000),
-        Some(Fault::ResetAfterHeaders) => wire.steps = vec![Step::Reset],
-        Some(Fault::ResetStream) => wire.steps = vec![Step::Send(half, 0), Step::Reset],
-        Some(Fault::TruncatedBody | Fault::CutStream) => wire.steps = vec![Step::Cut(half)],
-        Some(Fault::StalledBody | Fault::StalledStream) => wire.steps = vec![Step::Send(half, 0), Step::Stall],
-        Some(Fault::EndlessPings) => wire.steps = vec![Step::Stall],
-        Some(Fault::UnterminatedStream | Fault::MalformedFrame) => {
-            wire = Wire { billing: wire.billing, ..plain_text(200, JSON, text[..text.len() / 2].to_owned(), before) };
-        }
-        Some(Fault::ErrorFirst | Fault::ErrorLater) => {
-            return plain_text(200, JSON, error.body(reply.vendor, reply.request_id).text(), before);
-        }
-        Some(Fault::HugeEvent) => {
-            let long = format!("{}{}", " ".repeat(STALLED_PLAIN as usize), text);
-            wire = Wire { billing: wire.billing, ..plain_text(200, JSON, long, before) };
-        }
-        Some(Fault::EndlessBody) => {
-            if let Opening::Answer(head) = &mut wire.opening {
-                head.length = None;
-            }
-            wire.steps = vec![Step::Forever(Bytes::from(" ".repeat(256 * 1024)), Duration::ZERO)];
-        }
-        _ => {}
-    }
-    wire
-}
-
-fn stream(
-    events: &[Event],
-    answer: &Answer,
-    error: &Refusal,
-    reply: &Reply<'_>,
-    act: &Act,
-    jitter: &mut Jitter,
-    before: Duration,
-) -> Wire {
-    let head = Head { status: 200, content_type: Some(SSE), ..Head::default() };
-    let billing = Billing::Produced(answer.charge.clone());
-    let mut wire = Wire { before, opening: Opening::Answer(head), steps: Vec::new(), billing };
-    if act.fault == Some(Fault::SlowHead) {
-        wire.before += Duration::from_millis(act.ms.unwrap_or(3000));
-    }
-    if act.fault == Some(Fault::ResetAfterHeaders) {
-        wire.steps.push(Step::Reset);
-        return wire;
-    }
-    let strike = strikes_after(act);
-    let mut contents = 0;
-    for (i, event) in events.iter().enumerate() {
-        let is_content = event.kind == Kind::Content;
-        if strike == Some(contents) && (is_content || event.kind == Kind::End) {
-            return struck(wire, event, error, reply, act);
-        }
-        let wait = if is_content && contents == 0 { first_wait(act, jitter) } else { jitter.event() };
-        if !wait.is_zero() && i > 0 {
-            wire.steps.push(Step::Wait(wait));
-        }
-        contents += u64::from(is_content);
-        let last = i + 1 == events.len();
-        wire.steps.push(Step::Send(frame(event, i, last, act).into(), event.tokens));
-    }
-    wire
-}
-
-/// After how many content events the fault strikes, if it is one that strikes in a stream.
-fn strikes_after(act: &Act) -> Option<u64> {
-    let default = match act.fault? {
-        Fault::StalledStream
-        | Fault::StalledBody
-        | Fault::CutStream
-        | Fault::TruncatedBody
-        | Fault::ResetStream
-        | Fault::UnterminatedStream
-        | Fault::ErrorLater => 3,
-        Fault::MalformedFrame | Fault::HugeEvent | Fault::EndlessBody => 0,
-        Fault::ErrorFirst | Fault::EndlessPings => return Some(0),
-        _ => return None,
-    };
-    Some(act.after.unwrap_or(default))
-}
-
-/// The fault instead of the next event.
-fn struck(mut wire: Wire, event: &Event, error: &Refusal, reply: &Reply<'_>, act: &Act) -> Wire {
-    let half = || {
-        let text = event.text();
-        Bytes::from(text.as_bytes()[..text.len() * 2 / 3].to_vec())
-    };
-    match act.fault {
-        Some(Fault::CutStream | Fault::TruncatedBody) => wire.steps.push(Step::Cut(half())),
-        Some(Fault::ResetStream) => wire.steps.push(Step::Reset),
-        Some(Fault::StalledStream | Fault::StalledBody) => wire.steps.push(Step::Stall),
-        Some(Fault::ErrorFirst | Fault::ErrorLater) => {
-            wire.steps.push(Step::Send(error_event(event, error, reply).into(), 0));
-        }
-        Some(Fault::MalformedFrame) => {
-            let name = event.name.map_or(String::new(), |name| format!("event: {name}\n"));
-            let data = &event.data.get(..event.data.len() / 2).unwrap_or("{");
-            wire.steps.push(Step::Send(format!("{name}data: {data}\n\n").into(), 0));
-        }
-        Some(Fault::HugeEvent) => {
-            let (head, tail) = (event.text(), " ".repeat(17 * 1024 * 1024));
-            let line = head.trim_end_matches('\n');
-            wire.steps.push(Step::Send(format!("{line}{tail}\n\n").into(), event.tokens));
-            wire.steps.push(Step::Stall);
-        }
-        Some(Fault::EndlessBody) => {
-            wire.steps.push(Step::Forever(event.text().into(), Duration::ZERO));
-        }
-        Some(Fault::EndlessPings) => {
-            let ping = match reply.vendor {
-                Vendor::OpenAi => ": ping\n\n",
-                Vendor::Anthropic => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-            };
-            wire.steps.push(Step::Forever(ping.into(), Duration::from_millis(act.ms.unwrap_or(100))));
-        }
-        _ => {}
-    }
-    wire
-}
-
-fn first_wait(act: &Act, jitter: &mut Jitter) -> Duration {
-    match act.fault {
-        Some(Fault::SlowFirstToken) => Duration::from_millis(act.ms.unwrap_or(3000)),
-        _ => jitter.first(),
-    }
-}
-
-/// An error in the middle of a stream, as each API says it.
-fn error_event(event: &Event, error: &Refusal, reply: &Reply<'_>) -> String {
-    match (reply.vendor, event.name) {
-        (Vendor::Anthropic, _) => {
-            format!("event: error\ndata: {}\n\n", error.body(reply.vendor, reply.request_id).text())
-        }
-        (Vendor::OpenAi, Some(_)) => format!(
-            "event: error\ndata: {{\"type\":\"error\",\"sequence_number\":0,\"code\":\"server_error\",\"message\":\"{}\",\"param\":null}}\n\n",
-            error.message
-        ),
-        (Vendor::OpenAi, None) => format!("data: {}\n\n", error.body(reply.vendor, reply.request_id).text()),
-    }
-}
-
-fn frame(event: &Event, i: usize, last: bool, act: &Act) -> String {
-    let text = event.text();
-    match act.fault {
-        Some(Fault::NoBlankEnd) if last => text.trim_end_matches('\n').to_owned(),
-        Some(Fault::OddFraming) => odd_framing(event, i),
-        _ => text,
-    }
-}
-
-/// The same event in framing that the format allows and nobody expects.
-fn odd_framing(event: &Event, i: usize) -> String {
-    let name = |eol: &str| event.name.map_or(String::new(), |name| format!("event:{name}{eol}"));
-    match i % 4 {
-        0 => format!(": comment\r\n{}data: {}\r\n\r\n", name("\r\n"), event.data),
-        1 => format!("{}data:{}\n\n", name("\n"), event.data),
-        2 => format!("id: {i}\nretry: 3000\n{}data: {}\n\n", name("\n"), event.data),
-        // A line break in JSON may only stand between tokens: after the first brace.
-        _ => match event.data.strip_prefix('{') {
-            Some(rest) => format!("{}data: {{\ndata: {rest}\n\n", name("\n")),
-            None => format!("{}data: {}\n\n", name("\n"), event.data),
-        },
-    }
 }
 
 fn split(step: Step) -> Vec<Step> {

@@ -61,7 +61,7 @@ fn thinking(body: &Value) -> Option<Thinking> {
 
 fn tool(tool: &Value) -> Option<Tool> {
     let schema = tool.get("input_schema")?.clone();
-    Some(Tool { name: tool["name"].as_str()?.to_owned(), schema, custom: false })
+    Some(Tool { name: tool["name"].as_str()?.to_owned(), schema, custom: false, namespace: None })
 }
 
 fn blocks(turn: &Value) -> impl Iterator<Item = &Value> {

@@ -119,10 +119,9 @@ fn text(text: &Value) -> Checked<()> {
     check::openai_members(format, "text.format", &["type", "name", "description", "schema", "strict"])?;
     let Some(name) = format["name"].as_str() else { return Err(check::missing("text.format.name")) };
     check::openai_name(name, "text.format.name", 64)?;
-    // Here strict is the default, unlike in Chat Completions.
-    match format["strict"] == false {
-        true => Ok(()),
-        false => check::strict_schema(&format["schema"], "text.format.schema", &format!("response_format '{name}'")),
+    match format["strict"] == true {
+        false => Ok(()),
+        true => check::strict_schema(&format["schema"], "text.format.schema", &format!("response_format '{name}'")),
     }
 }
 

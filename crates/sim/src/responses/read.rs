@@ -45,7 +45,7 @@ pub(crate) fn ask(body: &Value, items: &[Value], model: &'static Model) -> Check
         Some("json_object") => Format::AnyObject,
         _ => Format::Text,
     };
-    ask.tools = body["tools"].as_array().into_iter().flatten().filter_map(tool).collect();
+    ask.tools = tools(body, items);
     ask.choice = choice(&body["tool_choice"]);
     ask.prompt = items.iter().rfind(|i| i["role"] == "user").map(|i| text(&i["content"])).unwrap_or_default();
     let results = items.iter().rev().take_while(|i| is_output(i)).count();
@@ -90,13 +90,30 @@ fn is_output(item: &Value) -> bool {
     item["type"] == "function_call_output" || item["type"] == "custom_tool_call_output"
 }
 
-fn tool(tool: &Value) -> Option<Tool> {
+/// The tools that the caller runs: of the request and of `additional_tools` items, in namespaces or not.
+fn tools(body: &Value, items: &[Value]) -> Vec<Tool> {
+    let added = items.iter().filter(|item| item["type"] == "additional_tools").map(|item| &item["tools"]);
+    let all = std::iter::once(&body["tools"]).chain(added).filter_map(Value::as_array).flatten();
+    let mut out = Vec::new();
+    for one in all {
+        match one["type"] == "namespace" {
+            false => out.extend(tool(one, None)),
+            true => {
+                let inner = one["tools"].as_array().into_iter().flatten();
+                out.extend(inner.filter_map(|t| tool(t, one["name"].as_str())));
+            }
+        }
+    }
+    out
+}
+
+fn tool(tool: &Value, namespace: Option<&str>) -> Option<Tool> {
     let custom = tool["type"] == "custom";
     if !custom && tool["type"] != "function" {
         return None;
     }
     let schema = tool.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
-    Some(Tool { name: tool["name"].as_str()?.to_owned(), schema, custom })
+    Some(Tool { name: tool["name"].as_str()?.to_owned(), schema, custom, namespace: namespace.map(str::to_owned) })
 }
 
 fn choice(choice: &Value) -> Choice {
@@ -119,7 +136,11 @@ fn parts(item: &Value) -> impl Iterator<Item = &Value> {
 fn tokens_of(item: &Value) -> u64 {
     let words: u64 = ["name", "arguments", "input"].iter().filter_map(|m| item[*m].as_str()).map(tokens::count).sum();
     let pictures: u64 = parts(item).map(image_tokens).sum();
-    4 + words + pictures + tokens::count(&text(&item["content"])) + tokens::count(&text(&item["output"]))
+    4 + words
+        + tools_tokens(item)
+        + pictures
+        + tokens::count(&text(&item["content"]))
+        + tokens::count(&text(&item["output"]))
 }
 
 fn image_tokens(part: &Value) -> u64 {

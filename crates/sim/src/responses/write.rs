@@ -123,7 +123,11 @@ fn call_item(call: &Call, id: &str, arguments: &str, status: &str) -> Node {
     let kind = if call.custom { "custom_tool_call" } else { "function_call" };
     let node = obj! {"id": id, "type": kind, "status": status};
     let node = if call.custom { node.with("input", arguments) } else { node.with("arguments", arguments) };
-    node.with("call_id", &call.id).with("name", &call.name)
+    let node = node.with("call_id", &call.id).with("name", &call.name);
+    match &call.namespace {
+        Some(namespace) => node.with("namespace", namespace),
+        None => node,
+    }
 }
 
 /// The response object.

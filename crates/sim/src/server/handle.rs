@@ -101,8 +101,9 @@ pub(super) async fn handle(
     };
     tracker.status(head.status);
     let took_ms = began.elapsed().as_millis() as u64;
+    let steps = if call.method == "HEAD" { Vec::new() } else { wire.steps };
     let is_html = head.content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    let mut response = respond(head, wire.steps, Some(tracker), conn);
+    let mut response = respond(head, steps, Some(tracker), conn);
     if !is_html {
         headers::standard(call.vendor, &request_id, clock::unix_ms() / 1000, took_ms, response.headers_mut());
     }

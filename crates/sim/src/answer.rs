@@ -141,3 +141,40 @@ impl Charge {
         price::nano_usd(&self.price, &self.input, output, self.tier)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Calls `make` with a context as of a quiet day.
+    pub(crate) fn with_ctx<T>(tweaks: Tweaks, make: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        let (memory, marker) = (Memory::default(), Marker::default());
+        make(&Ctx {
+            now: 1_795_508_207,
+            seed: 1,
+            words: 8,
+            tweaks,
+            marker: &marker,
+            memory: &memory,
+            version: Some("2023-06-01"),
+        })
+    }
+
+    impl Answer {
+        /// The text of a plain answer.
+        pub(crate) fn plain(&self) -> &str {
+            match &self.body {
+                Body::Plain(text) => text,
+                Body::Stream(_) => panic!("a stream"),
+            }
+        }
+
+        /// The events of a stream.
+        pub(crate) fn events(&self) -> &[Event] {
+            match &self.body {
+                Body::Stream(events) => events,
+                Body::Plain(_) => panic!("a plain answer"),
+            }
+        }
+    }
+}

@@ -35,7 +35,7 @@ pub(super) fn answer(
         Some(Fault::UnterminatedStream | Fault::MalformedFrame) => {
             wire = Wire { billing: wire.billing, ..plain_text(200, JSON, text[..text.len() / 2].to_owned(), before) };
         }
-        Some(Fault::ErrorFirst | Fault::ErrorLater) => {
+        Some(Fault::ErrorFirst | Fault::ErrorLater | Fault::FailedEvent) => {
             return plain_text(200, JSON, error.body(reply.vendor, reply.request_id).text(), before);
         }
         Some(Fault::HugeEvent) => {

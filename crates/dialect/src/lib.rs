@@ -1,1 +1,52 @@
-//! dialect
+//! The three API formats: what decisions read of a request, edits of its bytes, framing and classification of streams,
+//! usage, errors, and translation by a neutral model.
+//!
+//! Pure: no IO, no clock, no knowledge of routing.
+
+pub mod json;
+
+mod edit;
+mod head;
+
+pub mod sse;
+
+mod content;
+mod tee;
+
+mod answer;
+mod fault;
+mod usage;
+
+mod chat;
+mod messages;
+mod model;
+mod translate;
+
+mod capability;
+mod headers;
+mod models_list;
+mod signal;
+
+pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use capability::{Capability, capability};
+pub use content::{Classified, Kind, classify};
+pub use edit::Edits;
+pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};
+pub use head::{BadBody, Head, is_json, read_head};
+pub use models_list::{model_entry, models_list};
+pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
+pub use headers::map_headers;
+pub use tee::{Seen, Tee, is_usage_chunk};
+pub use translate::{BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request};
+pub use usage::{Usage, usage_of_answer};
+
+/// The format of a request and of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    Chat,
+    /// OpenAI Responses.
+    Responses,
+    /// Anthropic Messages.
+    Messages,
+}

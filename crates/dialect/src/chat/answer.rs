@@ -1,0 +1,107 @@
+//! A whole Chat answer, read and written.
+
+use serde_json::{Value, json};
+
+use super::read::arguments;
+use crate::{
+    model::{Answer, Call, Part, Stop, Text},
+    translate::Context,
+    usage::Usage,
+};
+
+/// Reads an answer; `None` if it has no choice. Of several choices the first is taken.
+pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
+    let choice = v["choices"].as_array()?.first()?;
+    let message = &choice["message"];
+    let mut parts = vec![];
+    if let Some(text) = message["content"].as_str().filter(|t| !t.is_empty()) {
+        parts.push(Part::Text(Text { text: text.to_owned(), cache: None }));
+    }
+    for call in message["tool_calls"].as_array().into_iter().flatten() {
+        let f = &call["function"];
+        parts.push(Part::Call(Call {
+            id: call["id"].as_str().unwrap_or_default().to_owned(),
+            name: f["name"].as_str().unwrap_or_default().to_owned(),
+            arguments: arguments(f["arguments"].as_str().unwrap_or_default()),
+        }));
+    }
+    let refusal = message["refusal"].as_str().map(str::to_owned);
+    let has_calls = parts.iter().any(|p| matches!(p, Part::Call(_)));
+    Some(Answer {
+        id: v["id"].as_str().unwrap_or_default().to_owned(),
+        model: v["model"].as_str().unwrap_or_default().to_owned(),
+        stop: stop(choice["finish_reason"].as_str(), has_calls, refusal.is_some()),
+        parts,
+        refusal,
+        usage: None,
+    })
+}
+
+/// A finish reason; calls in the answer and a refusal say more than the word `stop`.
+pub(super) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop {
+    match reason {
+        Some("stop") if has_calls => Stop::Tools,
+        Some("stop") if refused => Stop::Refusal,
+        Some("stop") => Stop::End,
+        Some("length") => Stop::Length,
+        Some("tool_calls" | "function_call") => Stop::Tools,
+        Some("content_filter") => Stop::Refusal,
+        _ => Stop::Unknown,
+    }
+}
+
+/// A finish reason's word. What is not known is told as `length`: incomplete, never a clean stop.
+pub(super) fn finish_reason(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::End | Stop::Sequence(_) => "stop",
+        Stop::Tools => "tool_calls",
+        Stop::Length | Stop::Unknown => "length",
+        Stop::Refusal => "content_filter",
+    }
+}
+
+/// Writes an answer.
+pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
+    let mut text: Option<String> = None;
+    let mut calls: Vec<Value> = vec![];
+    for part in &a.parts {
+        match part {
+            Part::Text(t) => text.get_or_insert_default().push_str(&t.text),
+            Part::Call(c) => calls.push(json!({
+                "id": c.id, "type": "function",
+                "function": {"name": context.restore(&c.name), "arguments": c.arguments.to_string()},
+            })),
+            _ => {}
+        }
+    }
+    let mut message = json!({"role": "assistant", "content": text, "refusal": a.refusal});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
+    let mut out = json!({
+        "id": chat_id(&a.id),
+        "object": "chat.completion",
+        "created": 0,
+        "model": a.model,
+        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&a.stop)}],
+    });
+    if let Some(u) = &a.usage {
+        out["usage"] = usage(u);
+    }
+    out
+}
+
+pub(super) fn chat_id(id: &str) -> String {
+    format!("chatcmpl-{}", id.strip_prefix("msg_").unwrap_or(id))
+}
+
+/// The count in Chat's words: cached and written tokens are inside the prompt's.
+pub(super) fn usage(u: &Usage) -> Value {
+    json!({
+        "prompt_tokens": u.input,
+        "completion_tokens": u.output,
+        "total_tokens": u.input + u.output,
+        "prompt_tokens_details": {"cached_tokens": u.cached, "cache_write_tokens": u.cache_write + u.cache_write_long, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": u.reasoning, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+    })
+}

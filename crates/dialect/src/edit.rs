@@ -1,0 +1,123 @@
+//! A body is the caller's bytes plus a list of edits; what no edit touches is never copied.
+
+use bytes::Bytes;
+
+use crate::{
+    Dialect,
+    capability::Capability,
+    head::Head,
+    json::{self, Span},
+};
+
+/// Replacements in the order of their places, none overlapping.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    list: Vec<(Span, Bytes)>,
+}
+
+impl Edits {
+    /// Puts `model` on the wire.
+    pub fn set_model(&mut self, head: &Head, model: &str) {
+        let value = quoted(model);
+        match &head.spots.model {
+            Some(span) => self.replace(span.clone(), value),
+            None => self.insert(head, "model", &value),
+        }
+    }
+
+    /// Puts an output limit on a body that has none.
+    pub fn set_max_tokens(&mut self, head: &Head, dialect: Dialect, limit: u64, capability: &Capability) {
+        let name = match dialect {
+            Dialect::Chat if capability.legacy_max_tokens => "max_tokens",
+            Dialect::Chat => "max_completion_tokens",
+            Dialect::Responses => "max_output_tokens",
+            Dialect::Messages => "max_tokens",
+        };
+        self.insert(head, name, &limit.to_string());
+    }
+
+    /// Chat: asks for the stream's usage chunk.
+    pub fn set_include_usage(&mut self, head: &Head, body: &[u8]) {
+        const ASKED: &str = "{\"include_usage\":true}";
+        let Some(span) = &head.spots.stream_options else {
+            return self.insert(head, "stream_options", ASKED);
+        };
+        let mut empty = true;
+        let mut own = None;
+        json::members_within(body, span, |m| {
+            empty = false;
+            if m.name == "include_usage" {
+                own = Some(m.value);
+            }
+        });
+        match own {
+            Some(value) => self.replace(value, "true".into()),
+            None if empty => self.replace(span.clone(), ASKED.into()),
+            None => self.replace(span.start + 1..span.start + 1, "\"include_usage\":true,".into()),
+        }
+    }
+
+    fn insert(&mut self, head: &Head, name: &str, value: &str) {
+        let comma = if head.spots.empty { "" } else { "," };
+        self.replace(head.spots.open..head.spots.open, format!("\"{name}\":{value}{comma}"));
+    }
+
+    fn replace(&mut self, span: Span, with: String) {
+        let at = self.list.partition_point(|(s, _)| s.start <= span.start);
+        self.list.insert(at, (span, with.into()));
+    }
+
+    /// The edited body, in pieces.
+    #[must_use]
+    pub fn apply(&self, body: &Bytes) -> Vec<Bytes> {
+        let mut out = Vec::with_capacity(2 * self.list.len() + 1);
+        let mut from = 0;
+        for (span, with) in &self.list {
+            if span.start > from {
+                out.push(body.slice(from..span.start));
+            }
+            out.push(with.clone());
+            from = span.end;
+        }
+        if from < body.len() {
+            out.push(body.slice(from..));
+        }
+        out
+    }
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::read_head;
+
+    fn edited(body: &'static str, edit: impl Fn(&mut Edits, &Head)) -> String {
+        let head = read_head(Dialect::Chat, body.as_bytes()).unwrap();
+        let mut edits = Edits::default();
+        edit(&mut edits, &head);
+        String::from_utf8(edits.apply(&Bytes::from_static(body.as_bytes())).concat()).unwrap()
+    }
+
+    #[test]
+    fn edits_touch_nothing_else() {
+        let odd = r#" { "n" : 1 , "model" :  "a" , "big":123456789012345678901234567890, "x":"\u00e9" } "#;
+        assert_eq!(edited(odd, |e, h| e.set_model(h, "b\"")), odd.replace("\"a\"", "\"b\\\"\""));
+        assert_eq!(edited("{}", |e, h| e.set_model(h, "m")), r#"{"model":"m"}"#);
+        assert_eq!(edited(r#"{"n":1}"#, |e, h| e.set_model(h, "m")), r#"{"model":"m","n":1}"#);
+    }
+
+    #[test]
+    fn usage_is_asked_for_once() {
+        let ask = |body: &'static str| edited(body, |e, h| e.set_include_usage(h, body.as_bytes()));
+        assert_eq!(ask(r#"{"stream":true}"#), r#"{"stream_options":{"include_usage":true},"stream":true}"#);
+        assert_eq!(ask(r#"{"stream_options":{"include_usage":false}}"#), r#"{"stream_options":{"include_usage":true}}"#);
+        assert_eq!(ask(r#"{"stream_options":{"x":1}}"#), r#"{"stream_options":{"include_usage":true,"x":1}}"#);
+        assert_eq!(ask(r#"{"stream_options":{ }}"#), r#"{"stream_options":{"include_usage":true}}"#);
+        assert_eq!(ask(r#"{"stream_options":null}"#), r#"{"stream_options":{"include_usage":true}}"#);
+    }
+}

@@ -1,0 +1,276 @@
+//! The members of a request body that decisions and edits use, read in one pass; long strings stay unread.
+
+use crate::{
+    Dialect,
+    json::{self, JsonError, Member, Span, Types},
+};
+
+/// What decisions use of a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The model the caller named.
+    pub model: Option<String>,
+    /// A stream was asked.
+    pub stream: bool,
+    /// Chat: the stream's usage chunk was asked.
+    pub include_usage: bool,
+    /// Tool definitions.
+    pub tools: u32,
+    /// Messages, or input items (a string input counts as one).
+    pub messages: u32,
+    /// Image parts.
+    pub images: u32,
+    /// Document and file parts.
+    pub documents: u32,
+    /// Bytes of the base64 data inside images and documents: they are no text.
+    pub media_bytes: u64,
+    /// The caller's output limit.
+    pub max_tokens: Option<u64>,
+    /// A JSON schema constrains the answer.
+    pub json_schema: bool,
+    /// Chat: answers asked for; 1 where unset.
+    pub n: u32,
+    /// Responses: state at the provider is referred to (`previous_response_id`, `conversation`).
+    pub stateful: bool,
+    pub(crate) spots: Spots,
+}
+
+/// Where edits go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spots {
+    /// Behind the brace that opens the body.
+    pub(crate) open: usize,
+    /// The body has no member.
+    pub(crate) empty: bool,
+    pub(crate) model: Option<Span>,
+    pub(crate) stream_options: Option<Span>,
+}
+
+/// Why a body is refused: a sentence with the member and the remedy, and never any text of the body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    /// Not JSON, or too deep.
+    #[error("the body {0}")]
+    Json(#[from] JsonError),
+    /// An array, a string, ...
+    #[error("the body must be a JSON object")]
+    NotObject,
+    /// A member stands twice: a provider might read the other one.
+    #[error("member `{0}` stands more than once; send it once")]
+    Repeated(String),
+    /// A member has the wrong type.
+    #[error("member `{member}` must be {want}")]
+    WrongType {
+        /// Which.
+        member: &'static str,
+        /// What it must be.
+        want: &'static str,
+    },
+}
+
+/// Most members whose names are compared for repetition one by one; beyond, they are sorted.
+const FEW: usize = 64;
+
+/// Reads the head of a request body.
+///
+/// # Errors
+/// The body is not a JSON object, repeats a member, or a member that decisions use has the wrong type.
+pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
+    let mut head = Head { n: 1, ..Head::default() };
+    let mut names = vec![];
+    let mut wrong = None;
+    let is_object = json::members(body, |member, scan| {
+        let start = member.value.start;
+        let mut media = Media::default();
+        let counted = scan.skip(&mut media)?;
+        let value = start..scan.at();
+        if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
+            wrong.get_or_insert(e);
+        }
+        names.push(member.name);
+        Ok(())
+    })?;
+    if !is_object {
+        return Err(BadBody::NotObject);
+    }
+    head.spots.open = memchr::memchr(b'{', body).map_or(0, |i| i + 1);
+    head.spots.empty = names.is_empty();
+    if let Some(name) = repeated(&mut names) {
+        return Err(BadBody::Repeated(name));
+    }
+    match wrong {
+        Some(e) => Err(e),
+        None => Ok(head),
+    }
+}
+
+fn repeated(names: &mut [std::borrow::Cow<'_, str>]) -> Option<String> {
+    let twice = |name: &str| Some(name.chars().take(64).collect());
+    if names.len() <= FEW {
+        let (i, _) = names.iter().enumerate().find(|(i, n)| names[..*i].contains(n))?;
+        return twice(&names[i]);
+    }
+    names.sort_unstable();
+    names.windows(2).find(|w| w[0] == w[1]).and_then(|w| twice(&w[0]))
+}
+
+fn take(
+    head: &mut Head,
+    dialect: Dialect,
+    member: &Member<'_>,
+    body: &[u8],
+    value: &Span,
+    counted: u32,
+    media: &Media,
+) -> Result<(), BadBody> {
+    let text = &body[value.clone()];
+    let first = text[0];
+    let null = text == b"null";
+    let wrong = |member, want| Err(BadBody::WrongType { member, want });
+    match (&*member.name, dialect) {
+        ("model", _) if !null => {
+            if first != b'"' {
+                return wrong("model", "a string");
+            }
+            head.model = Some(json::unescape(&text[1..text.len() - 1]).into_owned());
+            head.spots.model = Some(value.clone());
+        }
+        ("model", _) => head.spots.model = Some(value.clone()),
+        ("stream", _) if !null => match text {
+            b"true" => head.stream = true,
+            b"false" => {}
+            _ => return wrong("stream", "true or false"),
+        },
+        ("stream_options", Dialect::Chat) => {
+            head.spots.stream_options = Some(value.clone());
+            json::members_within(body, value, |m| head.include_usage |= m.name == "include_usage" && &body[m.value] == b"true");
+        }
+        ("tools", _) if first == b'[' => head.tools = counted,
+        ("messages", Dialect::Chat | Dialect::Messages) => {
+            if first != b'[' {
+                return wrong("messages", "an array");
+            }
+            head.messages = counted;
+            head.add(media, value);
+        }
+        ("input", Dialect::Responses) => {
+            head.messages = if first == b'[' { counted } else { 1 };
+            head.add(media, value);
+        }
+        ("system", Dialect::Messages) => head.add(media, value),
+        ("max_completion_tokens", Dialect::Chat) if !null => {
+            head.max_tokens = Some(whole(text).ok_or(BadBody::WrongType { member: "max_completion_tokens", want: "a whole number" })?);
+        }
+        ("max_tokens", Dialect::Chat | Dialect::Messages) if !null => {
+            let n = whole(text).ok_or(BadBody::WrongType { member: "max_tokens", want: "a whole number" })?;
+            head.max_tokens = head.max_tokens.or(Some(n));
+        }
+        ("max_output_tokens", Dialect::Responses) if !null => {
+            head.max_tokens = Some(whole(text).ok_or(BadBody::WrongType { member: "max_output_tokens", want: "a whole number" })?);
+        }
+        ("n", Dialect::Chat) if !null => {
+            let n = whole(text).and_then(|n| u32::try_from(n).ok());
+            head.n = n.ok_or(BadBody::WrongType { member: "n", want: "a whole number" })?;
+        }
+        ("response_format", Dialect::Chat) => head.json_schema = is_schema(body, value),
+        ("text" | "output_config", Dialect::Responses | Dialect::Messages) => {
+            json::members_within(body, value, |m| head.json_schema |= m.name == "format" && is_schema(body, &m.value));
+        }
+        ("output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
+        ("previous_response_id" | "conversation", Dialect::Responses) => head.stateful = !null,
+        _ => {}
+    }
+    Ok(())
+}
+
+impl Head {
+    fn add(&mut self, media: &Media, value: &Span) {
+        self.images += media.images;
+        self.documents += media.documents;
+        if media.images + media.documents > 0 {
+            // Text around the data is small beside it; the bound is taken from all of it.
+            self.media_bytes += value.len() as u64;
+        }
+    }
+}
+
+fn is_schema(body: &[u8], value: &Span) -> bool {
+    let mut schema = false;
+    json::members_within(body, value, |m| schema |= m.name == "type" && &body[m.value] == b"\"json_schema\"");
+    schema
+}
+
+/// A JSON number that is a whole number (`1e3` and `10.0` are not sent by anyone, and are refused).
+fn whole(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Counts parts by their `type`.
+#[derive(Default)]
+struct Media {
+    images: u32,
+    documents: u32,
+}
+
+impl Types for Media {
+    fn seen(&mut self, raw: &[u8]) {
+        match raw {
+            b"image_url" | b"image" | b"input_image" => self.images += 1,
+            b"document" | b"file" | b"input_file" => self.documents += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Whether `text` is JSON.
+#[must_use]
+pub fn is_json(text: &[u8]) -> bool {
+    json::check(text).is_ok()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chat() {
+        let body = br#"{"model":"gpt-6-sol","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,
+            "tools":[{"type":"function"},{}],"n":2,"response_format":{"type":"json_schema","json_schema":{}},
+            "messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:"}}]},{"role":"assistant"}]}"#;
+        let h = read_head(Dialect::Chat, body).unwrap();
+        assert_eq!(h.model.as_deref(), Some("gpt-6-sol"));
+        assert!(h.stream && h.include_usage && h.json_schema);
+        assert_eq!((h.tools, h.messages, h.images, h.documents, h.max_tokens, h.n), (2, 2, 1, 0, Some(5), 2));
+    }
+
+    #[test]
+    fn messages_and_responses() {
+        let body = br#"{"model":"c","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document"},{"type":"image"}]}],"output_config":{"format":{"type":"json_schema"}}}"#;
+        let h = read_head(Dialect::Messages, body).unwrap();
+        assert_eq!((h.images, h.documents, h.max_tokens, h.json_schema), (1, 1, Some(9), true));
+        let h = read_head(Dialect::Responses, br#"{"input":"hi","max_output_tokens":7,"previous_response_id":"r"}"#).unwrap();
+        assert_eq!((h.messages, h.max_tokens, h.stateful, h.model), (1, Some(7), true, None));
+    }
+
+    #[test]
+    fn refusals_name_the_member() {
+        let rows: &[(&str, &str)] = &[
+            ("[]", "the body must be a JSON object"),
+            ("{", "the body is not valid JSON at byte 1"),
+            (r#"{"model":"a","mod\u0065l":"b"}"#, "member `model` stands more than once; send it once"),
+            (r#"{"model":1}"#, "member `model` must be a string"),
+            (r#"{"stream":"yes"}"#, "member `stream` must be true or false"),
+            (r#"{"messages":"x"}"#, "member `messages` must be an array"),
+            (r#"{"max_tokens":"5"}"#, "member `max_tokens` must be a whole number"),
+        ];
+        for (body, want) in rows {
+            assert_eq!(read_head(Dialect::Chat, body.as_bytes()).unwrap_err().to_string(), *want, "{body}");
+        }
+        let many: String = (0..100).map(|i| format!("\"k{i}\":0,")).collect();
+        assert_eq!(
+            read_head(Dialect::Chat, format!("{{{many}\"k7\":1}}").as_bytes()),
+            Err(BadBody::Repeated("k7".into()))
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! A strict JSON scanner that builds nothing: it checks the grammar, skips strings by SIMD search, and tells the spans
+//! of an object's members.
+//!
+//! It accepts what RFC 8259 accepts, up to [`MAX_DEPTH`] levels; nesting is kept in one machine word, so hostile bodies
+//! cost neither stack nor heap.
+
+use std::{borrow::Cow, ops::Range};
+
+/// Deepest nesting of arrays and objects.
+pub const MAX_DEPTH: u32 = 127;
+
+/// Why a text is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON from this byte on.
+    #[error("is not valid JSON at byte {0}")]
+    Syntax(usize),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("is nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+}
+
+/// A value's place in the text.
+pub type Span = Range<usize>;
+
+/// One member of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Name, unescaped.
+    pub name: Cow<'a, str>,
+    /// From the quote that opens the name.
+    pub start: usize,
+    /// The value.
+    pub value: Span,
+}
+
+/// What a scan tells of the strings that it passes: `"type": "<value>"` pairs at any depth, raw.
+pub trait Types {
+    /// The raw text between the quotes of a string value under the key `type`.
+    fn seen(&mut self, raw: &[u8]);
+}
+
+impl Types for () {
+    fn seen(&mut self, _: &[u8]) {}
+}
+
+/// Walks a text.
+pub struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+/// Checks that `text` is one JSON value and nothing else.
+///
+/// # Errors
+/// Where it is not.
+pub fn check(text: &[u8]) -> Result<(), JsonError> {
+    utf8(text)?;
+    let mut s = Scanner { text, at: 0 };
+    s.space();
+    s.skip(&mut ())?;
+    s.end()
+}
+
+/// The members of the object that `text` is, in order; `Ok(false)` if it is another kind of value.
+///
+/// # Errors
+/// Where the text is not JSON.
+pub fn members<'a>(text: &'a [u8], mut each: impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>) -> Result<bool, JsonError> {
+    utf8(text)?;
+    let mut s = Scanner { text, at: 0 };
+    s.space();
+    if s.peek() != Some(b'{') {
+        s.skip(&mut ())?;
+        s.end()?;
+        return Ok(false);
+    }
+    s.object(&mut each)?;
+    s.end()?;
+    Ok(true)
+}
+
+/// The members of an object inside a text that was already checked; nothing if `span` is no object.
+pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Member<'a>)) {
+    let mut s = Scanner { text, at: span.start };
+    if s.peek() == Some(b'{') {
+        let _ = s.object(&mut |m, s: &mut Scanner<'a>| {
+            let start = s.at;
+            s.skip(&mut ())?;
+            each(Member { value: start..s.at, ..m });
+            Ok(())
+        });
+    }
+}
+
+fn utf8(text: &[u8]) -> Result<(), JsonError> {
+    std::str::from_utf8(text).map(|_| ()).map_err(|e| JsonError::Syntax(e.valid_up_to()))
+}
+
+impl<'a> Scanner<'a> {
+    /// Where it stands.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn end(&mut self) -> Result<(), JsonError> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(JsonError::Syntax(self.at)) }
+    }
+
+    fn expect(&mut self, b: u8) -> Result<(), JsonError> {
+        if self.peek() == Some(b) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(JsonError::Syntax(self.at))
+    }
+
+    /// Walks the object at hand; `each` must consume the value it is given the start of, or the walk skips it.
+    fn object(&mut self, each: &mut impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>) -> Result<(), JsonError> {
+        self.expect(b'{')?;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let start = self.at;
+            let raw = self.string()?;
+            let name = unescape(&self.text[raw]);
+            self.space();
+            self.expect(b':')?;
+            self.space();
+            let value = self.at;
+            each(Member { name, start, value: value..value }, self)?;
+            if self.at == value {
+                self.skip(&mut ())?;
+            }
+            self.space();
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    self.space();
+                }
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(JsonError::Syntax(self.at)),
+            }
+        }
+    }
+
+    /// Skips one value and counts the elements of it, if it is an array, or the members, if it is an object.
+    ///
+    /// # Errors
+    /// Where the text is not JSON.
+    pub fn skip(&mut self, types: &mut impl Types) -> Result<u32, JsonError> {
+        // One bit a level: set for an object. `depth` levels are in use.
+        let mut objects: u128 = 0;
+        let mut depth = 0u32;
+        let mut count = 0u32;
+        let mut typed = false;
+        'value: loop {
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = self.string()?;
+                    if typed {
+                        types.seen(&self.text[raw]);
+                    }
+                }
+                Some(open @ (b'{' | b'[')) => {
+                    if depth == MAX_DEPTH {
+                        return Err(JsonError::TooDeep);
+                    }
+                    self.at += 1;
+                    depth += 1;
+                    objects = (objects << 1) | u128::from(open == b'{');
+                    self.space();
+                    if self.peek() == Some(if open == b'{' { b'}' } else { b']' }) {
+                        self.at += 1;
+                        depth -= 1;
+                        objects >>= 1;
+                    } else {
+                        count += u32::from(depth == 1);
+                        typed = false;
+                        if open == b'{' {
+                            typed = self.key()?;
+                        }
+                        continue 'value;
+                    }
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.word(b"true")?,
+                Some(b'f') => self.word(b"false")?,
+                Some(b'n') => self.word(b"null")?,
+                _ => return Err(JsonError::Syntax(self.at)),
+            }
+            // A value has ended: close what it closes, or go on to the next.
+            loop {
+                if depth == 0 {
+                    return Ok(count);
+                }
+                self.space();
+                let in_object = objects & 1 == 1;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        self.space();
+                        count += u32::from(depth == 1);
+                        typed = if in_object { self.key()? } else { false };
+                        continue 'value;
+                    }
+                    Some(b'}') if in_object => {}
+                    Some(b']') if !in_object => {}
+                    _ => return Err(JsonError::Syntax(self.at)),
+                }
+                self.at += 1;
+                depth -= 1;
+                objects >>= 1;
+            }
+        }
+    }
+
+    /// A key and its colon; whether the key is `type`.
+    fn key(&mut self) -> Result<bool, JsonError> {
+        let raw = self.string()?;
+        let is_type = &self.text[raw] == b"type";
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        Ok(is_type)
+    }
+
+    /// A string; the span between its quotes.
+    fn string(&mut self) -> Result<Span, JsonError> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            let rest = &self.text[self.at..];
+            let Some(i) = memchr::memchr2(b'"', b'\\', rest) else { return Err(JsonError::Syntax(self.text.len())) };
+            if has_control(&rest[..i]) {
+                let bad = rest[..i].iter().position(|b| *b < 0x20).unwrap_or(0);
+                return Err(JsonError::Syntax(self.at + bad));
+            }
+            self.at += i;
+            if rest[i] == b'"' {
+                self.at += 1;
+                return Ok(start..self.at - 1);
+            }
+            self.escape()?;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.text.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let hex = self.text.get(self.at + 2..self.at + 6).ok_or(JsonError::Syntax(self.at))?;
+                let code = hex.iter().try_fold(0u32, |n, b| Some(n * 16 + (*b as char).to_digit(16)?));
+                let code = code.ok_or(JsonError::Syntax(self.at))?;
+                self.at += 6;
+                match code {
+                    // A high surrogate must be followed by a low one; a low one may not stand alone.
+                    0xd800..0xdc00 => {
+                        let low = self.text.get(self.at..self.at + 6).filter(|l| l.starts_with(b"\\u"));
+                        let low = low.and_then(|l| std::str::from_utf8(&l[2..]).ok());
+                        let low = low.and_then(|h| u32::from_str_radix(h, 16).ok()).filter(|c| (0xdc00..0xe000).contains(c));
+                        low.ok_or(JsonError::Syntax(self.at))?;
+                        self.at += 6;
+                    }
+                    0xdc00..0xe000 => return Err(JsonError::Syntax(self.at - 6)),
+                    _ => {}
+                }
+            }
+            _ => return Err(JsonError::Syntax(self.at)),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        let digits = |s: &mut Self| {
+            let start = s.at;
+            while matches!(s.peek(), Some(b'0'..=b'9')) {
+                s.at += 1;
+            }
+            if s.at == start { Err(JsonError::Syntax(s.at)) } else { Ok(()) }
+        };
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            digits(self)?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            digits(self)?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            digits(self)?;
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        if self.text[self.at..].starts_with(word) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(JsonError::Syntax(self.at))
+    }
+}
+
+/// Whether a byte below 0x20 stands in `text`; a plain fold, so that it is vectorised.
+fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |bad, b| bad | (*b < 0x20))
+}
+
+/// The text of a string that was already checked, from between its quotes.
+#[must_use]
+pub fn unescape(raw: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return String::from_utf8_lossy(raw);
+    }
+    let quoted = [b"\"", raw, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(""), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn accepts(text: &[u8]) -> bool {
+        check(text).is_ok()
+    }
+
+    #[test]
+    fn grammar() {
+        let yes = ["{}", " [1, -0.5e+3 ,\"a\\u00e9\\ud83d\\ude00\"] ", "null", "0", "{\"a\":{\"b\":[[]]}}", "\"\""];
+        let no = [
+            "", "{", "{]", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", "-", "\"\n\"", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"", "tru",
+            "{} {}", "[1 2]", "\"", "{\"a\" 1}", "\u{feff}{}", "NaN", "[1}", "{\"a\":1]",
+        ];
+        for t in yes {
+            assert!(accepts(t.as_bytes()), "{t}");
+        }
+        for t in no {
+            assert!(!accepts(t.as_bytes()), "{t}");
+        }
+        assert!(!accepts(b"\"\xff\""));
+        assert_eq!(check("[".repeat(128).as_bytes()), Err(JsonError::TooDeep));
+        assert!(accepts(("[".repeat(127) + &"]".repeat(127)).as_bytes()));
+    }
+
+    #[test]
+    fn members_and_their_spans() {
+        let text = br#" {"mod\u0065l" : "x", "n":[1,{"type":"image"}] } "#;
+        let mut seen = vec![];
+        let is_object = members(text, |m, s| {
+            let start = s.at();
+            let count = s.skip(&mut ())?;
+            seen.push((m.name.into_owned(), String::from_utf8_lossy(&text[start..s.at()]).into_owned(), count));
+            Ok(())
+        });
+        assert_eq!(is_object, Ok(true));
+        assert_eq!(seen, [("model".into(), "\"x\"".into(), 0), ("n".into(), "[1,{\"type\":\"image\"}]".into(), 2)]);
+        assert_eq!(members(b"[1]", |_, _| Ok(())), Ok(false));
+    }
+
+    fn soup() -> impl Strategy<Value = Vec<u8>> {
+        let bit = prop_oneof![
+            Just("{".to_owned()), Just("}".to_owned()), Just("[".to_owned()), Just("]".to_owned()), Just(",".to_owned()),
+            Just(":".to_owned()), Just("\"a\"".to_owned()), Just("\"\\u0041\\n\"".to_owned()), Just("1".to_owned()),
+            Just("-0.5e3".to_owned()), Just("true".to_owned()), Just("null".to_owned()), Just(" ".to_owned()), "[ -~]{0,4}",
+        ];
+        proptest::collection::vec(bit, 0..12).prop_map(|v| v.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in soup()) {
+            // serde_json also refuses numbers that no double holds, which are JSON all the same.
+            let theirs = serde_json::from_slice::<serde_json::Value>(&text);
+            prop_assume!(!theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range")));
+            prop_assert_eq!(accepts(&text), theirs.is_ok(), "{}", String::from_utf8_lossy(&text));
+        }
+
+        #[test]
+        fn never_panics(text in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = check(&text);
+            let _ = members(&text, |_, _| Ok(()));
+        }
+    }
+}

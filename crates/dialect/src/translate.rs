@@ -1,0 +1,195 @@
+//! Translation between formats: reader, neutral model, writer. What cannot be carried is listed, or refused in words.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::{
+    AnswerFault, Capability, Dialect,
+    chat, messages,
+    model::{Request, Role},
+    read_answer,
+    sse::Frame,
+};
+
+/// Whom a request is written for.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetModel<'a> {
+    /// What goes on the wire.
+    pub model: &'a str,
+    /// The output limit where the caller set none.
+    pub default_max_tokens: Option<u64>,
+    /// The longest answer of the model.
+    pub most_tokens: Option<u64>,
+    /// What it refuses.
+    pub capability: &'a Capability,
+}
+
+/// A request in another format.
+#[derive(Clone, Debug)]
+pub struct Translated {
+    /// The body.
+    pub body: Bytes,
+    /// What was lost, as paths of the caller's body.
+    pub dropped: Vec<String>,
+    /// What the way back needs.
+    pub context: Context,
+}
+
+/// What the way back needs to know of the way there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// What the caller speaks.
+    pub caller: Dialect,
+    /// What the provider speaks.
+    pub provider: Dialect,
+    /// Tool names that were shortened: (on the wire, the caller's).
+    pub(crate) names: Vec<(String, String)>,
+    /// Chat callers: the usage chunk was asked.
+    pub(crate) include_usage: bool,
+}
+
+impl Context {
+    /// The caller's name of a tool.
+    pub(crate) fn restore(&self, name: &str) -> String {
+        let found = self.names.iter().find(|(wire, _)| wire == name);
+        found.map_or_else(|| name.to_owned(), |(_, own)| own.clone())
+    }
+}
+
+/// Why a request has no form in the target's dialect; names the member, holds no text of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{member}: {why}")]
+pub struct Untranslatable {
+    /// Path of the member.
+    pub member: String,
+    /// What stands in the way, and the remedy.
+    pub why: &'static str,
+}
+
+pub(crate) fn refuse<T>(member: impl Into<String>, why: &'static str) -> Result<T, Untranslatable> {
+    Err(Untranslatable { member: member.into(), why })
+}
+
+/// Writes a caller's request for a provider of another format.
+///
+/// # Errors
+/// What has no form there.
+pub fn translate_request(caller: Dialect, provider: Dialect, body: &[u8], to: &TargetModel<'_>) -> Result<Translated, Untranslatable> {
+    let value: Map<String, Value> = match serde_json::from_slice(body) {
+        Ok(map) => map,
+        Err(_) => return refuse("body", "must be a JSON object"),
+    };
+    let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
+    let mut request = match caller {
+        Dialect::Chat => chat::read_request(value)?,
+        Dialect::Messages => messages::read_request(value)?,
+        Dialect::Responses => return refuse("body", "the Responses API is served by OpenAI providers only"),
+    };
+    merge_turns(&mut request);
+    let limit = request.max_tokens.or(to.default_max_tokens);
+    request.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
+    let mut names = vec![];
+    let body = match provider {
+        Dialect::Messages => messages::write_request(&mut request, to)?,
+        Dialect::Chat => chat::write_request(&mut request, to, &mut names)?,
+        Dialect::Responses => return refuse("body", "no request is translated into the Responses API"),
+    };
+    let context = Context { caller, provider, names, include_usage };
+    Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
+}
+
+/// Joins neighbours of one role; empty turns vanish.
+fn merge_turns(request: &mut Request) {
+    let mut turns: Vec<crate::model::Turn> = vec![];
+    for turn in std::mem::take(&mut request.turns) {
+        match turns.last_mut() {
+            _ if turn.parts.is_empty() => {}
+            Some(last) if last.role == turn.role => last.parts.extend(turn.parts),
+            _ => turns.push(turn),
+        }
+    }
+    // Tool results come first in their turn.
+    for turn in turns.iter_mut().filter(|t| t.role == Role::User) {
+        turn.parts.sort_by_key(|p| !matches!(p, crate::model::Part::Result { .. }));
+    }
+    request.turns = turns;
+}
+
+/// A provider's whole answer in the caller's format.
+///
+/// # Errors
+/// It is no answer.
+pub fn translate_answer(context: &Context, body: &[u8]) -> Result<Bytes, AnswerFault> {
+    let usage = read_answer(context.provider, body)?.usage;
+    let value: Value = serde_json::from_slice(body).map_err(|_| AnswerFault::NotJson)?;
+    let mut answer = match context.provider {
+        Dialect::Messages => messages::read_answer(&value),
+        Dialect::Chat | Dialect::Responses => chat::read_answer(&value),
+    }
+    .ok_or(AnswerFault::WrongShape)?;
+    answer.usage = usage;
+    let written = match context.caller {
+        Dialect::Messages => messages::write_answer(&answer, context),
+        Dialect::Chat | Dialect::Responses => chat::write_answer(&answer, context),
+    };
+    Ok(written.to_string().into())
+}
+
+/// The provider's stream is not of its dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadStream;
+
+/// Translates one stream, event by event.
+#[derive(Debug)]
+pub struct StreamTranslator {
+    reader: Reader,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Chat(chat::StreamReader),
+    Messages(messages::StreamReader),
+}
+
+#[derive(Debug)]
+enum Writer {
+    Chat(chat::StreamWriter),
+    Messages(messages::StreamWriter),
+}
+
+impl StreamTranslator {
+    /// For one answer.
+    #[must_use]
+    pub fn new(context: &Context) -> StreamTranslator {
+        let reader = match context.provider {
+            Dialect::Messages => Reader::Messages(messages::StreamReader::default()),
+            Dialect::Chat | Dialect::Responses => Reader::Chat(chat::StreamReader::default()),
+        };
+        let writer = match context.caller {
+            Dialect::Messages => Writer::Messages(messages::StreamWriter::new(context.clone())),
+            Dialect::Chat | Dialect::Responses => Writer::Chat(chat::StreamWriter::new(context.clone())),
+        };
+        StreamTranslator { reader, writer }
+    }
+
+    /// Takes one event of the provider and gives what the caller gets for it; possibly nothing.
+    ///
+    /// # Errors
+    /// The event is not of the dialect, or the stream ends without having said why.
+    pub fn push(&mut self, frame: &Frame) -> Result<Bytes, BadStream> {
+        let mut events = vec![];
+        match &mut self.reader {
+            Reader::Chat(r) => r.read(frame, &mut events)?,
+            Reader::Messages(r) => r.read(frame, &mut events)?,
+        }
+        let mut out = String::new();
+        for event in events {
+            match &mut self.writer {
+                Writer::Chat(w) => w.write(event, &mut out)?,
+                Writer::Messages(w) => w.write(event, &mut out)?,
+            }
+        }
+        Ok(out.into())
+    }
+}

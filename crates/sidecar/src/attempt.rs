@@ -310,7 +310,7 @@ async fn first_content(
                 let status = fault.status.unwrap_or(500);
                 let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, None);
                 let body = secret.map_or_else(|| frame.data_bytes(), |s| s.scrub(frame.data_bytes()));
-                return Err((failure, Some(Told { status, headers: HeaderMap::new(), body, dialect, fault })));
+                return Err((failure, Some(Told { status, headers: HeaderMap::new(), body, dialect, fault: *fault })));
             }
             // A stream that ends without ever having begun is no answer.
             Kind::End if held.is_empty() => return Err((Failure::NoAnswer, None)),
@@ -347,7 +347,7 @@ async fn whole(
     let no_answer = |fault: AnswerFault| {
         let told = match fault {
             AnswerFault::ErrorObject(fault) => {
-                Some(Told { status: 502, headers: HeaderMap::new(), body: bytes.clone(), dialect: wire.dialect, fault })
+                Some(Told { status: 502, headers: HeaderMap::new(), body: bytes.clone(), dialect: wire.dialect, fault: *fault })
             }
             _ => None,
         };

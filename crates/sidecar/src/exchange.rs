@@ -133,7 +133,9 @@ impl Exchange {
     /// Headers that every answer carries.
     pub fn sign(&self, headers: &mut HeaderMap, status: Status, reason: Option<Reason>) {
         headers.insert("x-llmroute-status", HeaderValue::from_static(status.label()));
-        headers.insert("x-llmroute-trace-id", self.trace.id_header());
+        if let Ok(v) = HeaderValue::try_from(self.trace.id()) {
+            headers.insert("x-llmroute-trace-id", v);
+        }
         if let Some(v) = self.trace.traceparent() {
             headers.insert("traceparent", v);
         }

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use policy::{
     Tick,
     attempt::{Course, Leg, Present, Step},
+    breaker::Gate,
     ask::Ask,
-    outcome::Failure,
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
     snapshot::{ProviderId, Tier},
@@ -71,8 +71,9 @@ pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut In
         wire.trace(span.traceparent());
         let permit = match admit(&x.state, in_force, candidate, ask.stream, force, span) {
             Ok(permit) => permit,
-            Err(Shut(_)) => {
-                let reason = Reason::of(candidate.key.provider, Cause::CircuitOpen);
+            Err(Shut(gate)) => {
+                let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
+                let reason = Reason::of(candidate.key.provider, cause);
                 first_failure.get_or_insert_with(|| Failed::refused(reason));
                 step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
                 continue;

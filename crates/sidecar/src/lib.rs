@@ -3,14 +3,53 @@
 //! One request reads top to bottom in [`pipeline`]. Modules stand in the order in which a request meets them.
 
 pub mod config;
+pub mod reload;
 pub mod state;
 
-pub mod admit;
-mod record;
+mod framing;
+pub mod serve;
+
+mod pipeline;
+
+mod route;
+
+mod intake;
+
+mod classify;
+
+pub mod explain;
+
+mod execute;
+
+mod admit;
+mod attempt;
+mod wire;
+
+mod headers;
 
 pub mod upstream;
 
+mod decode;
+mod events;
+
+mod respond;
+
+mod reply;
+mod stream;
+
+mod idle;
+pub mod refusal;
+
+mod record;
+mod usage;
+
+mod exchange;
+
+//ADMIN
 pub mod clock;
 pub mod credentials;
+mod harden;
 pub mod memory;
 pub mod telemetry;
+
+pub use harden::harden;

@@ -79,15 +79,12 @@ async fn run(
     x.trace.classified(&ask);
 
     // Plan.
-    let keys = x.state.keys.load();
-    let present = Present {
-        in_force,
-        keys: &keys,
-        now: clock::now(),
-        loses: &|api| inbound.loses(snapshot, &ask, x.dialect, api),
+    let plan = {
+        let keys = x.state.keys.load();
+        let loses = |api| inbound.loses(snapshot, &ask, x.dialect, api);
+        let present = Present { in_force, keys: &keys, now: clock::now(), loses: &loses };
+        policy::plan::plan(snapshot, &ask, &present, present.now)
     };
-    let plan = policy::plan::plan(snapshot, &ask, &present, present.now);
-    drop(keys);
     let deadline = execute::deadline(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
     x.ask = Some(ask);
     x.plan = Some(plan);

@@ -25,7 +25,7 @@ use crate::{
 /// An answer's body.
 pub enum Reply {
     /// Known in full.
-    Whole(VecDeque<Bytes>, Option<Room>),
+    Whole(VecDeque<Bytes>, #[expect(dead_code, reason = "held until the body is gone")] Option<Room>),
     /// Events as they come.
     Stream(Box<StreamReply>),
     /// Bytes as they come.

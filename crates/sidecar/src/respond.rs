@@ -110,7 +110,7 @@ fn passed_on(x: Exchange, said: ProviderSaid, status: u16, reason: Reason, retry
     } else {
         let http = dialect::map_status(spoken, x.dialect, status);
         headers = dialect_headers(&headers, spoken, x.dialect);
-        let shape = ErrorShape::of_fault(&fault, spoken, http);
+        let shape = ErrorShape::of_fault(&fault, http);
         (http, dialect::write_error(x.dialect, &shape))
     };
     headers.insert(header::CONTENT_TYPE, JSON);

@@ -215,7 +215,7 @@ pub struct Present<'a> {
     /// Now.
     pub now: Tick,
     /// What translation to an API would lose, worked out when a strict tier asks.
-    pub loses: &'a dyn Fn(Api) -> Option<String>,
+    pub loses: &'a (dyn Fn(Api) -> Option<String> + Sync),
 }
 
 impl View for Present<'_> {

@@ -79,8 +79,9 @@ impl Inbound {
     #[must_use]
     pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {
         let target = target_dialect(caller, api);
-        let limit = ask.max_tokens.or(snapshot.scene(ask.scene).max_output_tokens);
-        let to = dialect::TargetModel { model: &ask.model, max_tokens: limit, capability: dialect::capability("") };
+        let limit = snapshot.scene(ask.scene).max_output_tokens;
+        let capability = dialect::capability(&ask.model);
+        let to = dialect::TargetModel { model: &ask.model, default_max_tokens: limit, most_tokens: None, capability };
         match dialect::translate_request(caller, target, &self.body, &to) {
             Ok(done) if done.dropped.is_empty() => None,
             Ok(done) => Some(done.dropped.join(", ")),
@@ -135,15 +136,16 @@ impl Inbound {
         }
         let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
         if usage_added {
-            edits.set_include_usage(head);
+            edits.set_include_usage(head, &self.body);
         }
         Wire { body: edits.apply(&self.body), usage_added, ..self.untouched(caller) }
     }
 
     fn translated(&self, caller: Dialect, target: Dialect, candidate: &Candidate, limit: Option<u64>) -> Result<Wire, Untranslatable> {
         let model = &*candidate.key.model;
-        let max_output = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-        let to = dialect::TargetModel { model, max_tokens: limit.or(max_output), capability: dialect::capability(model) };
+        let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
+        let capability = dialect::capability(model);
+        let to = dialect::TargetModel { model, default_max_tokens: limit.or(most), most_tokens: most, capability };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
         Ok(Wire {
             body: vec![done.body],

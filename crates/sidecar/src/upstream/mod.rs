@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use policy::snapshot::BaseUrl;
 
 pub use body::{LentBody, OutBody};
-pub use connect::{Connect, Io};
+pub use connect::{Connect, ConnectError, Io};
 pub use pool::{Pool, SendError};
 pub use tls::extra_roots;
 

@@ -1,0 +1,89 @@
+//! The dry run of a real request body: which scene and tier, which candidates in which order and why, who was left out
+//! and why. Calls nobody and changes nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, Uri};
+use policy::{
+    ask::Call,
+    matching::Source,
+    plan::{TargetKey, worst_cost},
+    reason::Cause,
+    snapshot::Snapshot,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    classify, clock,
+    refusal::Refusal,
+    route::{Route, route},
+    state::{Present, State},
+    wire::{Inbound, Streamed},
+};
+
+/// Explains what would become of `body` sent to `path` with `headers`.
+///
+/// # Errors
+/// The refusal that the request itself would meet before a plan is made.
+pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Value, Refusal> {
+    let in_force = state.in_force.load_full().ok_or_else(|| Refusal::own(Cause::PolicyNotReady))?;
+    let snapshot = &in_force.snapshot;
+    let anthropic = headers.contains_key("anthropic-version");
+    let call = match route(&Method::POST, path, anthropic, Some(snapshot)) {
+        Route::Call(call) => call,
+        Route::Through(api) => Call::Through(api),
+        Route::Refused(cause) => return Err(Refusal::own(cause)),
+        Route::Models(_) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
+    };
+    let head = classify::head(call, &body)?;
+    let bytes = body.len() as u64;
+    let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), bytes)?;
+    let uri = Uri::try_from(path).unwrap_or_default();
+    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), stream: Streamed::No };
+    let keys = state.keys.load();
+    let loses = |api| inbound.loses(snapshot, &ask, classify::dialect_of(call), api);
+    let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), loses: &loses };
+    let plan = policy::plan::plan(snapshot, &ask, &present, present.now);
+
+    let tier = snapshot.tier(ask.tier);
+    let candidates = plan.candidates.iter().map(|c| {
+        let mut row = target(snapshot, &c.key);
+        row["why"] = c.standing.sentence(tier.objective).into();
+        row["worst_cost_usd"] = worst_cost(snapshot, &ask, &c.target).map_or(Value::Null, |c| c.to_string().into());
+        row
+    });
+    let left_out = plan.left_out.iter().map(|l| {
+        let mut row = target(snapshot, &l.key);
+        row["reason"] = l.reason.text(snapshot).into();
+        row["why"] = l.detail.clone().into();
+        row
+    });
+    Ok(json!({
+        "policy": &*snapshot.name,
+        "generation": snapshot.generation,
+        "scene": {"name": &*snapshot.scene(ask.scene).name, "by": source(matched.scene.1)},
+        "tier": {"name": &*tier.name, "by": source(matched.tier.1), "objective": format!("{:?}", tier.objective)},
+        "tenant": ask.tenant.as_deref(),
+        "unknown_hints": matched.unknown_hints,
+        "failed_rules": matched.failed_rules,
+        "request": {
+            "model": &*ask.model, "stream": ask.stream, "images": ask.images, "bytes": bytes,
+            "estimated_input_tokens": ask.input_estimate, "max_tokens": ask.max_tokens,
+        },
+        "candidates": candidates.collect::<Vec<_>>(),
+        "left_out": left_out.collect::<Vec<_>>(),
+    }))
+}
+
+fn target(snapshot: &Snapshot, key: &TargetKey) -> Value {
+    json!({"provider": &*snapshot.provider(key.provider).name, "model": &*key.model})
+}
+
+fn source(source: Source) -> String {
+    match source {
+        Source::Hint => "hint".into(),
+        Source::Rule(i) => format!("spec.classify.rules[{i}]"),
+        Source::Default => "default".into(),
+    }
+}

@@ -61,16 +61,23 @@ fn text<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(body))
 }
 
+/// All kept bodies together; above it the oldest entries lose theirs.
+const BODIES: usize = 256 * 1024 * 1024;
+
 /// Bounded: the oldest entries go first.
 pub(crate) struct Log {
     entries: VecDeque<Entry>,
     most: usize,
     seen: u64,
+    /// Bytes of all kept bodies.
+    held: usize,
+    /// The first entry that still has its body.
+    bodied: u64,
 }
 
 impl Log {
     pub(crate) fn new(most: usize) -> Log {
-        Log { entries: VecDeque::new(), most, seen: 0 }
+        Log { entries: VecDeque::new(), most, seen: 0, held: 0, bodied: 1 }
     }
 
     /// Adds an entry and gives it its number.
@@ -78,9 +85,16 @@ impl Log {
         self.seen += 1;
         entry.seq = self.seen;
         while self.entries.len() >= self.most.max(1) {
-            self.entries.pop_front();
+            self.held -= self.entries.pop_front().map_or(0, |oldest| oldest.body.len());
         }
+        self.held += entry.body.len();
         self.entries.push_back(entry);
+        while self.held > BODIES && self.bodied < self.seen {
+            let mut freed = 0;
+            self.change(self.bodied, |entry| freed = std::mem::take(&mut entry.body).len());
+            self.held -= freed;
+            self.bodied += 1;
+        }
         self.seen
     }
 
@@ -97,7 +111,47 @@ impl Log {
     }
 
     pub(crate) fn forget(&mut self) {
-        self.entries.clear();
-        self.seen = 0;
+        *self = Log::new(self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(body: usize) -> Entry {
+        Entry {
+            seq: 0,
+            time_ms: 0,
+            vendor: Vendor::OpenAi,
+            method: String::new(),
+            path: String::new(),
+            headers: Vec::new(),
+            body: vec![b'x'; body].into(),
+            body_len: body as u64,
+            model: String::new(),
+            stream: false,
+            connection: 1,
+            http: "HTTP/1.1",
+            fault: None,
+            status: 0,
+            ended: None,
+            took_ms: 0,
+        }
+    }
+
+    #[test]
+    fn entries_and_their_bodies_are_bounded() {
+        let mut log = Log::new(3);
+        for _ in 0..5 {
+            log.add(entry(1));
+        }
+        assert_eq!(log.entries().iter().map(|e| e.seq).collect::<Vec<_>>(), [3, 4, 5]);
+        log.change(1, |_| panic!("it is gone"));
+        log.change(4, |entry| entry.status = 200);
+        assert_eq!(log.entries()[1].status, 200);
+        log.add(entry(BODIES));
+        assert_eq!(log.entries().iter().map(|e| e.body.len()).collect::<Vec<_>>(), [0, 0, BODIES]);
+        assert_eq!(log.held, BODIES);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
@@ -15,6 +16,9 @@ use crate::fault::{Billing, Step};
 use crate::log::Ended;
 use crate::state::State;
 use crate::vendor::Vendor;
+
+/// How long HTTP/2 has to put the end of an answer on the wire before its connection goes.
+const FLUSH: Duration = Duration::from_millis(50);
 
 /// A request that is being answered. Dropped before its end, the caller has left.
 pub(super) struct Tracker {
@@ -96,14 +100,21 @@ pub(super) struct SimBody {
     tracker: Option<Tracker>,
     control: Arc<Control>,
     after: After,
+    http2: bool,
     wait: Option<Pin<Box<Sleep>>>,
     /// An event was given and not yet flushed.
     unflushed: bool,
 }
 
 impl SimBody {
-    pub(super) fn new(steps: Vec<Step>, tracker: Option<Tracker>, control: Arc<Control>, after: After) -> SimBody {
-        let mut body = SimBody { steps: steps.into(), tracker, control, after, wait: None, unflushed: false };
+    pub(super) fn new(
+        steps: Vec<Step>,
+        tracker: Option<Tracker>,
+        control: Arc<Control>,
+        after: After,
+        http2: bool,
+    ) -> SimBody {
+        let mut body = SimBody { steps: steps.into(), tracker, control, after, http2, wait: None, unflushed: false };
         if body.steps.is_empty() {
             body.finish();
         }
@@ -114,11 +125,20 @@ impl SimBody {
         if let Some(tracker) = &mut self.tracker {
             tracker.end(Ended::Done);
         }
-        match self.after {
+        let (after, control) = (self.after, self.control.clone());
+        let act = move || match after {
             After::KeepAlive => {}
-            After::Close => self.control.close_when_idle(),
-            After::Stale => self.control.make_stale(),
+            After::Close => control.close_when_idle(),
+            After::Stale => control.make_stale(),
+        };
+        if !self.http2 || after == After::KeepAlive {
+            return act();
         }
+        // HTTP/2 reads all the time: an end of input now would take the rest of the answer with it.
+        tokio::spawn(async move {
+            tokio::time::sleep(FLUSH).await;
+            act();
+        });
     }
 
     fn break_off(&mut self) -> std::io::Error {

@@ -74,7 +74,7 @@ pub(super) async fn handle(
     let call = read(request).await?;
     if call.path.starts_with("/sim/") {
         let (head, steps) = control::answer(&state, &call.method, &call.path, &call.body);
-        return Ok(respond(head, steps, None, conn));
+        return Ok(respond((head, steps), None, conn, version));
     }
     let seq = log(&state, &call, number, version);
     let mut tracker = Tracker::new(state.clone(), seq, call.vendor, began);
@@ -103,7 +103,7 @@ pub(super) async fn handle(
     let took_ms = began.elapsed().as_millis() as u64;
     let steps = if call.method == "HEAD" { Vec::new() } else { wire.steps };
     let is_html = head.content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    let mut response = respond(head, steps, Some(tracker), conn);
+    let mut response = respond((head, steps), Some(tracker), conn, version);
     if !is_html {
         headers::standard(call.vendor, &request_id, clock::unix_ms() / 1000, took_ms, response.headers_mut());
     }
@@ -149,7 +149,11 @@ fn log(state: &State, call: &Call, connection: u64, version: Version) -> u64 {
         method: call.method.clone(),
         path: call.path.clone(),
         headers: call.headers.clone(),
-        body: call.body.slice(..call.body.len().min(state.config.log_body)),
+        body: match call.body.len() <= state.config.log_body {
+            true => call.body.clone(),
+            // A slice would keep the whole body alive.
+            false => Bytes::copy_from_slice(&call.body[..state.config.log_body]),
+        },
         body_len: call.body.len() as u64,
         model: call.text("model").to_owned(),
         stream: call.streams(),
@@ -273,14 +277,19 @@ fn broken(conn: &Control, tracker: &mut Tracker, opening: Opening) -> io::Error 
     io::Error::new(io::ErrorKind::ConnectionAborted, "broken on purpose")
 }
 
-fn respond(head: Head, steps: Vec<Step>, tracker: Option<Tracker>, conn: Arc<Control>) -> Response<SimBody> {
+fn respond(
+    (head, steps): (Head, Vec<Step>),
+    tracker: Option<Tracker>,
+    conn: Arc<Control>,
+    version: Version,
+) -> Response<SimBody> {
     let Head { status, content_type, headers, length, close_after, stale_after } = head;
     let after = match (close_after, stale_after) {
         (true, _) => After::Close,
         (_, true) => After::Stale,
         _ => After::KeepAlive,
     };
-    let mut response = Response::new(SimBody::new(steps, tracker, conn, after));
+    let mut response = Response::new(SimBody::new(steps, tracker, conn, after, version == Version::HTTP_2));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let out = response.headers_mut();
     if let Some(content_type) = content_type {

@@ -2,6 +2,7 @@
 
 use crate::ask::{Ask, Input, Tier};
 use crate::catalog::Price;
+use crate::fault::Fault;
 use crate::marker::Marker;
 use crate::memory::Memory;
 use crate::price;
@@ -14,7 +15,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) seed: u64,
     /// How many words a text answer has.
     pub(crate) words: usize,
-    pub(crate) tweaks: Tweaks,
+    /// Faults that lie in what an answer says, not in how it travels, are read here.
+    pub(crate) fault: Option<Fault>,
     pub(crate) marker: &'a Marker,
     pub(crate) memory: &'a Memory,
     /// The `anthropic-version` header.
@@ -24,27 +26,8 @@ pub(crate) struct Ctx<'a> {
 impl<'a> Ctx<'a> {
     /// What the model goes by; its call ids begin with `prefix`.
     pub(crate) fn mood(&self, prefix: &'static str, len: usize) -> Mood<'a> {
-        Mood {
-            words: self.words,
-            ignores_max_tokens: self.tweaks.ignores_max_tokens,
-            marker: self.marker,
-            call_id: (prefix, len),
-        }
+        Mood { words: self.words, fault: self.fault, marker: self.marker, call_id: (prefix, len) }
     }
-}
-
-/// Faults that lie in what an answer says, not in how it travels.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tweaks {
-    pub(crate) ignores_max_tokens: bool,
-    /// No usage anywhere.
-    pub(crate) no_usage: bool,
-    /// Chat streams: usage on the chunk with the finish reason instead of one of its own.
-    pub(crate) usage_with_choices: bool,
-    /// No choices, output or content blocks.
-    pub(crate) empty: bool,
-    /// Unknown members and events, odd number forms, escapes.
-    pub(crate) odd: bool,
 }
 
 /// An answer and what it costs.
@@ -147,13 +130,13 @@ pub(crate) mod tests {
     use super::*;
 
     /// Calls `make` with a context as of a quiet day.
-    pub(crate) fn with_ctx<T>(tweaks: Tweaks, make: impl FnOnce(&Ctx<'_>) -> T) -> T {
+    pub(crate) fn with_ctx<T>(fault: Option<Fault>, make: impl FnOnce(&Ctx<'_>) -> T) -> T {
         let (memory, marker) = (Memory::default(), Marker::default());
         make(&Ctx {
             now: 1_795_508_207,
             seed: 1,
             words: 8,
-            tweaks,
+            fault,
             marker: &marker,
             memory: &memory,
             version: Some("2023-06-01"),

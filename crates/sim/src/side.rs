@@ -9,6 +9,7 @@ use crate::ask::Ask;
 use crate::catalog::{self, MODELS, Model};
 use crate::check::{self, Checked};
 use crate::clock;
+use crate::fault::Fault;
 use crate::ids::Ids;
 use crate::node::{Node, obj};
 use crate::refusal::{self, Refusal};
@@ -97,7 +98,7 @@ pub(crate) fn embeddings(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
     let mut ask = Ask::new(model, name);
     ask.input.total = inputs.iter().map(|text| tokens::count(text)).sum();
     let mut out = obj! {"object": "list", "data": data, "model": name};
-    if !ctx.tweaks.no_usage {
+    if ctx.fault != Some(Fault::NoUsage) {
         out = out.with("usage", obj! {"prompt_tokens": ask.input.total, "total_tokens": ask.input.total});
     }
     Ok(Answer { body: Body::Plain(out.text()), charge: Charge::of(&ask, 0) })

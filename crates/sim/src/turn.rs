@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::ask::{Ask, Choice, Format, Tool};
+use crate::fault::Fault;
 use crate::ids::Ids;
 use crate::marker::{self, Marker};
 use crate::schema;
@@ -37,15 +38,27 @@ pub(crate) enum Finish {
     Length,
     StopSequence(String),
     Tools,
+    /// The model would not.
+    Refusal,
+    /// A filter stopped it.
+    Filtered,
+    /// A long turn may be gone on with (Messages).
+    Paused,
+    /// The context is full (Messages).
+    WindowFull,
+    /// A reason that nobody knows yet.
+    Unknown,
 }
+
+/// The reason that nobody knows, as every API says it.
+pub(crate) const UNKNOWN: &str = "x_unknown_reason";
 
 /// What decides a turn besides the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Mood<'a> {
     /// How many words a text answer has.
     pub(crate) words: usize,
-    /// Goes on past the asked limit.
-    pub(crate) ignores_max_tokens: bool,
+    pub(crate) fault: Option<Fault>,
     pub(crate) marker: &'a Marker,
     /// How tool call ids begin, and how many characters follow.
     pub(crate) call_id: (&'static str, usize),
@@ -60,7 +73,10 @@ pub(crate) fn turns(ask: &Ask, mood: &Mood<'_>, ids: &mut Ids) -> Vec<Turn> {
 }
 
 fn turn(ask: &Ask, mood: &Mood<'_>, nth: usize, ids: &mut Ids) -> Turn {
-    let mut left = if mood.ignores_max_tokens { u64::MAX } else { ask.max_tokens.unwrap_or(ask.model.max_output) };
+    let mut left = match mood.fault {
+        Some(Fault::IgnoreMaxTokens) => u64::MAX,
+        _ => ask.max_tokens.unwrap_or(ask.model.max_output),
+    };
     let mut turn = Turn {
         thinking: None,
         text: String::new(),
@@ -81,6 +97,15 @@ fn turn(ask: &Ask, mood: &Mood<'_>, nth: usize, ids: &mut Ids) -> Turn {
         }
     }
     let chosen = chosen(ask, mood);
+    // Text comes before tool calls if the prompt wants it, and alone if no tool is called.
+    if chosen.is_empty() || mood.marker.get("say").is_some() {
+        let before = turn.output_tokens;
+        say(ask, mood, nth, left, &mut turn);
+        left -= (turn.output_tokens - before).min(left);
+        if turn.finish != Finish::End {
+            return turn;
+        }
+    }
     for (nth, tool) in chosen.iter().enumerate() {
         let (call, tokens, whole) = call(tool, nth, mood, left, ids);
         turn.calls.push(call);
@@ -90,9 +115,6 @@ fn turn(ask: &Ask, mood: &Mood<'_>, nth: usize, ids: &mut Ids) -> Turn {
         if !whole {
             break;
         }
-    }
-    if chosen.is_empty() {
-        say(ask, mood, nth, left, &mut turn);
     }
     turn
 }
@@ -109,12 +131,22 @@ fn say(ask: &Ask, mood: &Mood<'_>, nth: usize, left: u64, turn: &mut Turn) {
     turn.finish = match sequence {
         _ if !whole => Finish::Length,
         Some(sequence) => Finish::StopSequence(sequence),
-        None => Finish::End,
+        None => match mood.fault {
+            Some(Fault::Refusal) => Finish::Refusal,
+            Some(Fault::ContentFilter) => Finish::Filtered,
+            Some(Fault::PauseTurn) => Finish::Paused,
+            Some(Fault::WindowFull) => Finish::WindowFull,
+            Some(Fault::UnknownReason) => Finish::Unknown,
+            _ => Finish::End,
+        },
     };
 }
 
 /// The text answer before any limit.
 fn speech(ask: &Ask, mood: &Mood<'_>, nth: usize) -> String {
+    if mood.fault == Some(Fault::Refusal) {
+        return "I'm sorry, but I cannot help with that.".to_owned();
+    }
     if let Some(text) = mood.marker.get("say") {
         return text.to_owned();
     }
@@ -183,7 +215,10 @@ fn chosen<'a>(ask: &'a Ask, mood: &Mood<'_>) -> Vec<&'a Tool> {
             .or_else(|| ask.tools.iter().find(|tool| !tool.custom))
             .or(ask.tools.first()),
     };
-    let Some(first) = first else { return Vec::new() };
+    let talks = [Fault::Refusal, Fault::ContentFilter, Fault::PauseTurn, Fault::WindowFull, Fault::UnknownReason];
+    let Some(first) = first.filter(|_| !mood.fault.is_some_and(|fault| talks.contains(&fault))) else {
+        return Vec::new();
+    };
     let prompt = ask.prompt.to_ascii_lowercase();
     if !ask.parallel || !["twice", "both", "parallel"].iter().any(|word| prompt.contains(word)) {
         return vec![first];

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::answer::{Answer, Body, Charge, Ctx};
 use crate::check::Checked;
+use crate::fault::Fault;
 use crate::ids::Ids;
+use crate::refusal::Refusal;
 use crate::turn;
 
 pub(crate) use messages::picture;
@@ -21,6 +23,9 @@ pub(crate) use write::odd;
 
 /// Answers `POST /v1/chat/completions`.
 pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
+    if ctx.fault == Some(Fault::NoStreamOptions) && !body["stream_options"].is_null() {
+        return Err(Refusal::invalid("Unrecognized request argument supplied: stream_options"));
+    }
     let mut ask = check::checked(body).and_then(|model| read::ask(body, model))?;
     read::warm(body, &mut ask, ctx);
     let mut ids = Ids::new(ctx.seed);

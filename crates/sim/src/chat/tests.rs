@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::answer;
 use crate::answer::tests::with_ctx;
-use crate::answer::{Answer, Kind, Tweaks};
+use crate::answer::{Answer, Kind};
+use crate::fault::Fault;
 use crate::refusal::Refusal;
 
 fn ask(body: &Value) -> Result<Answer, Refusal> {
-    with_ctx(Tweaks::default(), |ctx| answer(body, ctx))
+    with_ctx(None, |ctx| answer(body, ctx))
 }
 
 fn plain(body: &Value) -> Value {
@@ -185,7 +186,7 @@ fn a_stream_says_what_the_plain_answer_says() {
 fn long_prompts_are_cached_the_second_time() {
     let body = json!({"model": "gpt-6-sol", "messages": [
         {"role": "system", "content": "word ".repeat(2000)}, {"role": "user", "content": "x"}]});
-    with_ctx(Tweaks::default(), |ctx| {
+    with_ctx(None, |ctx| {
         let first = answer(&body, ctx).unwrap().charge.input;
         let second = answer(&body, ctx).unwrap().charge.input;
         assert_eq!((first.cached, first.write), (0, 2004));
@@ -193,23 +194,58 @@ fn long_prompts_are_cached_the_second_time() {
     });
 }
 
+/// The chunks of a stream under a fault.
+fn chunks(fault: Option<Fault>, more: Value) -> Vec<String> {
+    let mut body = request(json!({"stream": true, "stream_options": {"include_usage": true}}));
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = with_ctx(fault, |ctx| answer(&body, ctx)).unwrap();
+    answer.events().iter().map(|event| event.data.clone()).collect()
+}
+
 #[test]
-fn tweaks_change_the_answer() {
-    let with = |tweaks| {
-        let mut body =
-            request(json!({"stream": true, "stream_options": {"include_usage": true}, "max_completion_tokens": 2}));
-        let events: Vec<String> =
-            with_ctx(tweaks, |ctx| answer(&body, ctx)).unwrap().events().iter().map(|e| e.data.clone()).collect();
-        body["stream"] = json!(false);
-        events
-    };
-    let normal = with(Tweaks::default());
+fn faults_of_what_a_stream_says() {
+    let said = |fault| chunks(Some(fault), json!({"max_completion_tokens": 2}));
+    let normal = chunks(None, json!({"max_completion_tokens": 2}));
     assert!(normal[normal.len() - 2].contains("\"prompt_tokens\":9"));
-    let on_finish = with(Tweaks { usage_with_choices: true, ..Tweaks::default() });
+    let on_finish = said(Fault::UsageWithChoices);
     assert!(on_finish[on_finish.len() - 2].contains("\"finish_reason\":\"length\""));
     assert!(on_finish[on_finish.len() - 2].contains("\"prompt_tokens\":9"));
-    assert!(with(Tweaks { no_usage: true, ..Tweaks::default() }).iter().all(|data| !data.contains("usage")));
-    assert!(with(Tweaks { odd: true, ..Tweaks::default() })[0].contains("1.0e2,  \"big\": 12345678901234567890123"));
-    assert!(with(Tweaks { ignores_max_tokens: true, ..Tweaks::default() }).len() > normal.len());
-    assert!(with(Tweaks { empty: true, ..Tweaks::default() })[0].contains("\"choices\":[]"));
+    assert!(said(Fault::NoUsage).iter().all(|data| !data.contains("usage")));
+    assert!(said(Fault::ZeroUsage).iter().any(|data| data.contains("\"prompt_tokens\":0,\"completion_tokens\":0")));
+    assert!(said(Fault::Odd)[0].contains("1.0e2,  \"big\": 12345678901234567890123"));
+    assert!(said(Fault::IgnoreMaxTokens).len() > normal.len());
+    assert!(said(Fault::EmptyChoices)[0].contains("\"choices\":[]"));
+    assert!(said(Fault::NoRole)[0].contains("\"delta\":{\"content\":\"You \"}"));
+    assert!(said(Fault::EmptyToolCalls)[1].contains("\"tool_calls\":[]"));
+    assert!(said(Fault::NoFinishReason).iter().all(|data| !data.contains("\"finish_reason\":\"")));
+    let refused = request(json!({"stream": true, "stream_options": {}}));
+    let refusal = with_ctx(Some(Fault::NoStreamOptions), |ctx| answer(&refused, ctx)).unwrap_err();
+    assert_eq!(refusal.message, "Unrecognized request argument supplied: stream_options");
+}
+
+#[test]
+fn fragments_of_parallel_calls_take_turns() {
+    let order = |fault| {
+        let all = chunks(fault, json!({"tools": weather(), "messages": [{"role": "user", "content": "twice"}]}));
+        let index = |data: &String| data.split("\"tool_calls\":[{\"index\":").nth(1).map(|rest| rest[..1].to_owned());
+        all.iter().filter_map(index).collect::<String>()
+    };
+    assert_eq!(order(None), "00001111");
+    assert_eq!(order(Some(Fault::InterleavedTools)), "01010101");
+}
+
+#[test]
+fn finish_reasons() {
+    let rows = [
+        (Fault::Refusal, "stop", Value::Null),
+        (Fault::ContentFilter, "content_filter", json!("You said: hello there. and so the answer")),
+        (Fault::UnknownReason, "x_unknown_reason", json!("You said: hello there. and so the answer")),
+        (Fault::WindowFull, "length", json!("You said: hello there. and so the answer")),
+    ];
+    for (fault, reason, content) in rows {
+        let answer = with_ctx(Some(fault), |ctx| answer(&request(json!({})), ctx)).unwrap();
+        let choice = serde_json::from_str::<Value>(answer.plain()).unwrap()["choices"][0].clone();
+        assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!(reason), &content));
+        assert_eq!(choice["message"]["refusal"].is_string(), fault == Fault::Refusal);
+    }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::answer::{Ctx, Tweaks};
+use crate::answer::Ctx;
 use crate::ask::{Ask, Input};
+use crate::fault::Fault;
 use crate::ids::Ids;
 use crate::node::{Node, obj};
-use crate::turn::{Call, Finish, Turn};
+use crate::turn::{Call, Finish, Turn, UNKNOWN};
 
 /// What every chunk repeats.
 pub(crate) struct Head {
@@ -15,7 +16,7 @@ pub(crate) struct Head {
     pub(crate) model: String,
     pub(crate) tier: &'static str,
     pub(crate) input: Input,
-    pub(crate) tweaks: Tweaks,
+    pub(crate) fault: Option<Fault>,
     pub(crate) include_usage: bool,
     pub(crate) obfuscate: bool,
     pub(crate) logprobs: bool,
@@ -29,7 +30,7 @@ impl Head {
             model: ask.name.clone(),
             tier: ask.tier.openai_name(),
             input: ask.input,
-            tweaks: ctx.tweaks,
+            fault: ctx.fault,
             include_usage: body["stream_options"]["include_usage"] == true,
             obfuscate: body["stream_options"]["include_obfuscation"] != false,
             logprobs: body["logprobs"] == true,
@@ -38,7 +39,7 @@ impl Head {
 }
 
 pub(crate) fn completion(head: &Head, turns: &[Turn]) -> String {
-    let choices: Vec<Node> = match head.tweaks.empty {
+    let choices: Vec<Node> = match head.fault == Some(Fault::EmptyChoices) {
         true => Vec::new(),
         false => turns.iter().enumerate().map(|(i, turn)| choice(head, i, turn)).collect(),
     };
@@ -49,11 +50,11 @@ pub(crate) fn completion(head: &Head, turns: &[Turn]) -> String {
         "model": &head.model,
         "choices": choices,
     };
-    if !head.tweaks.no_usage {
+    if head.fault != Some(Fault::NoUsage) {
         out = out.with("usage", usage(head, turns));
     }
     out = out.with("service_tier", head.tier).with("system_fingerprint", "fp_50cad350e4");
-    if head.tweaks.odd {
+    if head.fault == Some(Fault::Odd) {
         out = out.with("x_unknown", odd());
     }
     out.text()
@@ -68,8 +69,14 @@ pub(crate) fn odd() -> Node {
 }
 
 fn choice(head: &Head, index: usize, turn: &Turn) -> Node {
-    let content = if turn.calls.is_empty() { Node::from(&turn.text) } else { Node::Null };
-    let mut message = obj! {"role": "assistant", "content": content, "refusal": Node::Null, "annotations": Vec::new()};
+    let refused = turn.finish == Finish::Refusal;
+    let silent = refused || turn.text.is_empty() && !turn.calls.is_empty();
+    let mut message = obj! {
+        "role": "assistant",
+        "content": (!silent).then_some(&turn.text),
+        "refusal": refused.then_some(&turn.text),
+        "annotations": Vec::new(),
+    };
     if !turn.calls.is_empty() {
         let calls: Vec<Node> = turn.calls.iter().map(call).collect();
         message = message.with("tool_calls", calls);
@@ -102,9 +109,11 @@ fn call(call: &Call) -> Node {
 
 pub(crate) fn finish_reason(finish: &Finish) -> &'static str {
     match finish {
-        Finish::End | Finish::StopSequence(_) => "stop",
-        Finish::Length => "length",
+        Finish::End | Finish::StopSequence(_) | Finish::Refusal | Finish::Paused => "stop",
+        Finish::Length | Finish::WindowFull => "length",
         Finish::Tools => "tool_calls",
+        Finish::Filtered => "content_filter",
+        Finish::Unknown => UNKNOWN,
     }
 }
 
@@ -112,6 +121,9 @@ pub(crate) fn usage(head: &Head, turns: &[Turn]) -> Node {
     let output: u64 = turns.iter().map(|t| t.output_tokens).sum();
     let reasoning: u64 = turns.iter().map(|t| t.thinking_tokens).sum();
     let Input { total, cached, write, write_long, .. } = head.input;
+    if head.fault == Some(Fault::ZeroUsage) {
+        return obj! {"prompt_tokens": 0u64, "completion_tokens": 0u64, "total_tokens": 0u64};
+    }
     obj! {
         "prompt_tokens": total,
         "completion_tokens": output,

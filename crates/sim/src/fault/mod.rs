@@ -12,8 +12,6 @@ pub use act::{Act, Delays};
 pub(crate) use refuse::refused;
 pub(crate) use wire::{Billing, Head, Opening, Reply, Step, Wire, plain, wire};
 
-use crate::answer::Tweaks;
-
 /// Declares the faults with their script names and the sentence that `--help` prints.
 macro_rules! faults {
     ($($fault:ident $name:literal $help:literal;)*) => {
@@ -96,6 +94,19 @@ faults! {
     NoUsage "no_usage" "A whole answer without usage.";
     UsageWithChoices "usage_with_choices" "Chat streams: usage on the chunk that still has choices.";
     EmptyChoices "empty_choices" "A 200 with no choices, output or content blocks.";
+    ZeroUsage "zero_usage" "Usage that is there and says 0.";
+    LeanDelta "lean_delta" "Messages streams: the usage of message_delta has output_tokens alone.";
+    NoStreamOptions "no_stream_options" "400 to a Chat request with stream_options, as some servers answer.";
+    NoRole "no_role" "Chat streams: no role chunk, the first chunk is content already.";
+    EmptyToolCalls "empty_tool_calls" "Chat streams: every text delta has an empty list of tool calls.";
+    InterleavedTools "interleaved_tools" "Chat streams: the fragments of parallel tool calls come in turns.";
+    ArgumentsInDone "arguments_in_done" "Responses streams: arguments only in the done event, without deltas.";
+    NoFinishReason "no_finish_reason" "A stream that ends without saying why (Responses: without its last event).";
+    UnknownReason "unknown_reason" "A finish reason that nobody knows.";
+    Refusal "refusal" "The model refuses, in each API's form.";
+    ContentFilter "content_filter" "A filter stops the answer (Messages: refusal).";
+    PauseTurn "pause_turn" "Messages: stop_reason pause_turn.";
+    WindowFull "window_full" "Messages: stop_reason model_context_window_exceeded (elsewhere a length stop).";
     Odd "odd" "Unknown members and events in odd forms (1.0e2, big integers, double spaces, escapes).";
     OddFraming "odd_framing" "Legal but rare event framing: CRLF, comments, no space after the colon, data in several lines.";
     NoBlankEnd "no_blank_end" "The last event is not followed by a blank line.";
@@ -109,16 +120,5 @@ impl Fault {
     /// The fault of that name.
     pub fn by_name(name: &str) -> Option<Fault> {
         Fault::ALL.iter().copied().find(|fault| fault.name() == name)
-    }
-
-    /// What it changes in the answer itself.
-    pub(crate) fn tweaks(self) -> Tweaks {
-        Tweaks {
-            ignores_max_tokens: self == Fault::IgnoreMaxTokens,
-            no_usage: self == Fault::NoUsage,
-            usage_with_choices: self == Fault::UsageWithChoices,
-            empty: self == Fault::EmptyChoices,
-            odd: self == Fault::Odd,
-        }
     }
 }

@@ -31,8 +31,7 @@ fn run(api: &(Vendor, Api, Value), stream: bool, act: &Act, usual: &Delays) -> W
     let ask = |stream: bool| {
         let mut body = body.clone();
         body["stream"] = json!(stream);
-        let tweaks = act.fault.map(Fault::tweaks).unwrap_or_default();
-        with_ctx(tweaks, |ctx| answer(&body, ctx))
+        with_ctx(act.fault, |ctx| answer(&body, ctx))
     };
     let reply = Reply {
         vendor: *vendor,
@@ -141,6 +140,19 @@ fn every_fault_has_its_course() {
         (NoUsage, "200 send", "200 send", true),
         (UsageWithChoices, "200 send", "200 send", true),
         (EmptyChoices, "200 send", "200 send", true),
+        (ZeroUsage, "200 send", "200 send", true),
+        (LeanDelta, "200 send", "200 send", true),
+        (NoStreamOptions, "200 send", "200 send", true),
+        (NoRole, "200 send", "200 send", true),
+        (EmptyToolCalls, "200 send", "200 send", true),
+        (InterleavedTools, "200 send", "200 send", true),
+        (ArgumentsInDone, "200 send", "200 send", true),
+        (NoFinishReason, "200 send", "200 send", true),
+        (UnknownReason, "200 send", "200 send", true),
+        (Refusal, "200 send", "200 send", true),
+        (ContentFilter, "200 send", "200 send", true),
+        (PauseTurn, "200 send", "200 send", true),
+        (WindowFull, "200 send", "200 send", true),
         (Odd, "200 send", "200 send", true),
         (OddFraming, "200 send", "200 send", true),
         (NoBlankEnd, "200 send", "200 send", true),

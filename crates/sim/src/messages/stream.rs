@@ -1,9 +1,10 @@
 //! A Messages answer as events.
 
 use super::blocks;
-use super::write::{Head, delta_usage, envelope, stop_reason, stop_sequence};
+use super::write::{Head, delta_usage, envelope, stop_details, stop_reason, stop_sequence};
 use crate::answer::Event;
 use crate::chat::odd;
+use crate::fault::Fault;
 use crate::node::{Node, obj};
 use crate::tokens;
 use crate::turn::Turn;
@@ -11,12 +12,17 @@ use crate::turn::Turn;
 pub(crate) fn events(head: &Head, turn: &Turn) -> Vec<Event> {
     let start = obj! {"type": "message_start", "message": envelope(head, Vec::new(), None, 1, 0)};
     let mut out = vec![frame("message_start", start)];
-    if !head.tweaks.empty {
+    if head.fault != Some(Fault::EmptyChoices) {
         content(head, turn, &mut out);
     }
-    let delta = obj! {"stop_reason": stop_reason(&turn.finish), "stop_sequence": stop_sequence(&turn.finish)};
+    let says_why = head.fault != Some(Fault::NoFinishReason);
+    let delta = obj! {
+        "stop_reason": says_why.then(|| stop_reason(&turn.finish)),
+        "stop_sequence": stop_sequence(&turn.finish),
+        "stop_details": stop_details(&turn.finish),
+    };
     let mut last = obj! {"type": "message_delta", "delta": delta};
-    if !head.tweaks.no_usage {
+    if head.fault != Some(Fault::NoUsage) {
         last = last.with("usage", delta_usage(head, turn));
     }
     out.push(frame("message_delta", last));
@@ -70,7 +76,7 @@ fn ping(head: &Head, pinged: &mut bool, out: &mut Vec<Event>) {
         return;
     }
     out.push(frame("ping", obj! {"type": "ping"}));
-    if head.tweaks.odd {
+    if head.fault == Some(Fault::Odd) {
         out.push(frame("x_unknown", obj! {"type": "x_unknown", "x_unknown": odd()}));
     }
 }

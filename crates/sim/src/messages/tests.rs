@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::{answer, count};
 use crate::answer::tests::with_ctx;
-use crate::answer::{Answer, Ctx, Tweaks};
+use crate::answer::{Answer, Ctx};
+use crate::fault::Fault;
 use crate::refusal::Refusal;
 
 fn ask(body: &Value) -> Result<Answer, Refusal> {
-    with_ctx(Tweaks::default(), |ctx| answer(body, ctx))
+    with_ctx(None, |ctx| answer(body, ctx))
 }
 
 fn plain(body: &Value) -> Value {
@@ -99,7 +100,7 @@ fn refusals() {
 #[test]
 fn versions() {
     let with = |version: Option<&str>, body: Value| {
-        with_ctx(Tweaks::default(), |ctx| answer(&body, &Ctx { version, ..*ctx }).map(|_| ()).map_err(|r| r.message))
+        with_ctx(None, |ctx| answer(&body, &Ctx { version, ..*ctx }).map(|_| ()).map_err(|r| r.message))
     };
     assert_eq!(with(None, request(json!({}))), Err("anthropic-version: header is required".to_owned()));
     let old = Some("2023-06-01");
@@ -188,7 +189,7 @@ fn breakpoints_write_and_read_the_cache() {
             "system": [{"type": "text", "text": "word ".repeat(2000), "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
             "messages": turns(json!(tail))}))
     };
-    with_ctx(Tweaks::default(), |ctx| {
+    with_ctx(None, |ctx| {
         let first = answer(&body("one"), ctx).unwrap();
         let usage = serde_json::from_str::<Value>(first.plain()).unwrap()["usage"].clone();
         assert_eq!(usage["cache_creation"]["ephemeral_1h_input_tokens"], 2000);
@@ -212,4 +213,42 @@ fn tools_cost_a_prompt_of_their_own() {
     let tool = input(json!({"tools": weather()})) - input(json!({})) - 346;
     assert_eq!(input(json!({"tools": weather(), "tool_choice": {"type": "any"}})), input(json!({})) + tool + 313);
     assert!(tool > 10);
+}
+
+#[test]
+fn faults_of_what_an_answer_says() {
+    let rows = [
+        (Fault::Refusal, "/stop_reason", json!("refusal")),
+        (Fault::ContentFilter, "/stop_details/type", json!("refusal")),
+        (Fault::PauseTurn, "/stop_reason", json!("pause_turn")),
+        (Fault::WindowFull, "/stop_reason", json!("model_context_window_exceeded")),
+        (Fault::UnknownReason, "/stop_reason", json!("x_unknown_reason")),
+        (Fault::ZeroUsage, "/usage/output_tokens", json!(0)),
+        (Fault::EmptyChoices, "/content", json!([])),
+    ];
+    for (fault, pointer, want) in rows {
+        let answer = with_ctx(Some(fault), |ctx| answer(&request(json!({})), ctx)).unwrap();
+        let body: Value = serde_json::from_str(answer.plain()).unwrap();
+        assert_eq!(body.pointer(pointer), Some(&want), "{}", fault.name());
+    }
+    let delta = |fault| {
+        let answer = with_ctx(Some(fault), |ctx| answer(&request(json!({"stream": true})), ctx)).unwrap();
+        let events = answer.events();
+        serde_json::from_str::<Value>(&events[events.len() - 2].data).unwrap()
+    };
+    assert_eq!(delta(Fault::NoFinishReason)["delta"]["stop_reason"], Value::Null);
+    assert!(delta(Fault::NoUsage).get("usage").is_none());
+    assert_eq!(delta(Fault::LeanDelta)["usage"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn text_may_come_before_a_call() {
+    let marker = crate::marker::Marker::parse("say=I will look.");
+    with_ctx(None, |ctx| {
+        let ctx = Ctx { marker: &marker, ..*ctx };
+        let body: Value =
+            serde_json::from_str(answer(&request(json!({"tools": weather()})), &ctx).unwrap().plain()).unwrap();
+        assert_eq!(body["content"][0], json!({"type": "text", "text": "I will look."}));
+        assert_eq!((&body["content"][1]["type"], &body["stop_reason"]), (&json!("tool_use"), &json!("tool_use")));
+    });
 }

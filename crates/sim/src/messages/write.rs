@@ -3,19 +3,20 @@
 use serde_json::Value;
 
 use super::blocks;
-use crate::answer::{Ctx, Tweaks};
+use crate::answer::Ctx;
 use crate::ask::{Ask, Input};
 use crate::chat::odd;
+use crate::fault::Fault;
 use crate::ids::Ids;
 use crate::node::{Node, obj};
-use crate::turn::{Finish, Turn};
+use crate::turn::{Finish, Turn, UNKNOWN};
 
 /// What belongs to the message as a whole.
 pub(crate) struct Head {
     pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) input: Input,
-    pub(crate) tweaks: Tweaks,
+    pub(crate) fault: Option<Fault>,
     /// Whether the caller may read the thinking.
     pub(crate) shown: bool,
 }
@@ -26,14 +27,14 @@ impl Head {
             id: ids.alnum("msg_01", 22),
             model: ask.name.clone(),
             input: ask.input,
-            tweaks: ctx.tweaks,
+            fault: ctx.fault,
             shown: ask.thinking.is_none_or(|thinking| thinking.shown),
         }
     }
 }
 
 pub(crate) fn message(head: &Head, turn: &Turn) -> String {
-    let content = if head.tweaks.empty { Vec::new() } else { content(head, turn) };
+    let content = if head.fault == Some(Fault::EmptyChoices) { Vec::new() } else { content(head, turn) };
     envelope(head, content, Some(turn), turn.output_tokens, turn.thinking_tokens).text()
 }
 
@@ -65,12 +66,12 @@ pub(crate) fn envelope(head: &Head, content: Vec<Node>, turn: Option<&Turn>, out
         "content": content,
         "stop_reason": turn.map(|turn| stop_reason(&turn.finish)),
         "stop_sequence": turn.and_then(|turn| stop_sequence(&turn.finish)),
-        "stop_details": Node::Null,
+        "stop_details": turn.and_then(|turn| stop_details(&turn.finish)),
     };
-    if !head.tweaks.no_usage {
+    if head.fault != Some(Fault::NoUsage) {
         out = out.with("usage", usage(head, output, thinking));
     }
-    if head.tweaks.odd {
+    if head.fault == Some(Fault::Odd) {
         out = out.with("x_unknown", odd());
     }
     out
@@ -82,6 +83,10 @@ pub(crate) fn stop_reason(finish: &Finish) -> &'static str {
         Finish::Length => "max_tokens",
         Finish::StopSequence(_) => "stop_sequence",
         Finish::Tools => "tool_use",
+        Finish::Refusal | Finish::Filtered => "refusal",
+        Finish::Paused => "pause_turn",
+        Finish::WindowFull => "model_context_window_exceeded",
+        Finish::Unknown => UNKNOWN,
     }
 }
 
@@ -92,7 +97,16 @@ pub(crate) fn stop_sequence(finish: &Finish) -> Option<&str> {
     }
 }
 
+/// More about a refusal.
+pub(crate) fn stop_details(finish: &Finish) -> Option<Node> {
+    let refused = matches!(finish, Finish::Refusal | Finish::Filtered);
+    refused.then(|| obj! {"type": "refusal", "category": Node::Null, "explanation": Node::Null})
+}
+
 fn usage(head: &Head, output: u64, thinking: u64) -> Node {
+    if head.fault == Some(Fault::ZeroUsage) {
+        return obj! {"input_tokens": 0u64, "output_tokens": 0u64};
+    }
     let Input { total, cached, write, write_long, .. } = head.input;
     obj! {
         "input_tokens": total - cached - write - write_long,
@@ -108,6 +122,11 @@ fn usage(head: &Head, output: u64, thinking: u64) -> Node {
 
 /// The usage of `message_delta`, cumulative.
 pub(crate) fn delta_usage(head: &Head, turn: &Turn) -> Node {
+    match head.fault {
+        Some(Fault::ZeroUsage) => return obj! {"output_tokens": 0u64},
+        Some(Fault::LeanDelta) => return obj! {"output_tokens": turn.output_tokens},
+        _ => {}
+    }
     let Input { total, cached, write, write_long, .. } = head.input;
     obj! {
         "input_tokens": total - cached - write - write_long,

@@ -1,11 +1,12 @@
 //! A response as the events of its making.
 
-use super::write::{Head, Item, ItemKind, Stage, part, response, summary};
+use super::write::{Head, Item, ItemKind, Stage, incomplete, part, response, summary};
 use crate::answer::{Event, Kind};
 use crate::chat::odd;
+use crate::fault::Fault;
 use crate::node::{Node, obj};
 use crate::tokens;
-use crate::turn::{Call, Finish, Turn};
+use crate::turn::{Call, Turn};
 
 struct Writer<'a> {
     head: &'a Head,
@@ -18,13 +19,16 @@ pub(crate) fn events(head: &Head, turn: &Turn, items: &[Item], whole: &str) -> V
     let begun = response(head, Stage::InProgress, &[]).text();
     out.push("response.created", obj! {"response": Node::Raw(begun.clone())}, Kind::Frame, 0);
     out.push("response.in_progress", obj! {"response": Node::Raw(begun)}, Kind::Frame, 0);
-    if head.tweaks.odd {
+    if head.fault == Some(Fault::Odd) {
         out.push("response.x_unknown", obj! {"x_unknown": odd()}, Kind::Frame, 0);
     }
     for (index, item) in items.iter().enumerate() {
         out.item(index, item);
     }
-    let last = if turn.finish == Finish::Length { "response.incomplete" } else { "response.completed" };
+    if head.fault == Some(Fault::NoFinishReason) {
+        return out.events;
+    }
+    let last = if incomplete(&turn.finish).is_some() { "response.incomplete" } else { "response.completed" };
     out.push(last, obj! {"response": Node::Raw(whole.to_owned())}, Kind::End, 0);
     out.events
 }
@@ -40,9 +44,9 @@ impl Writer<'_> {
                     self.reasoning(index, &item.id, text);
                 }
             }
-            ItemKind::Message { text } => {
+            ItemKind::Message { text, refused } => {
                 self.push("response.output_item.added", added, Kind::Frame, 0);
-                self.message(index, &item.id, text);
+                self.message(index, &item.id, text, *refused);
             }
             ItemKind::Call(call) => {
                 self.push("response.output_item.added", added, Kind::Content, tokens::count(&call.name));
@@ -63,16 +67,22 @@ impl Writer<'_> {
         self.push("response.reasoning_summary_part.done", at().with("part", summary(text)), Kind::Frame, 0);
     }
 
-    fn message(&mut self, index: usize, id: &str, text: &str) {
+    fn message(&mut self, index: usize, id: &str, text: &str, refused: bool) {
         let at = || obj! {"item_id": id, "output_index": index, "content_index": 0u64};
-        self.push("response.content_part.added", at().with("part", part("")), Kind::Frame, 0);
+        self.push("response.content_part.added", at().with("part", part("", refused)), Kind::Frame, 0);
         for piece in tokens::pieces(text) {
-            let delta = at().with("delta", piece).with("logprobs", Vec::new());
-            self.delta("response.output_text.delta", delta, piece);
+            let delta = at().with("delta", piece);
+            match refused {
+                true => self.delta("response.refusal.delta", delta, piece),
+                false => self.delta("response.output_text.delta", delta.with("logprobs", Vec::new()), piece),
+            }
         }
-        let done = at().with("text", text).with("logprobs", Vec::new());
-        self.push("response.output_text.done", done, Kind::Frame, 0);
-        self.push("response.content_part.done", at().with("part", part(text)), Kind::Frame, 0);
+        let (name, done) = match refused {
+            true => ("response.refusal.done", at().with("refusal", text)),
+            false => ("response.output_text.done", at().with("text", text).with("logprobs", Vec::new())),
+        };
+        self.push(name, done, Kind::Frame, 0);
+        self.push("response.content_part.done", at().with("part", part(text, refused)), Kind::Frame, 0);
     }
 
     fn call(&mut self, index: usize, id: &str, call: &Call) {
@@ -81,10 +91,12 @@ impl Writer<'_> {
             true => ("response.custom_tool_call_input.delta", "response.custom_tool_call_input.done", "input"),
             false => ("response.function_call_arguments.delta", "response.function_call_arguments.done", "arguments"),
         };
-        for piece in tokens::pieces(&call.arguments) {
+        let in_done = self.head.fault == Some(Fault::ArgumentsInDone);
+        for piece in tokens::pieces(&call.arguments).into_iter().filter(|_| !in_done) {
             self.delta(delta, at().with("delta", piece), piece);
         }
-        self.push(done, at().with(whole, &call.arguments), Kind::Frame, 0);
+        let late = if in_done { tokens::count(&call.arguments) } else { 0 };
+        self.push(done, at().with(whole, &call.arguments), Kind::Frame, late);
     }
 
     fn delta(&mut self, name: &'static str, body: Node, piece: &str) {

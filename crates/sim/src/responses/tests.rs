@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{answer, delete, stored};
+use crate::answer::Answer;
 use crate::answer::tests::with_ctx;
-use crate::answer::{Answer, Tweaks};
+use crate::fault::Fault;
 use crate::refusal::Refusal;
 
 fn ask(body: &Value) -> Result<Answer, Refusal> {
-    with_ctx(Tweaks::default(), |ctx| answer(body, ctx))
+    with_ctx(None, |ctx| answer(body, ctx))
 }
 
 fn plain(body: &Value) -> Value {
@@ -127,7 +128,7 @@ fn events_come_in_the_order_of_the_real_api() {
 
 #[test]
 fn stored_responses_go_on() {
-    with_ctx(Tweaks::default(), |ctx| {
+    with_ctx(None, |ctx| {
         let first: Value = serde_json::from_str(answer(&request(json!({})), ctx).unwrap().plain()).unwrap();
         let id = first["id"].as_str().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&stored(id, ctx).unwrap()).unwrap(), first);
@@ -140,4 +141,33 @@ fn stored_responses_go_on() {
             serde_json::from_str(answer(&request(json!({"store": false})), ctx).unwrap().plain()).unwrap();
         assert!(stored(unkept["id"].as_str().unwrap(), ctx).is_err());
     });
+}
+
+#[test]
+fn faults_of_what_an_answer_says() {
+    let plain = |fault| {
+        let answer = with_ctx(Some(fault), |ctx| answer(&request(json!({})), ctx)).unwrap();
+        serde_json::from_str::<Value>(answer.plain()).unwrap()
+    };
+    let rows = [
+        (Fault::Refusal, "/output/0/content/0/type", json!("refusal")),
+        (Fault::ContentFilter, "/incomplete_details/reason", json!("content_filter")),
+        (Fault::UnknownReason, "/incomplete_details/reason", json!("x_unknown_reason")),
+        (Fault::ZeroUsage, "/usage/total_tokens", json!(0)),
+        (Fault::NoUsage, "/usage", Value::Null),
+        (Fault::EmptyChoices, "/output", json!([])),
+    ];
+    for (fault, pointer, want) in rows {
+        assert_eq!(plain(fault).pointer(pointer), Some(&want), "{}", fault.name());
+    }
+    let names = |fault| {
+        let body = request(json!({"stream": true, "tools": weather()}));
+        let answer = with_ctx(Some(fault), |ctx| answer(&body, ctx)).unwrap();
+        assert_eq!(answer.events().iter().map(|e| e.tokens).sum::<u64>(), answer.charge.output, "{}", fault.name());
+        answer.events().iter().filter_map(|e| e.name).collect::<Vec<_>>()
+    };
+    assert!(!names(Fault::ArgumentsInDone).contains(&"response.function_call_arguments.delta"));
+    assert!(names(Fault::ArgumentsInDone).contains(&"response.function_call_arguments.done"));
+    assert_eq!(names(Fault::NoFinishReason).last(), Some(&"response.output_item.done"));
+    assert!(names(Fault::Refusal).contains(&"response.refusal.delta"));
 }

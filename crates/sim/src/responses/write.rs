@@ -3,17 +3,18 @@
 use serde_json::{Value, json};
 
 use super::items::SEAL;
-use crate::answer::{Ctx, Tweaks};
+use crate::answer::Ctx;
 use crate::ask::{Ask, Input};
 use crate::chat::odd;
+use crate::fault::Fault;
 use crate::ids::Ids;
 use crate::node::{Node, obj};
-use crate::turn::{Call, Finish, Turn};
+use crate::turn::{Call, Finish, Turn, UNKNOWN};
 
 /// What the response object says, whatever the answer is.
 pub(crate) struct Head {
     pub(crate) id: String,
-    pub(crate) tweaks: Tweaks,
+    pub(crate) fault: Option<Fault>,
     pub(crate) obfuscate: bool,
     /// Whether reasoning may be read, and whether it comes sealed.
     pub(crate) shown: bool,
@@ -34,7 +35,7 @@ impl Head {
         let includes = body["include"].as_array();
         Head {
             id: ids.hex("resp_", 48),
-            tweaks: ctx.tweaks,
+            fault: ctx.fault,
             obfuscate: body["stream_options"]["include_obfuscation"] != false,
             shown: ask.thinking.is_some_and(|t| t.shown),
             sealed: includes.is_some_and(|all| all.iter().any(|i| i == "reasoning.encrypted_content")),
@@ -57,7 +58,7 @@ pub(crate) struct Item {
 
 pub(crate) enum ItemKind {
     Reasoning { text: String },
-    Message { text: String },
+    Message { text: String, refused: bool },
     Call(Call),
 }
 
@@ -70,26 +71,27 @@ pub(crate) enum Stage<'a> {
 
 /// The items of a turn, in order.
 pub(crate) fn output(head: &Head, turn: &Turn, ids: &mut Ids) -> Vec<Item> {
-    if head.tweaks.empty {
+    if head.fault == Some(Fault::EmptyChoices) {
         return Vec::new();
     }
     let mut out = Vec::new();
     if let Some(text) = &turn.thinking {
         out.push(reasoning(head, text, ids));
     }
-    let status = if turn.finish == Finish::Length { "incomplete" } else { "completed" };
+    let status = if incomplete(&turn.finish).is_some() { "incomplete" } else { "completed" };
+    let thought_only = turn.text.is_empty() && turn.thinking.is_some() && turn.finish == Finish::Length;
+    if !turn.text.is_empty() || turn.calls.is_empty() && !thought_only {
+        let id = ids.hex("msg_", 48);
+        let refused = turn.finish == Finish::Refusal;
+        let added = message(&id, "in_progress", Vec::new());
+        let done = message(&id, status, vec![part(&turn.text, refused)]);
+        out.push(Item { id, added, done, kind: ItemKind::Message { text: turn.text.clone(), refused } });
+    }
     for call in &turn.calls {
         let id = ids.hex(if call.custom { "ctc_" } else { "fc_" }, 48);
         let added = call_item(call, &id, "", "in_progress");
         let done = call_item(call, &id, &call.arguments, status);
         out.push(Item { id, added, done, kind: ItemKind::Call(call.clone()) });
-    }
-    let thought_only = turn.text.is_empty() && turn.thinking.is_some() && turn.finish == Finish::Length;
-    if turn.calls.is_empty() && !thought_only {
-        let id = ids.hex("msg_", 48);
-        let added = message(&id, "in_progress", Vec::new());
-        let done = message(&id, status, vec![part(&turn.text)]);
-        out.push(Item { id, added, done, kind: ItemKind::Message { text: turn.text.clone() } });
     }
     out
 }
@@ -110,8 +112,21 @@ pub(crate) fn summary(text: &str) -> Node {
     obj! {"type": "summary_text", "text": text}
 }
 
-/// A content part with `text`.
-pub(crate) fn part(text: &str) -> Node {
+/// Why a response is not complete, if it is not.
+pub(crate) fn incomplete(finish: &Finish) -> Option<&'static str> {
+    match finish {
+        Finish::Length | Finish::WindowFull => Some("max_output_tokens"),
+        Finish::Filtered => Some("content_filter"),
+        Finish::Unknown => Some(UNKNOWN),
+        Finish::End | Finish::StopSequence(_) | Finish::Tools | Finish::Refusal | Finish::Paused => None,
+    }
+}
+
+/// A content part with `text`, or with a refusal.
+pub(crate) fn part(text: &str, refused: bool) -> Node {
+    if refused {
+        return obj! {"type": "refusal", "refusal": text};
+    }
     obj! {"type": "output_text", "annotations": Vec::new(), "logprobs": Vec::new(), "text": text}
 }
 
@@ -136,13 +151,17 @@ pub(crate) fn response(head: &Head, stage: Stage<'_>, items: &[Item]) -> Node {
         Value::Null => Node::Value(default),
         value => Node::Value(value.clone()),
     };
-    let (status, turn) = match stage {
-        Stage::InProgress => ("in_progress", None),
-        Stage::Over(turn) if turn.finish == Finish::Length => ("incomplete", Some(turn)),
-        Stage::Over(turn) => ("completed", Some(turn)),
+    let turn = match stage {
+        Stage::InProgress => None,
+        Stage::Over(turn) => Some(turn),
     };
-    let incomplete = (status == "incomplete").then(|| obj! {"reason": "max_output_tokens"});
-    let usage = turn.filter(|_| !head.tweaks.no_usage).map(|turn| usage(head, turn));
+    let reason = turn.and_then(|turn| incomplete(&turn.finish));
+    let status = match (turn, reason) {
+        (None, _) => "in_progress",
+        (Some(_), Some(_)) => "incomplete",
+        (Some(_), None) => "completed",
+    };
+    let usage = turn.filter(|_| head.fault != Some(Fault::NoUsage)).map(|turn| usage(head, turn));
     let mut out = obj! {
         "id": &head.id,
         "object": "response",
@@ -151,7 +170,7 @@ pub(crate) fn response(head: &Head, stage: Stage<'_>, items: &[Item]) -> Node {
         "background": asked("background", json!(false)),
         "completed_at": (status == "completed").then_some(head.created),
         "error": Node::Null,
-        "incomplete_details": incomplete,
+        "incomplete_details": reason.map(|reason| obj! {"reason": reason}),
         "instructions": asked("instructions", Value::Null),
         "max_output_tokens": asked("max_output_tokens", Value::Null),
         "max_tool_calls": asked("max_tool_calls", Value::Null),
@@ -179,7 +198,7 @@ pub(crate) fn response(head: &Head, stage: Stage<'_>, items: &[Item]) -> Node {
         "user": asked("user", Value::Null),
         "metadata": asked("metadata", json!({})),
     };
-    if head.tweaks.odd {
+    if head.fault == Some(Fault::Odd) {
         out = out.with("x_unknown", odd());
     }
     out
@@ -187,6 +206,16 @@ pub(crate) fn response(head: &Head, stage: Stage<'_>, items: &[Item]) -> Node {
 
 fn usage(head: &Head, turn: &Turn) -> Node {
     let Input { total, cached, write, write_long, .. } = head.input;
+    if head.fault == Some(Fault::ZeroUsage) {
+        let (input, output) = (obj! {"cached_tokens": 0u64}, obj! {"reasoning_tokens": 0u64});
+        return obj! {
+            "input_tokens": 0u64,
+            "input_tokens_details": input,
+            "output_tokens": 0u64,
+            "output_tokens_details": output,
+            "total_tokens": 0u64,
+        };
+    }
     obj! {
         "input_tokens": total,
         "input_tokens_details": obj! {

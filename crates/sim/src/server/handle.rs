@@ -200,7 +200,7 @@ fn plan(state: &State, call: &Call, act: &Act, marker: &Marker, seed: u64, reque
         now: clock::unix_ms() / 1000,
         seed,
         words: act.words.map_or(state.config.words, |words| words as usize),
-        tweaks: act.fault.map(Fault::tweaks).unwrap_or_default(),
+        fault: act.fault,
         marker,
         memory: &state.memory,
         version: call.header("anthropic-version"),

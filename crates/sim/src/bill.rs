@@ -123,3 +123,39 @@ impl Item {
         self.nano_usd = nano_usd;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::Ask;
+    use crate::catalog;
+
+    #[test]
+    fn a_stream_is_charged_piece_by_piece() {
+        let mut ask = Ask::new(catalog::find(Vendor::OpenAi, "gpt-6-sol").unwrap(), "gpt-6-sol");
+        ask.input.total = 10;
+        let charge = Charge::of(&ask, 3);
+        let mut bill = Bill::default();
+        let who = (1, Vendor::OpenAi);
+        for (before, output, now) in [(None, 0, 100), (Some(0), 1, 100), (Some(1), 2, 150), (Some(2), 3, 200)] {
+            bill.charge(who, &charge, before, output, now);
+        }
+        bill.close(1, 10);
+        let item = &bill.items[0];
+        assert_eq!(item.charges, [(100, 30_000), (150, 10_000), (200, 10_000)]);
+        assert_eq!((item.nano_usd, item.output_tokens, item.closed), (50_000, 3, true));
+        assert_eq!(bill.total, Total { requests: 1, input_tokens: 10, output_tokens: 3, nano_usd: 50_000 });
+        assert_eq!(bill.models["gpt-6-sol"], bill.total);
+    }
+
+    #[test]
+    fn totals_outlive_the_list() {
+        let ask = Ask::new(catalog::find(Vendor::OpenAi, "gpt-6-sol").unwrap(), "gpt-6-sol");
+        let mut bill = Bill::default();
+        for seq in 0..5 {
+            bill.charge((seq, Vendor::OpenAi), &Charge::of(&ask, 1), None, 1, 0);
+            bill.close(seq, 2);
+        }
+        assert_eq!((bill.items.len(), bill.total.requests, bill.total.nano_usd), (2, 5, 50_000));
+    }
+}

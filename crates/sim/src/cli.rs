@@ -50,7 +50,7 @@ struct Args {
     /// Up to so many milliseconds more, at random, on each of these.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     jitter_ms: u64,
-    /// Every request that no rule of the script matches suffers this: NAME[,after=N][,ms=N][,retry_after=S]...
+    /// Every request that no rule of the script matches suffers this: `NAME,after=N,ms=N,retry_after=S,…`.
     #[arg(long, value_name = "FAULT")]
     fault: Option<String>,
     /// Rules to begin with (JSON, as for POST /sim/script).

@@ -2,6 +2,15 @@
 //!
 //! Shares no code with the rest of the workspace, so that it can contradict it. Building an answer, breaking it by a
 //! fault and pricing it are pure functions; `server` alone does IO.
+//!
+//! ```
+//! use sim::{Config, Fault, Rule, Sim, Vendor};
+//!
+//! let sim = Sim::start(Config::default())?;
+//! sim.script(vec![Rule::fault(Fault::Overloaded).vendor(Vendor::Anthropic).times(2)]);
+//! println!("{} has seen {} requests", sim.url(), sim.log().len());
+//! # Ok::<_, std::io::Error>(())
+//! ```
 
 mod answer;
 mod ask;

@@ -86,6 +86,18 @@ impl Rule {
         self
     }
 
+    /// Only requests that ask for a stream, or only those that do not.
+    pub fn stream(mut self, stream: bool) -> Rule {
+        self.when.stream = Some(stream);
+        self
+    }
+
+    /// Only requests with this header, as `name` or `name: value`.
+    pub fn header(mut self, header: &str) -> Rule {
+        self.when.header = Some(header.to_owned());
+        self
+    }
+
     /// Reads one rule of a script.
     pub fn from_json(value: &Value) -> Result<Rule, String> {
         let members = value.as_object().ok_or_else(|| format!("a rule is an object, not {value}"))?;

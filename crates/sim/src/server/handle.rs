@@ -27,6 +27,8 @@ use crate::vendor::{self, Endpoint, Vendor};
 use crate::{chat, clock, headers, messages, responses, side};
 
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// The real limit of Messages.
+const MESSAGES_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A request as it came.
 struct Call {
@@ -229,6 +231,9 @@ fn flipped(call: &Call) -> Option<Value> {
 }
 
 fn permitted(state: &State, call: &Call) -> Checked<()> {
+    if call.vendor == Vendor::Anthropic && call.body.len() > MESSAGES_LIMIT {
+        return Err(Refusal::new(413, "request_too_large", "Request exceeds the maximum size"));
+    }
     let keys = match call.vendor {
         Vendor::OpenAi => &state.config.openai_keys,
         Vendor::Anthropic => &state.config.anthropic_keys,

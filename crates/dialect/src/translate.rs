@@ -22,6 +22,8 @@ pub struct TargetModel<'a> {
     pub most_tokens: Option<u64>,
     /// What it refuses.
     pub capability: &'a Capability,
+    /// Seconds since 1970, for answers that must say when they were made.
+    pub now: u64,
 }
 
 /// A request in another format.
@@ -46,6 +48,8 @@ pub struct Context {
     pub(crate) names: Vec<(String, String)>,
     /// Chat callers: the usage chunk was asked.
     pub(crate) include_usage: bool,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
 }
 
 impl Context {
@@ -94,7 +98,7 @@ pub fn translate_request(caller: Dialect, provider: Dialect, body: &[u8], to: &T
         Dialect::Chat => chat::write_request(&mut request, to, &mut names)?,
         Dialect::Responses => return refuse("body", "no request is translated into the Responses API"),
     };
-    let context = Context { caller, provider, names, include_usage };
+    let context = Context { caller, provider, names, include_usage, created: to.now };
     Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
 }
 

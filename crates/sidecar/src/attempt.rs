@@ -78,6 +78,8 @@ pub struct Plain {
     pub cost: Option<Usd>,
     /// Losses in translation.
     pub dropped: Vec<String>,
+    /// What the provider spoke.
+    pub spoken: Dialect,
 }
 
 /// A stream from its first content on.
@@ -221,7 +223,7 @@ pub async fn attempt(
             let cost = tokens.as_ref().and_then(|t| permit.cost(t));
             permit.settle(tokens);
             let headers = headers::answer(head.headers, secret.map(|s| &**s));
-            Ok(Answer::Plain(Plain { status: head.status, headers, body, room, usage, cost, dropped: wire.dropped }))
+            Ok(Answer::Plain(Plain { status: head.status, headers, body, room, usage, cost, dropped: wire.dropped, spoken: wire.dialect }))
         }
         Ok(Committed::Stream(head, held, events)) => {
             permit.first_content();

@@ -25,11 +25,13 @@ use crate::{
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A whole answer.
 pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<Reply> {
-    let Plain { status: http, mut headers, body, room, usage, cost, dropped } = answer;
+    let Plain { status: http, headers, body, room, usage, cost, dropped, spoken } = answer;
+    let mut headers = told_in(&x, headers, spoken, JSON);
     x.dropped = dropped;
     let (status, reason) = x.standing(&candidate.key);
     let cost_text = cost.map(|c| c.to_string());
@@ -54,7 +56,7 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
 /// A stream from its first content on.
 pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Response<Reply> {
     x.dropped = std::mem::take(&mut answer.dropped);
-    let mut headers = std::mem::take(&mut answer.headers);
+    let mut headers = told_in(&x, std::mem::take(&mut answer.headers), answer.dialect, EVENTS);
     let (status, reason) = x.standing(&candidate.key);
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
@@ -152,6 +154,16 @@ fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
     let http = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     x.end(told);
     response(http, headers, Reply::whole(vec![body], None))
+}
+
+/// A provider's headers: as they are in the caller's dialect, the counterparts of what it said in another.
+fn told_in(x: &Exchange, headers: HeaderMap, spoken: dialect::Dialect, content_type: HeaderValue) -> HeaderMap {
+    if spoken == x.dialect {
+        return headers;
+    }
+    let mut out = dialect_headers(&headers, spoken, x.dialect);
+    out.insert(header::CONTENT_TYPE, content_type);
+    out
 }
 
 /// Rate-limit, request-id and retry headers under the caller's names.

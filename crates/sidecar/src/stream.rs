@@ -256,6 +256,10 @@ impl Writer {
         }
         let place = dialect::place_of(self.caller, &frame);
         if place.is_comment {
+            // The terminator: what was kept back goes before it.
+            if !frame.is_comment() {
+                self.flush(sign, out);
+            }
             out.push_back(frame.raw);
             return;
         }

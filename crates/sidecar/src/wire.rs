@@ -15,7 +15,7 @@ use policy::{
     snapshot::{Api, Provider, Snapshot},
 };
 
-use crate::{credentials::Secret, headers, upstream::OutBody};
+use crate::{clock, credentials::Secret, headers, upstream::OutBody};
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
 pub struct Inbound {
@@ -81,7 +81,7 @@ impl Inbound {
         let target = target_dialect(caller, api);
         let limit = snapshot.scene(ask.scene).max_output_tokens;
         let capability = dialect::capability(&ask.model);
-        let to = dialect::TargetModel { model: &ask.model, default_max_tokens: limit, most_tokens: None, capability };
+        let to = dialect::TargetModel { model: &ask.model, default_max_tokens: limit, most_tokens: None, capability, now: 0 };
         match dialect::translate_request(caller, target, &self.body, &to) {
             Ok(done) if done.dropped.is_empty() => None,
             Ok(done) => Some(done.dropped.join(", ")),
@@ -145,7 +145,7 @@ impl Inbound {
         let model = &*candidate.key.model;
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
         let capability = dialect::capability(model);
-        let to = dialect::TargetModel { model, default_max_tokens: limit.or(most), most_tokens: most, capability };
+        let to = dialect::TargetModel { model, default_max_tokens: limit.or(most), most_tokens: most, capability, now: clock::unix().as_secs() };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
         Ok(Wire {
             body: vec![done.body],

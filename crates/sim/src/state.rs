@@ -66,14 +66,6 @@ impl State {
         self.dark.lock()[vendor as usize]
     }
 
-    /// How the listener itself behaves: dark only if both vendors are.
-    pub(crate) fn all_dark(&self) -> Option<Dark> {
-        match *self.dark.lock() {
-            [Some(one), Some(other)] if one == other => Some(one),
-            _ => None,
-        }
-    }
-
     /// Back to the state after the start.
     pub(crate) fn reset(&self) {
         self.set_dark(None, None);

@@ -81,7 +81,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
     let mut out = json!({
         "id": chat_id(&a.id),
         "object": "chat.completion",
-        "created": 0,
+        "created": context.created,
         "model": a.model,
         "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&a.stop)}],
     });

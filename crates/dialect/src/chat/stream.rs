@@ -135,7 +135,7 @@ impl StreamWriter {
                 self.chunk(out, &json!({}), Some(finish_reason(&stop)));
                 if let Some(u) = self.usage.take().filter(|_| self.context.include_usage) {
                     let chunk = json!({
-                        "id": self.id, "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": [], "usage": usage(&u),
+                        "id": self.id, "object": "chat.completion.chunk", "created": self.context.created, "model": self.model, "choices": [], "usage": usage(&u),
                     });
                     let _ = write!(out, "data: {chunk}\n\n");
                 }
@@ -147,7 +147,7 @@ impl StreamWriter {
 
     fn chunk(&self, out: &mut String, delta: &Value, finish: Option<&str>) {
         let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": 0, "model": self.model,
+            "id": self.id, "object": "chat.completion.chunk", "created": self.context.created, "model": self.model,
             "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
         });
         if self.context.include_usage {

@@ -156,14 +156,6 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, state: Arc
 }
 
 async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<State>, number: u64) {
-    match state.all_dark() {
-        Some(Dark::Refuses) => return stream.zero_linger(),
-        Some(Dark::Silent) => {
-            hold(stream).await;
-            return;
-        }
-        None => {}
-    }
     match acceptor {
         None => serve(stream, state, number).await,
         Some(acceptor) => {
@@ -172,13 +164,6 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc
             }
         }
     }
-}
-
-/// Keeps a connection open and silent until its caller leaves.
-async fn hold(mut stream: TcpStream) {
-    use tokio::io::AsyncReadExt as _;
-    let mut scratch = [0; 4096];
-    while matches!(stream.read(&mut scratch).await, Ok(read) if read > 0) {}
 }
 
 async fn serve<S>(stream: S, state: Arc<State>, number: u64)

@@ -9,10 +9,10 @@ fn retries(attempts: u32) -> Retries {
 
 /// Candidates by provider letter; contexts 1000, 2000, ... in order.
 fn course(providers: &str, attempts: u32) -> Course {
-    let legs = providers.bytes().enumerate().map(|(i, b)| Leg {
-        provider: ProviderId(u16::from(b - b'a')),
-        context_tokens: Some(1000 * (i as u64 + 1)),
-    });
+    let legs = providers
+        .bytes()
+        .enumerate()
+        .map(|(i, b)| Leg { provider: ProviderId(u16::from(b - b'a')), context_tokens: Some(1000 * (i as u64 + 1)) });
     Course::new(legs, retries(attempts))
 }
 

@@ -212,8 +212,11 @@ impl Breaker {
         }
         let number = now.0 / nanos(BUCKET);
         let live = |b: &&Bucket| b.number + BUCKETS as u64 > number;
-        let (good, bad) =
-            self.buckets.iter().filter(live).fold((0u64, 0u64), |(g, b), x| (g + u64::from(x.good), b + u64::from(x.bad)));
+        let (good, bad) = self
+            .buckets
+            .iter()
+            .filter(live)
+            .fold((0u64, 0u64), |(g, b), x| (g + u64::from(x.good), b + u64::from(x.bad)));
         good + bad >= u64::from(conf.min_requests) && conf.failure_ratio.reached(bad, good + bad)
     }
 

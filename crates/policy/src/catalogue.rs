@@ -204,7 +204,11 @@ mod tests {
         assert_eq!(sol.cost(&tokens(1500, 500, 100)), Usd(2_000_000 + 100_000 + 1_000_000));
         let haiku = find("claude-haiku-5-5").and_then(|f| f.price).unwrap();
         assert_eq!(haiku.cost(&tokens(100_000, 0, 10)), Usd(10_000_000 + 5_000));
-        assert_eq!(haiku.cost(&tokens(100_001, 0, 10)), Usd(50_000_500 + 25_000), "the cliff reprices the whole request");
+        assert_eq!(
+            haiku.cost(&tokens(100_001, 0, 10)),
+            Usd(50_000_500 + 25_000),
+            "the cliff reprices the whole request"
+        );
         let half = Tokens { service_percent: 50, ..tokens(1500, 500, 100) };
         assert_eq!(sol.cost(&half), Usd(1_550_000));
     }

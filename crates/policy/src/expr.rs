@@ -148,7 +148,13 @@ impl Expr {
                 })
             }
             Expr::HasHeader(name) => Ok(f.headers.get(name).is_some()),
-            Expr::If(cond, a, b) => if cond.eval(f)? { a.eval(f) } else { b.eval(f) },
+            Expr::If(cond, a, b) => {
+                if cond.eval(f)? {
+                    a.eval(f)
+                } else {
+                    b.eval(f)
+                }
+            }
         }
     }
 }
@@ -168,9 +174,8 @@ fn fold(parts: &[Expr], f: &Facts<'_>, decides: bool) -> Result<bool, EvalError>
 
 impl Num {
     fn eval(&self, f: &Facts<'_>) -> Result<i64, EvalError> {
-        let two = |a: &Num, b: &Num, op: fn(i64, i64) -> Option<i64>| {
-            op(a.eval(f)?, b.eval(f)?).ok_or(EvalError::Arithmetic)
-        };
+        let two =
+            |a: &Num, b: &Num, op: fn(i64, i64) -> Option<i64>| op(a.eval(f)?, b.eval(f)?).ok_or(EvalError::Arithmetic);
         Ok(match self {
             Num::Lit(n) => *n,
             Num::Tools => i64::from(f.tools),

@@ -49,7 +49,8 @@ pub fn classify(snapshot: &Snapshot, facts: &Facts<'_>) -> Matched {
         index.and_then(|i| u16::try_from(i).ok())
     };
     let scene_hint = hint(scene_headers);
-    let scene = named(scene_hint.and_then(|h| snapshot.scenes.iter().position(|s| *s.name == *h)), scene_hint.is_some());
+    let scene =
+        named(scene_hint.and_then(|h| snapshot.scenes.iter().position(|s| *s.name == *h)), scene_hint.is_some());
     let tier_hint = hint(tier_headers);
     let tier = named(tier_hint.and_then(|h| snapshot.tiers.iter().position(|t| *t.name == *h)), tier_hint.is_some());
 
@@ -108,7 +109,10 @@ mod tests {
     #[test]
     fn hint_then_rule_then_default() {
         let mut s = snapshot();
-        let with = |rows: &'static [(&'static str, &'static str)]| Facts { headers: Box::leak(Box::new(Rows(rows))), ..facts() };
+        let with = |rows: &'static [(&'static str, &'static str)]| Facts {
+            headers: Box::leak(Box::new(Rows(rows))),
+            ..facts()
+        };
         let default = classify(&s, &with(&[]));
         assert_eq!((default.scene, default.tier), ((SceneId(0), Source::Default), (TierId(0), Source::Default)));
 
@@ -121,7 +125,8 @@ mod tests {
         assert_eq!(ruled.scene, (SceneId(1), Source::Rule(1)), "first match wins");
         assert_eq!(ruled.tier, (TierId(0), Source::Default), "a later rule no longer speaks");
 
-        let hinted = classify(&s, &with(&[("x-llmroute-scene", "chat"), ("x-llmroute-tier", "silver"), ("x-tenant", " acme ")]));
+        let hinted =
+            classify(&s, &with(&[("x-llmroute-scene", "chat"), ("x-llmroute-tier", "silver"), ("x-tenant", " acme ")]));
         assert_eq!(hinted.scene, (SceneId(0), Source::Hint));
         assert_eq!(hinted.tier, (TierId(1), Source::Hint));
         assert_eq!(hinted.tenant.as_deref(), Some("acme"));

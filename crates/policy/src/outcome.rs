@@ -110,7 +110,9 @@ impl Failure {
         use Blame::{Nobody, Provider, Target};
         let row = |same, next, blame, status, cause| Row { same, next, blame, status, cause };
         match *self {
-            Failure::Connect | Failure::Tls | Failure::Dns => row(Same::Yes, Next::Yes, Provider, 502, Cause::Unreachable),
+            Failure::Connect | Failure::Tls | Failure::Dns => {
+                row(Same::Yes, Next::Yes, Provider, 502, Cause::Unreachable)
+            }
             Failure::Lost => row(Same::Yes, Next::Yes, Provider, 502, Cause::ConnectionLost),
             Failure::ConnectTimeout => row(Same::No, Next::Yes, Provider, 504, Cause::ConnectTimeout),
             Failure::Timeout => row(Same::No, Next::Yes, Target, 504, Cause::TimeoutBudgetExceeded),

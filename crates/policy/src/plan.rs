@@ -110,7 +110,8 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
         Objective::Latency => order.sort_by_key(|t| view.p95(t, 1).unwrap_or_default()),
     }
     let order = group_by_provider(order);
-    let key = |t: &Target| TargetKey { provider: t.provider, model: t.model.clone().unwrap_or_else(|| ask.model.clone()) };
+    let key =
+        |t: &Target| TargetKey { provider: t.provider, model: t.model.clone().unwrap_or_else(|| ask.model.clone()) };
     let preferred = order.first().map(&key);
 
     let mut left_out = vec![];

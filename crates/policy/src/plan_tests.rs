@@ -92,7 +92,13 @@ fn what_a_target_cannot_do_leaves_it_out() {
         &[SONNET],
         &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)],
     );
-    check(&s, &ask(), &Fake { no_key: Some(1), ..Fake::default() }, &[SOL, LUNA], &[(SONNET, Cause::CredentialMissing)]);
+    check(
+        &s,
+        &ask(),
+        &Fake { no_key: Some(1), ..Fake::default() },
+        &[SOL, LUNA],
+        &[(SONNET, Cause::CredentialMissing)],
+    );
     check(&s, &Ask { input_estimate: 300_000, ..ask() }, &f, &[SOL, LUNA], &[(SONNET, Cause::ContextTooLong)]);
     // Sol: 1000 input at 2 and 2048 output at 10 USD/M is 0.02248; luna 0.001124.
     let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };

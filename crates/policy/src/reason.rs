@@ -158,9 +158,13 @@ impl Cause {
         let by = |label, status, types, message| Row { provider: true, ..of(label, status, false, types, message) };
         match self {
             Cause::Unreachable => by("unreachable", 502, SERVER, "the provider could not be reached"),
-            Cause::ConnectionLost => by("connection_lost", 502, SERVER, "the provider closed the connection before its answer was whole"),
+            Cause::ConnectionLost => {
+                by("connection_lost", 502, SERVER, "the provider closed the connection before its answer was whole")
+            }
             Cause::ConnectTimeout => by("connect_timeout", 504, LATE, "connecting to the provider took too long"),
-            Cause::TimeoutBudgetExceeded => by("timeout_budget_exceeded", 504, LATE, "the provider did not answer in the time the tier allows"),
+            Cause::TimeoutBudgetExceeded => {
+                by("timeout_budget_exceeded", 504, LATE, "the provider did not answer in the time the tier allows")
+            }
             Cause::InvalidAnswer => by("invalid_answer", 502, SERVER, "the provider sent something that is no answer"),
             Cause::Overloaded => by("overloaded", 503, BUSY, "the provider is overloaded"),
             Cause::ServerError => by("server_error", 502, SERVER, "the provider failed"),
@@ -171,23 +175,50 @@ impl Cause {
             Cause::ModelNotFound => by("model_not_found", 404, GONE, "the provider does not know the model"),
             Cause::ContextTooLong => by("context_too_long", 400, BAD, "the request exceeds the model's context length"),
             Cause::RequestRejected => by("request_rejected", 400, BAD, "the provider rejected the request"),
-            Cause::CircuitOpen => by("circuit_open", 503, BUSY, "the provider's circuit is open after repeated failures"),
+            Cause::CircuitOpen => {
+                by("circuit_open", 503, BUSY, "the provider's circuit is open after repeated failures")
+            }
             Cause::CannotCarry => by("cannot_carry", 400, BAD, "the target cannot carry this request"),
-            Cause::StrictTranslation => by("strict_translation", 400, BAD, "translation would lose something and the tier is strict"),
-            Cause::MaxCostExceeded => Row { provider: true, ..of("max_cost_exceeded", 429, false, LIMIT, "the request could cost more than its limit") },
-            Cause::MaxLatencyExceeded => by("max_latency_exceeded", 503, BUSY, "the target is slower than the request allows"),
+            Cause::StrictTranslation => {
+                by("strict_translation", 400, BAD, "translation would lose something and the tier is strict")
+            }
+            Cause::MaxCostExceeded => Row {
+                provider: true,
+                ..of("max_cost_exceeded", 429, false, LIMIT, "the request could cost more than its limit")
+            },
+            Cause::MaxLatencyExceeded => {
+                by("max_latency_exceeded", 503, BUSY, "the target is slower than the request allows")
+            }
             Cause::BudgetExhausted => of("budget_exhausted", 429, false, LIMIT, "the budget is spent"),
-            Cause::RateLimitExceeded => of("rate_limit_exceeded", 429, false, LIMIT, "the policy's rate limit is reached"),
-            Cause::SidecarOverloaded => of("sidecar_overloaded", 503, true, BUSY, "too many request bodies are held; try again shortly"),
+            Cause::RateLimitExceeded => {
+                of("rate_limit_exceeded", 429, false, LIMIT, "the policy's rate limit is reached")
+            }
+            Cause::SidecarOverloaded => {
+                of("sidecar_overloaded", 503, true, BUSY, "too many request bodies are held; try again shortly")
+            }
             Cause::SidecarDraining => of("sidecar_draining", 503, true, BUSY, "the sidecar is shutting down"),
             Cause::PolicyNotReady => of("policy_not_ready", 503, true, BUSY, "no policy is in force yet"),
-            Cause::NoCandidate => of("no_candidate", 503, false, BUSY, "no target of the scene can serve this request now"),
-            Cause::Untranslatable => of("untranslatable", 400, false, BAD, "the request cannot be expressed for any target of the scene"),
+            Cause::NoCandidate => {
+                of("no_candidate", 503, false, BUSY, "no target of the scene can serve this request now")
+            }
+            Cause::Untranslatable => {
+                of("untranslatable", 400, false, BAD, "the request cannot be expressed for any target of the scene")
+            }
             Cause::BadRequest => of("bad_request", 400, false, BAD, "the request is not valid"),
-            Cause::BodyTooLarge => of("body_too_large", 413, false, ("invalid_request_error", "request_too_large"), "the body exceeds 32 MiB"),
+            Cause::BodyTooLarge => of(
+                "body_too_large",
+                413,
+                false,
+                ("invalid_request_error", "request_too_large"),
+                "the body exceeds 32 MiB",
+            ),
             Cause::BodyTimeout => of("body_timeout", 408, true, LATE, "the body stalled for 30 seconds"),
-            Cause::UnsupportedEncoding => of("unsupported_encoding", 415, false, BAD, "send the body as identity, gzip or zstd"),
-            Cause::PathNotFound => of("path_not_found", 404, false, GONE, "no such path; a policy may allow more with providers[].paths"),
+            Cause::UnsupportedEncoding => {
+                of("unsupported_encoding", 415, false, BAD, "send the body as identity, gzip or zstd")
+            }
+            Cause::PathNotFound => {
+                of("path_not_found", 404, false, GONE, "no such path; a policy may allow more with providers[].paths")
+            }
             Cause::MethodNotAllowed => of("method_not_allowed", 405, false, BAD, "the path does not take this method"),
             Cause::UpgradeRefused => of("upgrade_refused", 501, false, BAD, "protocol upgrades are not supported"),
             Cause::Internal => of("internal", 500, false, SERVER, "the sidecar failed; this is a defect"),

@@ -468,7 +468,14 @@ pub(crate) mod tests {
         Tier {
             name: name.into(),
             objective,
-            timeouts: Timeouts { connect: s(2), tls: s(2), first_byte: s(4), first_byte_plain: s(6), idle: s(10), total: s(12) },
+            timeouts: Timeouts {
+                connect: s(2),
+                tls: s(2),
+                first_byte: s(4),
+                first_byte_plain: s(6),
+                idle: s(10),
+                total: s(12),
+            },
             retries: Retries { attempts: 3, base: Duration::from_millis(200), cap: s(5), budget_ratio: Ratio(2_000) },
             hedge: None,
             max_cost: None,

@@ -53,6 +53,7 @@ pub struct Asked<'a> {
 }
 
 /// A committed answer.
+#[expect(clippy::large_enum_variant, reason = "moved once a request; a box would cost an allocation")]
 pub enum Answer {
     /// Whole.
     Plain(Plain),
@@ -223,7 +224,16 @@ pub async fn attempt(
             let cost = tokens.as_ref().and_then(|t| permit.cost(t));
             permit.settle(tokens);
             let headers = headers::answer(head.headers, secret.map(|s| &**s));
-            Ok(Answer::Plain(Plain { status: head.status, headers, body, room, usage, cost, dropped: wire.dropped, spoken: wire.dialect }))
+            Ok(Answer::Plain(Plain {
+                status: head.status,
+                headers,
+                body,
+                room,
+                usage,
+                cost,
+                dropped: wire.dropped,
+                spoken: wire.dialect,
+            }))
         }
         Ok(Committed::Stream(head, held, events)) => {
             permit.first_content();
@@ -342,15 +352,23 @@ async fn whole(
         Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
         Call::Through(_) | Call::CountTokens => {
             let usage = dialect::usage_of_answer(wire.dialect, &bytes);
-            return if dialect::is_json(&bytes) { Ok(Whole { body: bytes, room, usage }) } else { Err((Failure::NoAnswer, None)) };
+            return if dialect::is_json(&bytes) {
+                Ok(Whole { body: bytes, room, usage })
+            } else {
+                Err((Failure::NoAnswer, None))
+            };
         }
         Call::Chat | Call::Responses | Call::Messages => {}
     }
     let no_answer = |fault: AnswerFault| {
         let told = match fault {
-            AnswerFault::ErrorObject(fault) => {
-                Some(Told { status: 502, headers: HeaderMap::new(), body: bytes.clone(), dialect: wire.dialect, fault: *fault })
-            }
+            AnswerFault::ErrorObject(fault) => Some(Told {
+                status: 502,
+                headers: HeaderMap::new(),
+                body: bytes.clone(),
+                dialect: wire.dialect,
+                fault: *fault,
+            }),
             _ => None,
         };
         (Failure::NoAnswer, told)
@@ -408,7 +426,8 @@ async fn refused(
 
 /// `retry-after-ms`, or `Retry-After` in seconds. A date is not sent by either vendor, and is taken for none.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    let number =
+        |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
     let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
     Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()
 }

@@ -49,7 +49,14 @@ pub fn head(call: Call, body: &[u8]) -> Result<Head, Refusal> {
 ///
 /// # Errors
 /// 400 for a hint with a value that is no number.
-pub fn ask(snapshot: &Snapshot, call: Call, path: &str, headers: &HeaderMap, head: Option<&Head>, bytes: u64) -> Result<(Ask, Matched), Refusal> {
+pub fn ask(
+    snapshot: &Snapshot,
+    call: Call,
+    path: &str,
+    headers: &HeaderMap,
+    head: Option<&Head>,
+    bytes: u64,
+) -> Result<(Ask, Matched), Refusal> {
     let model = head.and_then(|h| h.model.as_deref()).unwrap_or_default();
     let facts = Facts {
         path,

@@ -40,7 +40,9 @@ impl Decoded {
         let coding = match headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase()) {
             None => Coding::Identity,
             Some(v) if v == b"identity" || v.is_empty() => Coding::Identity,
-            Some(v) if v == b"gzip" || v == b"x-gzip" => Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(vec![]))),
+            Some(v) if v == b"gzip" || v == b"x-gzip" => {
+                Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(vec![])))
+            }
             Some(v) if v == b"zstd" => Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(vec![]).ok()?)),
             Some(_) => return None,
         };

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use policy::{
     Tick,
+    ask::Ask,
     attempt::{Course, Leg, Present, Step},
     breaker::Gate,
-    ask::Ask,
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
     snapshot::{ProviderId, Tier},
@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// What the tries came to.
+#[expect(clippy::large_enum_variant, reason = "moved once a request; a box would cost an allocation")]
 pub enum Executed {
     /// A committed answer of this candidate.
     Answer(Candidate, Answer),

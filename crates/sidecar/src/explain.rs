@@ -40,7 +40,8 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     let bytes = body.len() as u64;
     let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), bytes)?;
     let uri = Uri::try_from(path).unwrap_or_default();
-    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), stream: Streamed::No };
+    let inbound =
+        Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), stream: Streamed::No };
     let keys = state.keys.load();
     let loses = |api| inbound.loses(snapshot, &ask, classify::dialect_of(call), api);
     let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), loses: &loses };

@@ -92,7 +92,8 @@ impl Watched {
 fn has_both(head: &[u8]) -> bool {
     let names = |name: &[u8]| {
         head.split(|b| *b == b'\n').any(|line| {
-            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line[name.len()..].trim_ascii_start().first() == Some(&b':')
+            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name))
+                && line[name.len()..].trim_ascii_start().first() == Some(&b':')
         })
     };
     // Nearly every head has no transfer coding; look for it first.
@@ -129,7 +130,11 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
     }
 

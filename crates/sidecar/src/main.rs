@@ -5,7 +5,10 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Parser;
 use sidecar::{
-    admin, config::Config, memory::Memory, reload, serve,
+    admin,
+    config::Config,
+    memory::Memory,
+    reload, serve,
     state::State,
     telemetry::{self, Spans},
     upstream::Upstream,

@@ -36,7 +36,9 @@ impl Memory {
     /// Half the container's memory limit, or 256 MiB where there is none.
     #[must_use]
     pub fn of_container() -> Memory {
-        Memory::new(container_limit().map_or(DEFAULT_BYTES, |limit| usize::try_from(limit / 2).unwrap_or(DEFAULT_BYTES)))
+        Memory::new(
+            container_limit().map_or(DEFAULT_BYTES, |limit| usize::try_from(limit / 2).unwrap_or(DEFAULT_BYTES)),
+        )
     }
 
     /// Bytes in use.

@@ -13,8 +13,8 @@ use hyper::{
 use policy::{ask::Call, reason::Cause, snapshot::Api};
 
 use crate::{
-    classify, clock,
     attempt::Answer,
+    classify, clock,
     exchange::Exchange,
     execute::{self, Executed, execute},
     framing::Heads,
@@ -44,7 +44,9 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
         Route::Models(id) => return models(x, id.as_deref(), anthropic),
-        Route::Root => return respond::own(x, StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}")),
+        Route::Root => {
+            return respond::own(x, StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}"));
+        }
         Route::Refused(cause) => return respond::refuse(x, &Refusal::own(cause)),
     };
     x.call = label(call);
@@ -131,7 +133,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The caller's own patience, in seconds: Python SDKs tell their read timeout, TypeScript ones their whole timeout.
 fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
-    ["x-stainless-read-timeout", "x-stainless-timeout"].into_iter().filter_map(seconds).map(Duration::from_secs_f64).min()
+    ["x-stainless-read-timeout", "x-stainless-timeout"]
+        .into_iter()
+        .filter_map(seconds)
+        .map(Duration::from_secs_f64)
+        .min()
 }
 
 fn speaks(route: &Route, anthropic: bool) -> Dialect {
@@ -172,7 +178,9 @@ fn models(mut x: Exchange, id: Option<&str>, anthropic: bool) -> Response<Reply>
         None => respond::own(x, StatusCode::OK, dialect::models_list(shape, &rows)),
         Some(id) => match rows.iter().find(|(m, _)| *m == id) {
             Some(row) => respond::own(x, StatusCode::OK, dialect::model_entry(shape, row.0, row.1)),
-            None => respond::refuse(x, &Refusal::own(Cause::PathNotFound).because("no target of the policy has this model")),
+            None => {
+                respond::refuse(x, &Refusal::own(Cause::PathNotFound).because("no target of the policy has this model"))
+            }
         },
     }
 }

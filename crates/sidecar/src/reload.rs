@@ -42,6 +42,7 @@ pub fn credentials(state: &State, dir: &Path) {
             }
             if !changes.changed.is_empty() || !changes.vanished.is_empty() {
                 state.keys.store(Arc::new(keys));
+                state.forgive(&changes.changed);
             }
         }
         Err(e) => tracing::warn!(dir = %dir.display(), error = %e, "the credentials directory cannot be read"),
@@ -49,7 +50,13 @@ pub fn credentials(state: &State, dir: &Path) {
 }
 
 /// Follows both until `shutdown`. `text` is the policy in force.
-pub async fn follow(state: Arc<State>, file: PathBuf, mut text: Vec<u8>, dir: Option<PathBuf>, shutdown: CancellationToken) {
+pub async fn follow(
+    state: Arc<State>,
+    file: PathBuf,
+    mut text: Vec<u8>,
+    dir: Option<PathBuf>,
+    shutdown: CancellationToken,
+) {
     let mut gone = false;
     loop {
         tokio::select! {

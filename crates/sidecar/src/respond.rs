@@ -42,7 +42,9 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
     }
     let pieces = match status {
         Status::Ok => vec![body],
-        _ => with_signal(&x, status, reason, &candidate.key, cost_text.as_deref(), |s| dialect::add_to_answer(&body, s)),
+        _ => {
+            with_signal(&x, status, reason, &candidate.key, cost_text.as_deref(), |s| dialect::add_to_answer(&body, s))
+        }
     };
     let mut told = Told::new(status, http.as_u16(), reason);
     told.served = Some(candidate.key.clone());
@@ -86,7 +88,9 @@ pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
         _ => None,
     };
     match told {
-        Some(said) if said.status >= 400 && row.cause == reason.cause => passed_on(x, said, row.status, reason, retry_after),
+        Some(said) if said.status >= 400 && row.cause == reason.cause => {
+            passed_on(x, said, row.status, reason, retry_after)
+        }
         _ => {
             let refusal = Refusal { retry_after, ..Refusal::of(reason).with_status(row.status) };
             let refusal = match message {
@@ -104,7 +108,13 @@ pub fn refuse(x: Exchange, refusal: &Refusal) -> Response<Reply> {
 }
 
 /// A provider's error: its own body in the same dialect, ours around its words in another.
-fn passed_on(x: Exchange, said: ProviderSaid, status: u16, reason: Reason, retry_after: Option<Duration>) -> Response<Reply> {
+fn passed_on(
+    x: Exchange,
+    said: ProviderSaid,
+    status: u16,
+    reason: Reason,
+    retry_after: Option<Duration>,
+) -> Response<Reply> {
     let ProviderSaid { status: _, mut headers, body, dialect: spoken, fault } = said;
     let same = spoken == x.dialect && fault.is_envelope && !headers.is_empty();
     let (http, body) = if same {

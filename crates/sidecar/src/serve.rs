@@ -52,7 +52,8 @@ async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: CancellationTok
         let (state, heads) = (state.clone(), heads.clone());
         async move { Ok::<_, Infallible>(pipeline::handle(state, request, heads).await) }
     });
-    let serving = http1::Builder::new().max_header_size(MAX_HEAD).header_read_timeout(None).serve_connection(io, service);
+    let serving =
+        http1::Builder::new().max_header_size(MAX_HEAD).header_read_timeout(None).serve_connection(io, service);
     tokio::pin!(serving);
     tokio::select! {
         _ = serving.as_mut() => return,

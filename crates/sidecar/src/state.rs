@@ -184,6 +184,16 @@ impl State {
         self.refused.store(None);
     }
 
+    /// New keys are in force: what was learned with the old ones no longer keeps callers off.
+    pub fn forgive(&self, keys: &[String]) {
+        let Some(in_force) = self.in_force.load_full() else { return };
+        for (provider, live) in in_force.snapshot.providers.iter().zip(&in_force.providers) {
+            if provider.credential_key.as_deref().is_some_and(|k| keys.iter().any(|c| c == k)) {
+                live.cell.with(|h| h.breaker = Breaker::default());
+            }
+        }
+    }
+
     /// Whether SIGTERM came.
     #[must_use]
     pub fn is_draining(&self) -> bool {

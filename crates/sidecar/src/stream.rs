@@ -58,7 +58,8 @@ pub struct StreamReply {
 impl StreamReply {
     /// From the first content on.
     pub(crate) fn new(x: Exchange, told: Told, stream: Stream) -> StreamReply {
-        let Stream { headers: _, held, events, permit, dialect, translator, usage_added, idle, dropped: _, secret } = stream;
+        let Stream { headers: _, held, events, permit, dialect, translator, usage_added, idle, dropped: _, secret } =
+            stream;
         let writer = Writer {
             caller: x.dialect,
             translator,

@@ -81,7 +81,13 @@ impl Inbound {
         let target = target_dialect(caller, api);
         let limit = snapshot.scene(ask.scene).max_output_tokens;
         let capability = dialect::capability(&ask.model);
-        let to = dialect::TargetModel { model: &ask.model, default_max_tokens: limit, most_tokens: None, capability, now: 0 };
+        let to = dialect::TargetModel {
+            model: &ask.model,
+            default_max_tokens: limit,
+            most_tokens: None,
+            capability,
+            now: 0,
+        };
         match dialect::translate_request(caller, target, &self.body, &to) {
             Ok(done) if done.dropped.is_empty() => None,
             Ok(done) => Some(done.dropped.join(", ")),
@@ -115,7 +121,11 @@ impl Inbound {
             (Some(_), false) => self.translated(caller, target, candidate, limit)?,
             (None, _) => self.untouched(caller),
         };
-        let path = if wire.translation.is_some() { path_of(target) } else { self.uri.path_and_query().map_or("/", PathAndQuery::as_str) };
+        let path = if wire.translation.is_some() {
+            path_of(target)
+        } else {
+            self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
+        };
         wire.uri = uri(provider, path);
         wire.headers = match wire.translation {
             Some(_) => headers::translated(provider),
@@ -141,11 +151,23 @@ impl Inbound {
         Wire { body: edits.apply(&self.body), usage_added, ..self.untouched(caller) }
     }
 
-    fn translated(&self, caller: Dialect, target: Dialect, candidate: &Candidate, limit: Option<u64>) -> Result<Wire, Untranslatable> {
+    fn translated(
+        &self,
+        caller: Dialect,
+        target: Dialect,
+        candidate: &Candidate,
+        limit: Option<u64>,
+    ) -> Result<Wire, Untranslatable> {
         let model = &*candidate.key.model;
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
         let capability = dialect::capability(model);
-        let to = dialect::TargetModel { model, default_max_tokens: limit.or(most), most_tokens: most, capability, now: clock::unix().as_secs() };
+        let to = dialect::TargetModel {
+            model,
+            default_max_tokens: limit.or(most),
+            most_tokens: most,
+            capability,
+            now: clock::unix().as_secs(),
+        };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
         Ok(Wire {
             body: vec![done.body],

@@ -102,7 +102,11 @@ impl Pool {
         self.send_on(fresh, request).await.map_err(SendError::Lost)
     }
 
-    async fn send_on(self: &Arc<Self>, mut sender: Sender, request: Request<OutBody>) -> hyper::Result<Response<LentBody>> {
+    async fn send_on(
+        self: &Arc<Self>,
+        mut sender: Sender,
+        request: Request<OutBody>,
+    ) -> hyper::Result<Response<LentBody>> {
         let answer = match &mut sender.kind {
             Kind::H1(s) => {
                 // A connection that was put back in the very turn its last answer ended may need one more turn.
@@ -224,6 +228,9 @@ fn is_reset(e: &hyper::Error) -> bool {
     use std::{error::Error, io::ErrorKind};
     let io = e.source().and_then(|s| s.downcast_ref::<std::io::Error>());
     io.is_some_and(|e| {
-        matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted | ErrorKind::NotConnected)
+        matches!(
+            e.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted | ErrorKind::NotConnected
+        )
     })
 }

@@ -104,7 +104,7 @@ fn what_a_target_cannot_do_leaves_it_out() {
     let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };
     check(&s, &cheap, &f, &[LUNA], &[(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)]);
     let mut no_images = s.clone();
-    no_images.scenes[0].targets[1].facts.as_mut().unwrap().images = Some(false);
+    std::sync::Arc::make_mut(no_images.scenes[0].targets[1].facts.as_mut().unwrap()).images = Some(false);
     check(&no_images, &Ask { images: 1, ..ask() }, &f, &[SOL, SONNET], &[(LUNA, Cause::CannotCarry)]);
     s.tiers[0].strict_translation = true;
     let lossy = Fake { loses: Some("seed"), ..Fake::default() };

@@ -317,7 +317,7 @@ pub struct Target {
     /// What goes on the wire; `None` sends the caller's.
     pub model: Option<Arc<str>>,
     /// What is known of `model`, from the policy or the catalogue; `None` for an unknown model or none named.
-    pub facts: Option<ModelFacts>,
+    pub facts: Option<Arc<ModelFacts>>,
 }
 
 impl Target {
@@ -486,7 +486,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn target(provider: u16, model: &str) -> Target {
-        Target { provider: ProviderId(provider), model: Some(model.into()), facts: catalogue::find(model) }
+        Target { provider: ProviderId(provider), model: Some(model.into()), facts: catalogue::find(model).map(Arc::new) }
     }
 
     fn scene(name: &str, targets: Vec<Target>) -> Scene {

@@ -45,6 +45,7 @@ pub struct Exchange {
     pub tries: Vec<Try>,
     /// Losses in translation to the target that answered.
     pub dropped: Vec<String>,
+    ended: bool,
 }
 
 /// One try.
@@ -103,6 +104,7 @@ impl Exchange {
             plan: None,
             tries: vec![],
             dropped: vec![],
+            ended: false,
         }
     }
 
@@ -169,15 +171,22 @@ impl Exchange {
     }
 
     /// The request has ended: tells metrics, spans and the decision record, once.
-    pub fn end(self, told: Told) {
-        let Exchange { state, in_force, trace, accepted, call, dialect: _, ask, plan, tries, dropped } = self;
+    pub fn end(mut self, told: Told) {
+        self.tell(told);
+    }
+
+    fn tell(&mut self, told: Told) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         let Told { status, http, reason, served, tokens, cost, first_content, client_gone } = told;
         let now = clock::now();
+        let tries = std::mem::take(&mut self.tries);
         let ending = Ending {
-            in_force,
-            call,
-            ask,
-            plan,
+            in_force: self.in_force.take(),
+            call: self.call,
+            ask: self.ask.take(),
+            plan: self.plan.take(),
             status,
             http,
             reason,
@@ -185,12 +194,21 @@ impl Exchange {
             tries: tries.into_iter().map(|t| (t.key, t.class.label(), t.took)).collect(),
             tokens,
             cost,
-            dropped,
+            dropped: std::mem::take(&mut self.dropped),
             first_content,
-            duration: now.since(accepted),
+            duration: now.since(self.accepted),
             client_gone,
         };
-        state.metrics.request(&ending, now);
-        trace.end(&ending);
+        self.state.metrics.request(&ending, now);
+        self.trace.end(&ending);
+    }
+}
+
+impl Drop for Exchange {
+    /// The app went away before there was an answer.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Told { client_gone: true, ..Told::new(Status::Failed, 499, None) });
+        }
     }
 }

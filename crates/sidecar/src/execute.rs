@@ -36,11 +36,25 @@ pub enum Executed {
 
 /// Runs the plan.
 pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut Inbound, deadline: Tick) -> Executed {
-    let (Some(plan), Some(ask)) = (x.plan.clone(), x.ask.clone()) else {
+    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.take()) else {
         return Executed::Refused(Refusal::own(Cause::Internal));
     };
+    let executed = tries(x, in_force, inbound, &plan, &ask, deadline).await;
+    x.plan = Some(plan);
+    x.ask = Some(ask);
+    executed
+}
+
+async fn tries(
+    x: &mut Exchange,
+    in_force: &Arc<InForce>,
+    inbound: &mut Inbound,
+    plan: &Plan,
+    ask: &Ask,
+    deadline: Tick,
+) -> Executed {
     let tier = in_force.snapshot.tier(ask.tier);
-    let Some(first) = plan.candidates.first() else { return Executed::Refused(nothing_to_try(x, &plan)) };
+    let Some(first) = plan.candidates.first() else { return Executed::Refused(nothing_to_try(x, plan)) };
     let mut wait = Duration::ZERO;
     if let Standing::LastResort { not_before } = first.standing {
         wait = not_before.since(clock::now());
@@ -50,7 +64,7 @@ pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut In
         }
     }
 
-    let mut course = course(&plan, tier);
+    let mut course = course(plan, tier);
     let mut first_failure: Option<Failed> = None;
     let mut step = course.first();
     while let Step::Try { candidate: index, wait: pause } = step {
@@ -60,7 +74,7 @@ pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut In
         let provider = in_force.snapshot.provider(candidate.key.provider);
         let keys = x.state.keys.load_full();
         let secret = provider.credential_key.as_ref().and_then(|k| keys.get(k)).cloned();
-        let mut wire = match inbound.wire(&in_force.snapshot, &ask, x.dialect, candidate, secret.as_deref()) {
+        let mut wire = match inbound.wire(&in_force.snapshot, ask, x.dialect, candidate, secret.as_deref()) {
             Ok(wire) => wire,
             Err(why) => {
                 first_failure.get_or_insert_with(|| Failed::untranslatable(candidate.key.provider, why.to_string()));

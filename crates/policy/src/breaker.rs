@@ -90,6 +90,19 @@ impl Gate {
         }
     }
 
+    /// Why it is not closed, in words.
+    #[must_use]
+    pub fn why(self, now: Tick) -> Option<String> {
+        let secs = |until: Tick| until.since(now).as_millis().div_ceil(1000);
+        match self {
+            Gate::Closed => None,
+            Gate::HalfOpen => Some("half-open, a probe may go".into()),
+            Gate::Probing => Some("half-open, all probes are under way".into()),
+            Gate::Held { until } => Some(format!("asked to wait {} s more", secs(until))),
+            Gate::Open { until, why } => Some(format!("open after {}, a probe is due in {} s", why.label(), secs(until))),
+        }
+    }
+
     /// `closed`, `half_open`, `open`.
     #[must_use]
     pub fn label(self) -> &'static str {

@@ -149,20 +149,11 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
         candidates.push(Candidate { key: key(&t), target: t, standing: Standing::LastResort { not_before } });
     }
     for (t, gate) in shut {
-        let (cause, detail) = match gate {
-            Gate::Held { until } => (Cause::RateLimited, format!("asked to wait {} s more", secs(until, now))),
-            Gate::Open { until, why } => {
-                (Cause::CircuitOpen, format!("open after {}, a probe is due in {} s", why.label(), secs(until, now)))
-            }
-            _ => (Cause::CircuitOpen, "half-open, all probes are under way".to_owned()),
-        };
+        let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
+        let detail = gate.why(now).unwrap_or_default();
         left_out.push(LeftOut { key: key(&t), reason: Reason::of(t.provider, cause), detail });
     }
     Plan { candidates, left_out, preferred }
-}
-
-fn secs(until: Tick, now: Tick) -> u64 {
-    until.since(now).as_millis().div_ceil(1000) as u64
 }
 
 /// The targets that may serve this call at all: the scene's, or for a passed-through path the first provider of its API

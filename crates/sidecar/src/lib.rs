@@ -45,7 +45,7 @@ mod usage;
 
 mod exchange;
 
-//ADMIN
+pub mod admin;
 pub mod clock;
 pub mod credentials;
 mod harden;

@@ -12,6 +12,12 @@ impl Metrics {
     /// A policy came into force: its series exist from now on.
     pub fn policy_in_force(&self, _snapshot: &Snapshot) {}
 
+    /// The page.
+    #[must_use]
+    pub fn render(&self, _state: &crate::state::State) -> String {
+        String::new()
+    }
+
     /// One attempt ended.
     pub fn attempt(&self, _snapshot: &Snapshot, _model: &str, _outcome: &Outcome, _cost: Option<Usd>, _now: Tick) {}
 

@@ -1,0 +1,213 @@
+//! The admin port: liveness, readiness and metrics for everyone; health, the policy and explanations for loopback
+//! callers. It changes nothing.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use policy::{
+    outcome::Class,
+    snapshot::{Api, ProviderId},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock, explain,
+    intake::MAX_BODY,
+    state::{Health, InForce, State},
+};
+
+const MAX_HEAD: usize = 16 << 10;
+const HEAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const MAX_CONNECTIONS: usize = 64;
+
+/// Serves until `shutdown`.
+pub async fn serve(state: Arc<State>, listener: TcpListener, shutdown: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        let Ok((tcp, from)) = accepted else { continue };
+        let Ok(place) = room.clone().try_acquire_owned() else { continue };
+        let (state, shutdown) = (state.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let service = service_fn(|request| {
+                let state = state.clone();
+                async move { Ok::<_, Infallible>(answer(&state, request, from).await) }
+            });
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_header_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(tcp), service);
+            tokio::select! {
+                _ = serving => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    match (request.method(), path) {
+        (&Method::GET, "/livez") => text("ok"),
+        (&Method::GET, "/readyz") if state.in_force.load().is_some() => text("ok"),
+        (&Method::GET, "/readyz") => told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"})),
+        (&Method::GET, "/metrics") => {
+            let mut response = text(state.metrics.render(state));
+            let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, version);
+            response
+        }
+        (_, "/health/providers" | "/config" | "/explain") if !from.ip().to_canonical().is_loopback() => {
+            told(StatusCode::FORBIDDEN, &json!({"error": "only loopback callers; use kubectl port-forward"}))
+        }
+        (&Method::GET, "/health/providers") => told(StatusCode::OK, &health(state)),
+        (&Method::GET, "/config") => told(StatusCode::OK, &config(state)),
+        (&Method::POST, "/explain") => explained(state, request).await,
+        (_, "/livez" | "/readyz" | "/metrics" | "/health/providers" | "/config" | "/explain") => {
+            told(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "wrong method"}))
+        }
+        _ => told(StatusCode::NOT_FOUND, &json!({"error": "no such page"})),
+    }
+}
+
+/// `POST /explain?path=/v1/messages`: the dry run of a request body under its headers.
+async fn explained(state: &Arc<State>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.query().and_then(|q| q.split('&').find_map(|p| p.strip_prefix("path="))).map(|p| p.replace("%2F", "/"));
+    let fallback = if parts.headers.contains_key("anthropic-version") { "/v1/messages" } else { "/v1/chat/completions" };
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return told(StatusCode::PAYLOAD_TOO_LARGE, &json!({"error": "the body exceeds 32 MiB or ended early"}));
+    };
+    match explain::explain(state, path.as_deref().unwrap_or(fallback), &parts.headers, body.to_bytes()) {
+        Ok(plan) => told(StatusCode::OK, &plan),
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let reason = refusal.reason.cause.row().label;
+            told(status, &json!({"refused": {"reason": reason, "message": refusal.message, "status": refusal.status}}))
+        }
+    }
+}
+
+/// One row a provider with its models inside.
+fn health(state: &State) -> Value {
+    let Some(in_force) = state.in_force.load_full() else { return json!({"providers": []}) };
+    let snapshot = &in_force.snapshot;
+    let rows = snapshot.providers.iter().enumerate().map(|(i, provider)| {
+        let id = ProviderId(i as u16);
+        let mut models: Vec<&Arc<str>> = vec![];
+        for t in snapshot.scenes.iter().flat_map(|s| &s.targets).filter(|t| t.provider == id) {
+            if let Some(model) = &t.model
+                && !models.contains(&model)
+            {
+                models.push(model);
+            }
+        }
+        let models = models.into_iter().map(|model| {
+            let mut row = in_force.cell(id, Some(model)).with(|h| numbers(h, &in_force));
+            row["name"] = (&**model).into();
+            row
+        });
+        let models: Vec<Value> = models.collect();
+        let mut row = in_force.live(id).cell.with(|h| numbers(h, &in_force));
+        row["name"] = (&*provider.name).into();
+        row["models"] = models.into();
+        row
+    });
+    json!({"providers": rows.collect::<Vec<_>>()})
+}
+
+fn numbers(h: &mut Health, in_force: &InForce) -> Value {
+    let now = clock::now();
+    let (streams, plain) = (h.streams.sums(now), h.plain.sums(now));
+    let both = |c: Class| streams.of(c) + plain.of(c);
+    let judged = streams.judged() + plain.judged();
+    let ratio = |n: u64| if judged == 0 { 0.0 } else { n as f64 / judged as f64 };
+    let gate = h.breaker.gate(now, &in_force.snapshot.breaker);
+    json!({
+        "requests": judged,
+        "p95_seconds": h.p95(now, 1).map(|d| d.as_secs_f64()),
+        "error_ratio": ratio(judged - both(Class::Success)),
+        "rate_limited_ratio": ratio(both(Class::RateLimited)),
+        "server_error_ratio": ratio(both(Class::Server)),
+        "timeout_ratio": ratio(both(Class::Timeout)),
+        "circuit": gate.label(),
+        "why": gate.why(now),
+    })
+}
+
+/// What is in force and why the newest version is not, if it is not; no secret.
+fn config(state: &State) -> Value {
+    let refused = state.refused.load_full().map(|r| json!({"faults": r.faults, "at": r.at.as_secs()}));
+    let keys: Vec<Value> = state.keys.load().names().map(|(n, gone)| json!({"name": n, "file_vanished": gone})).collect();
+    let policy = state.in_force.load_full().map(|in_force| {
+        let s = &in_force.snapshot;
+        let providers = s.providers.iter().map(|p| {
+            let base = &p.base;
+            let scheme = if base.tls { "https" } else { "http" };
+            json!({
+                "name": &*p.name,
+                "api": if p.api == Api::OpenAi { "OpenAI" } else { "Anthropic" },
+                "base_url": format!("{scheme}://{}:{}{}", base.host, base.port, base.prefix),
+                "credential_key": p.credential_key.as_deref(),
+                "headers": p.headers.iter().map(|(n, _)| &**n).collect::<Vec<_>>(),
+                "http2": p.http2,
+            })
+        });
+        let tiers = s.tiers.iter().map(|t| {
+            let ms = |d: std::time::Duration| d.as_millis() as u64;
+            json!({
+                "name": &*t.name,
+                "objective": format!("{:?}", t.objective),
+                "timeouts_ms": {
+                    "connect": ms(t.timeouts.connect), "tls": ms(t.timeouts.tls), "first_byte": ms(t.timeouts.first_byte),
+                    "first_byte_plain": ms(t.timeouts.first_byte_plain), "idle": ms(t.timeouts.idle), "total": ms(t.timeouts.total),
+                },
+                "attempts": t.retries.attempts,
+                "max_cost_usd": t.max_cost.map(|c| c.to_string()),
+                "strict_translation": t.strict_translation,
+            })
+        });
+        let scenes = s.scenes.iter().map(|sc| {
+            let targets = sc.targets.iter().map(|t| json!({"provider": &*s.provider(t.provider).name, "model": t.model.as_deref()}));
+            json!({"name": &*sc.name, "targets": targets.collect::<Vec<_>>(), "max_output_tokens": sc.max_output_tokens})
+        });
+        let budgets = s.budgets.iter().map(|b| {
+            json!({"name": &*b.name, "window_seconds": b.window.as_secs(), "limit_usd": b.limit.to_string()})
+        });
+        let waiting = s.not_in_force.iter().map(|n| json!({"field": n.path, "effect": n.effect}));
+        json!({
+            "name": &*s.name, "generation": s.generation, "since": in_force.since.as_secs(),
+            "providers": providers.collect::<Vec<_>>(), "tiers": tiers.collect::<Vec<_>>(),
+            "scenes": scenes.collect::<Vec<_>>(), "budgets": budgets.collect::<Vec<_>>(),
+            "not_in_force": waiting.collect::<Vec<_>>(),
+        })
+    });
+    json!({"policy": policy, "refused": refused, "credentials": keys})
+}
+
+fn text(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    Response::new(Full::new(body.into()))
+}
+
+fn told(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = text(body.to_string());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

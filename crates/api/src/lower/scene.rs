@@ -31,7 +31,10 @@ fn scene(
         snap::Target {
             provider: ProviderId(id),
             model: target.model.as_deref().map(Into::into),
-            facts: owner.zip(target.model.as_deref()).and_then(|(owner, model)| provider::facts_on(model, owner)).map(Arc::new),
+            facts: owner
+                .zip(target.model.as_deref())
+                .and_then(|(owner, model)| provider::facts_on(model, owner))
+                .map(Arc::new),
         }
     };
     snap::Scene {

@@ -1,1 +1,26 @@
-//! Harness.
+//! The loopback harness: pretend providers, a sidecar in this process or as its real program, and callers.
+//!
+//! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually`]).
+
+pub mod caller;
+pub mod eventually;
+pub mod heavy;
+pub mod otlp;
+pub mod panics;
+pub mod policy;
+pub mod program;
+pub mod raw;
+pub mod scrape;
+pub mod speech;
+pub mod sse;
+pub mod stub;
+pub mod temp;
+pub mod world;
+
+pub use caller::{Ask, Caller, Reply, Streaming};
+pub use eventually::eventually;
+pub use policy::Policy;
+pub use program::Program;
+pub use scrape::Metrics;
+pub use speech::Speech;
+pub use world::World;

@@ -1,0 +1,117 @@
+//! A provider goes dark under load, and callers do not notice.
+
+use std::{sync::Arc, time::Duration};
+
+use harness::{Caller, Speech, World, heavy};
+use parking_lot::Mutex;
+use sim::Dark;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// One request of the load: when it began after the start, how long it took, what was wrong.
+struct Shot {
+    at: Duration,
+    took: Duration,
+    wrong: Option<String>,
+}
+
+/// 200 requests a second for `seconds`, three dialects, plain and streamed.
+async fn load(app: &Caller, seconds: u64, mut at: impl FnMut(Duration)) -> Vec<Shot> {
+    let shots = Arc::new(Mutex::new(vec![]));
+    let began = Instant::now();
+    let mut tick = interval(Duration::from_millis(5));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut running = tokio::task::JoinSet::new();
+    for i in 0..seconds * 200 {
+        tick.tick().await;
+        at(began.elapsed());
+        let (app, shots) = (app.clone(), shots.clone());
+        let (speech, stream) = (Speech::ALL[i as usize % 3], i % 2 == 0);
+        running.spawn(async move {
+            let start = Instant::now();
+            let wrong = one(&app, speech, stream).await.err();
+            shots.lock().push(Shot { at: start - began, took: start.elapsed(), wrong });
+        });
+    }
+    running.join_all().await;
+    Arc::into_inner(shots).expect("all are done").into_inner()
+}
+
+async fn one(app: &Caller, speech: Speech, stream: bool) -> Result<(), String> {
+    let reply = app.say(speech, "hello there", stream).try_send().await?;
+    let text = if stream {
+        let heard = speech.listen(&reply.events());
+        if (heard.beginnings, heard.ends, heard.errors.len()) != (1, 1, 0) {
+            return Err(format!("{speech:?} {heard:?}"));
+        }
+        heard.text
+    } else {
+        speech.text(&reply.json())
+    };
+    let fine = reply.status == 200 && text.starts_with("You said: hello there.");
+    if fine { Ok(()) } else { Err(format!("{speech:?} {} {}", reply.status, reply.text())) }
+}
+
+fn p99(shots: &[Shot], since: Duration) -> Duration {
+    let mut times: Vec<_> = shots.iter().filter(|s| s.at >= since).map(|s| s.took).collect();
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_at_200_requests_a_second_costs_no_request_and_soon_no_time() {
+    let _turn = heavy::turn().await;
+    // Two OpenAI accounts and Claude; the classic tier of 2/2/4/10/12 seconds; breaker and retries at their defaults.
+    let world = World::builder()
+        .openai("openai")
+        .openai("azure")
+        .claude("claude")
+        .start(|p| {
+            p.tier("{name: gold, objective: Quality, sla: 20s}")
+                .scene("chat", &[("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5"), ("azure", "gpt-6-sol")])
+        })
+        .await;
+    const DARK: Duration = Duration::from_secs(4);
+    let mut dark = false;
+    let shots = load(&world.app, 24, |at| {
+        if at >= DARK && !dark {
+            dark = true;
+            world.sim("openai").dark(None, Dark::Silent);
+        }
+    })
+    .await;
+    let wrong: Vec<_> = shots.iter().filter_map(|s| Some((s.at, s.wrong.as_ref()?))).collect();
+    assert!(wrong.is_empty(), "{} of {} failed: {:#?}", wrong.len(), shots.len(), &wrong[..wrong.len().min(5)]);
+    let before: Vec<_> = shots.into_iter().collect();
+    let usual = {
+        let mut times: Vec<_> = before.iter().filter(|s| s.at < DARK).map(|s| s.took).collect();
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let late = p99(&before, DARK + Duration::from_secs(10));
+    assert!(late < usual + Duration::from_millis(50), "p99 {late:?} from the tenth second on, usually {usual:?}");
+    assert!(world.seen("claude").len() > 1000, "the others took over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_comes_back_and_is_used_again() {
+    let world = World::builder()
+        .openai("openai")
+        .claude("claude")
+        .start(|p| {
+            p.tier(harness::policy::QUICK)
+                .field("breaker: {consecutiveFailures: 3, openFor: 1s, halfOpenProbes: 2, closeAfter: 2}")
+        })
+        .await;
+    world.sim("openai").dark(None, Dark::Refuses);
+    for _ in 0..6 {
+        let reply = world.app.say(Speech::Chat, "hi", false).send().await;
+        assert_eq!((reply.status, reply.header("x-llmroute-provider")), (200, "claude"), "{}", reply.text());
+    }
+    world.sim("openai").light(None);
+    harness::eventually("openai answers again", || async {
+        let reply = world.app.say(Speech::Chat, "hi", false).send().await;
+        assert_eq!(reply.status, 200);
+        (reply.header("x-llmroute-status") == "ok").then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,61 @@
+//! Many large bodies at once stay inside the byte budget, and the process inside its memory.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use harness::{Caller, Program, Speech, World, heavy, policy::PATIENT};
+use sim::{Act, Fault, Rule};
+
+const MIB: usize = 1 << 20;
+
+/// A request of about 30 MiB: one long prompt.
+fn large() -> Bytes {
+    Speech::Chat.body(&"word ".repeat(6 * MIB), false).to_string().into()
+}
+
+/// All at once; answers by status.
+async fn storm(app: &Caller, count: usize) -> (usize, usize) {
+    let body = large();
+    assert!(body.len() > 30 * MIB - 100);
+    let replies = join_all((0..count).map(|_| app.post("/v1/chat/completions", body.clone()).try_send())).await;
+    let (mut served, mut refused) = (0, 0);
+    for reply in replies {
+        match reply {
+            // The provider has read it, and has a word of its own for a prompt of six million tokens.
+            Ok(reply) if reply.status == 422 => served += 1,
+            Ok(reply) => {
+                assert_eq!(
+                    (reply.status, reply.header("x-llmroute-reason")),
+                    (503, "sidecar_overloaded"),
+                    "{}",
+                    reply.text()
+                );
+                assert_eq!(reply.header("x-should-retry"), "true");
+                refused += 1;
+            }
+            // The answer came while the body was still being sent, and the connection closed behind it.
+            Err(_) => refused += 1,
+        }
+    }
+    (served, refused)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_of_thirty_mebibytes() {
+    let _turn = heavy::turn().await;
+    let world = World::builder()
+        .openai("openai")
+        .start(|p| p.scene("chat", &[("openai", "")]).tier("{name: t, retries: {attempts: 1}}").field(PATIENT))
+        .await;
+    // Refused by its context length, after it has been read; slowly, so that bodies pile up.
+    world.script("openai", vec![Rule::act(Act { head_ms: Some(100), ..Act::fault(Fault::Unprocessable) })]);
+    let program = Program::builder(&world.policy_file()).credentials(&world.dir.join("keys")).start().await;
+    let before = program.memory_kib("VmRSS:");
+    let (served, refused) = storm(&program.app, 200).await;
+    let peak = program.memory_kib("VmHWM:");
+    assert!(served > 0 && served + refused == 200, "{served} served, {refused} refused");
+    // No container limit here: 256 MiB for bodies, and what the program needs by itself.
+    assert!(peak < before + (256 + 96) * 1024, "{} MiB at the peak, {} MiB before", peak / 1024, before / 1024);
+    world.script("openai", vec![]);
+    let small = program.app.say(Speech::Chat, "still there?", false).send().await;
+    assert_eq!(small.status, 200, "{}", small.text());
+}

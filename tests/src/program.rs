@@ -1,0 +1,201 @@
+//! The real sidecar program, for what only a process has: flags, exit codes, signals, logs, memory.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command as StdCommand, ExitStatus, Stdio},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{caller::Caller, eventually};
+
+/// A running sidecar process; killed on drop.
+pub struct Program {
+    /// The app.
+    pub app: Caller,
+    /// The admin port.
+    pub admin: Caller,
+    child: Child,
+    output: Output,
+}
+
+/// Lines of standard output and standard error.
+#[derive(Clone, Default)]
+pub struct Output(Arc<Mutex<String>>);
+
+/// A process in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+}
+
+/// How a process that did not serve ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// All it wrote.
+    pub output: String,
+}
+
+impl Output {
+    /// All that was written so far.
+    pub fn text(&self) -> String {
+        self.0.lock().clone()
+    }
+
+    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static) {
+        let text = self.0.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(from).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut text = text.lock();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+    }
+}
+
+impl Builder {
+    /// With this policy file, on free ports.
+    pub fn new(policy: &Path) -> Builder {
+        let args = ["--policy", &policy.display().to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Builder { args: args.map(str::to_owned).to_vec(), env: BTreeMap::new() }
+    }
+
+    /// With these arguments alone.
+    pub fn bare(args: &[&str]) -> Builder {
+        Builder { args: args.iter().map(|a| (*a).to_owned()).collect(), env: BTreeMap::new() }
+    }
+
+    /// With a credentials directory.
+    pub fn credentials(self, dir: &Path) -> Builder {
+        self.arg("--credentials").arg(&dir.display().to_string())
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, arg: &str) -> Builder {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// One more environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Builder {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
+            command.env_remove(name);
+        }
+        command.envs(&self.env);
+        command
+    }
+
+    /// Runs it to its end, which must come by itself.
+    pub async fn run(&self) -> Ended {
+        let output = timeout(Duration::from_secs(20), self.command().output()).await.expect("ends by itself");
+        let output = output.expect("starts");
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        Ended { code: output.status.code(), output: text }
+    }
+
+    /// Starts it; it serves when this returns.
+    pub async fn start(&self) -> Program {
+        let mut child = self.command().spawn().expect("starts");
+        let output = Output::default();
+        output.follow(child.stdout.take().expect("piped"));
+        output.follow(child.stderr.take().expect("piped"));
+        let ports = eventually("the sidecar says its ports", || async {
+            let text = output.text();
+            Some((address(&text, "listen")?, address(&text, "admin")?))
+        });
+        let (data, admin) = tokio::select! {
+            ports = ports => ports,
+            ended = child.wait() => panic!("ended at once: {ended:?}\n{}", output.text()),
+        };
+        Program { app: Caller::new(data), admin: Caller::new(admin), child, output }
+    }
+}
+
+impl Program {
+    /// With this policy file.
+    pub fn builder(policy: &Path) -> Builder {
+        Builder::new(policy)
+    }
+
+    /// All it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.text()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("runs")
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&mut self) -> ExitStatus {
+        timeout(Duration::from_secs(30), self.child.wait()).await.expect("ends").expect("a status")
+    }
+
+    /// One field of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    }
+}
+
+/// The address after `"name":"` or `name=` in the log line that says the sidecar is ready.
+fn address(text: &str, name: &str) -> Option<SocketAddr> {
+    for line in text.lines().filter(|line| line.contains("ready")) {
+        for start in [format!("\"{name}\":\""), format!("{name}=\""), format!("{name}=")] {
+            let Some(at) = line.find(&start) else { continue };
+            let rest = &line[at + start.len()..];
+            let end = rest.find(['"', ' ', ',', '}']).unwrap_or(rest.len());
+            if let Ok(addr) = rest[..end].parse() {
+                return Some(addr);
+            }
+        }
+    }
+    None
+}
+
+/// The program, built as it is now.
+pub fn program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+            let built = StdCommand::new(cargo).args(["build", "--quiet", "--locked", "-p", "sidecar"]).status();
+            assert!(built.is_ok_and(|status| status.success()), "cargo build -p sidecar");
+            let test = std::env::current_exe().expect("this test");
+            let dir = test.parent().and_then(Path::parent).expect("target/debug");
+            dir.join("llmroute-sidecar")
+        })
+        .clone()
+}

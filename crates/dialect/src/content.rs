@@ -72,7 +72,9 @@ fn chat(v: &Value) -> Kind {
     }
     let is_content = choices.iter().any(|c| {
         let d = &c["delta"];
-        let called = |t: &Value| some_text(&t["function"]["name"]) || some_text(&t["function"]["arguments"]) || t["custom"].is_object();
+        let called = |t: &Value| {
+            some_text(&t["function"]["name"]) || some_text(&t["function"]["arguments"]) || t["custom"].is_object()
+        };
         ["content", "refusal", "reasoning_content", "reasoning"].iter().any(|m| some_text(&d[*m]))
             || d["tool_calls"].as_array().is_some_and(|t| t.iter().any(called))
             || some_text(&d["function_call"]["name"])
@@ -111,11 +113,21 @@ fn responses(v: &Value) -> Kind {
     let kind = v["type"].as_str().unwrap_or_default();
     match kind {
         "error" | "response.failed" => Kind::Error,
-        "response.created" | "response.in_progress" | "response.queued" | "response.content_part.added" => Kind::Preamble,
-        "response.output_item.added" if v["item"]["type"] == "message" || v["item"]["type"] == "reasoning" => Kind::Preamble,
+        "response.created" | "response.in_progress" | "response.queued" | "response.content_part.added" => {
+            Kind::Preamble
+        }
+        "response.output_item.added" if v["item"]["type"] == "message" || v["item"]["type"] == "reasoning" => {
+            Kind::Preamble
+        }
         "response.output_item.added" => Kind::Content,
         "response.completed" | "response.incomplete" => Kind::Content,
-        _ if kind.ends_with(".delta") => if v["delta"].as_str() == Some("") { Kind::Preamble } else { Kind::Content },
+        _ if kind.ends_with(".delta") => {
+            if v["delta"].as_str() == Some("") {
+                Kind::Preamble
+            } else {
+                Kind::Content
+            }
+        }
         _ if kind.ends_with(".done") => Kind::Content,
         _ => Kind::Other,
     }
@@ -140,7 +152,11 @@ mod tests {
             (Chat, r#"{"choices":[{"delta":{"content":"a"}}]}"#, Content),
             (Chat, r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, Content),
             (Chat, r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#, Content),
-            (Chat, r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}}]}"#, Content),
+            (
+                Chat,
+                r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}}]}"#,
+                Content,
+            ),
             (Chat, r#"{"choices":[{"delta":{"tool_calls":[]}}]}"#, Preamble),
             (Chat, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, Content),
             (Chat, r#"{"choices":[],"usage":{}}"#, Other),
@@ -153,7 +169,11 @@ mod tests {
             (Messages, r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#, Preamble),
             (Messages, r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":""}}"#, Preamble),
             (Messages, r#"{"type":"content_block_start","content_block":{"type":"tool_use","name":"f"}}"#, Content),
-            (Messages, r#"{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}"#, Content),
+            (
+                Messages,
+                r#"{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}"#,
+                Content,
+            ),
             (Messages, r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#, Content),
             (Messages, r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"a"}}"#, Content),
             (Messages, r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#, Content),

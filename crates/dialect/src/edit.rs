@@ -115,7 +115,10 @@ mod tests {
     fn usage_is_asked_for_once() {
         let ask = |body: &'static str| edited(body, |e, h| e.set_include_usage(h, body.as_bytes()));
         assert_eq!(ask(r#"{"stream":true}"#), r#"{"stream_options":{"include_usage":true},"stream":true}"#);
-        assert_eq!(ask(r#"{"stream_options":{"include_usage":false}}"#), r#"{"stream_options":{"include_usage":true}}"#);
+        assert_eq!(
+            ask(r#"{"stream_options":{"include_usage":false}}"#),
+            r#"{"stream_options":{"include_usage":true}}"#
+        );
         assert_eq!(ask(r#"{"stream_options":{"x":1}}"#), r#"{"stream_options":{"include_usage":true,"x":1}}"#);
         assert_eq!(ask(r#"{"stream_options":{ }}"#), r#"{"stream_options":{"include_usage":true}}"#);
         assert_eq!(ask(r#"{"stream_options":null}"#), r#"{"stream_options":{"include_usage":true}}"#);

@@ -143,7 +143,9 @@ fn take(
         },
         ("stream_options", Dialect::Chat) => {
             head.spots.stream_options = Some(value.clone());
-            json::members_within(body, value, |m| head.include_usage |= m.name == "include_usage" && &body[m.value] == b"true");
+            json::members_within(body, value, |m| {
+                head.include_usage |= m.name == "include_usage" && &body[m.value] == b"true"
+            });
         }
         ("tools", _) if first == b'[' => head.tools = counted,
         ("messages", Dialect::Chat | Dialect::Messages) => {
@@ -159,14 +161,17 @@ fn take(
         }
         ("system", Dialect::Messages) => head.add(media, value),
         ("max_completion_tokens", Dialect::Chat) if !null => {
-            head.max_tokens = Some(whole(text).ok_or(BadBody::WrongType { member: "max_completion_tokens", want: "a whole number" })?);
+            head.max_tokens = Some(
+                whole(text).ok_or(BadBody::WrongType { member: "max_completion_tokens", want: "a whole number" })?,
+            );
         }
         ("max_tokens", Dialect::Chat | Dialect::Messages) if !null => {
             let n = whole(text).ok_or(BadBody::WrongType { member: "max_tokens", want: "a whole number" })?;
             head.max_tokens = head.max_tokens.or(Some(n));
         }
         ("max_output_tokens", Dialect::Responses) if !null => {
-            head.max_tokens = Some(whole(text).ok_or(BadBody::WrongType { member: "max_output_tokens", want: "a whole number" })?);
+            head.max_tokens =
+                Some(whole(text).ok_or(BadBody::WrongType { member: "max_output_tokens", want: "a whole number" })?);
         }
         ("n", Dialect::Chat) if !null => {
             let n = whole(text).and_then(|n| u32::try_from(n).ok());
@@ -228,7 +233,6 @@ pub fn is_json(text: &[u8]) -> bool {
     json::check(text).is_ok()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,7 +253,8 @@ mod tests {
         let body = br#"{"model":"c","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document"},{"type":"image"}]}],"output_config":{"format":{"type":"json_schema"}}}"#;
         let h = read_head(Dialect::Messages, body).unwrap();
         assert_eq!((h.images, h.documents, h.max_tokens, h.json_schema), (1, 1, Some(9), true));
-        let h = read_head(Dialect::Responses, br#"{"input":"hi","max_output_tokens":7,"previous_response_id":"r"}"#).unwrap();
+        let h = read_head(Dialect::Responses, br#"{"input":"hi","max_output_tokens":7,"previous_response_id":"r"}"#)
+            .unwrap();
         assert_eq!((h.messages, h.max_tokens, h.stateful, h.model), (1, Some(7), true, None));
     }
 

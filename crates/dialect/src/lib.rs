@@ -33,11 +33,13 @@ pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
 pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};
 pub use head::{BadBody, Head, is_json, read_head};
+pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
-pub use headers::map_headers;
 pub use tee::{Seen, Tee, is_usage_chunk};
-pub use translate::{BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request};
+pub use translate::{
+    BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request,
+};
 pub use usage::{Usage, usage_of_answer};
 
 /// The format of a request and of its answer.

@@ -137,12 +137,22 @@ pub(crate) struct Answer {
 /// A step of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
-    Start { id: String, model: String },
+    Start {
+        id: String,
+        model: String,
+    },
     Text(String),
     Refusal(String),
     /// A call begins; `key` tells parallel ones apart.
-    CallStart { key: u64, id: String, name: String },
-    CallArguments { key: u64, text: String },
+    CallStart {
+        key: u64,
+        id: String,
+        name: String,
+    },
+    CallArguments {
+        key: u64,
+        text: String,
+    },
     Stop(Stop),
     Usage(Usage),
     Error(Box<crate::Fault>),

@@ -27,7 +27,11 @@ pub fn model_entry(dialect: Dialect, model: &str, provider: &str) -> Bytes {
 
 fn entry(dialect: Dialect, model: &str, provider: &str) -> Value {
     match dialect {
-        Dialect::Messages => json!({"type": "model", "id": model, "display_name": model, "created_at": "1970-01-01T00:00:00Z"}),
-        Dialect::Chat | Dialect::Responses => json!({"id": model, "object": "model", "created": 0, "owned_by": provider}),
+        Dialect::Messages => {
+            json!({"type": "model", "id": model, "display_name": model, "created_at": "1970-01-01T00:00:00Z"})
+        }
+        Dialect::Chat | Dialect::Responses => {
+            json!({"id": model, "object": "model", "created": 0, "owned_by": provider})
+        }
     }
 }

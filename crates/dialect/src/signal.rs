@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn answers_keep_every_other_byte() {
-        let put = |s: &'static str| String::from_utf8(add_to_answer(&Bytes::from_static(s.as_bytes()), &SIGNAL).concat()).unwrap();
+        let put = |s: &'static str| {
+            String::from_utf8(add_to_answer(&Bytes::from_static(s.as_bytes()), &SIGNAL).concat()).unwrap()
+        };
         assert_eq!(put(" { \"a\" : 1e2 } "), format!(" {{{MEMBER}, \"a\" : 1e2 }} "));
         assert_eq!(put("{}"), format!("{{{MEMBER}}}"));
         assert_eq!(put("[1]"), "[1]");
@@ -135,17 +137,24 @@ mod tests {
     #[test]
     fn events_carry_it_where_the_dialect_wraps() {
         let put = |d, raw: &'static str| {
-            String::from_utf8(add_to_event(d, &Frame::parse(Bytes::from_static(raw.as_bytes())), &SIGNAL).to_vec()).unwrap()
+            String::from_utf8(add_to_event(d, &Frame::parse(Bytes::from_static(raw.as_bytes())), &SIGNAL).to_vec())
+                .unwrap()
         };
         assert_eq!(put(Dialect::Chat, "data: {\"id\":1}\n\n"), format!("data: {{{MEMBER},\"id\":1}}\n\n"));
         assert_eq!(
-            put(Dialect::Messages, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":1}}\n\n"),
+            put(
+                Dialect::Messages,
+                "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":1}}\n\n"
+            ),
             format!("event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{{MEMBER},\"id\":1}}}}\n\n")
         );
         assert_eq!(
             put(Dialect::Responses, "event: response.created\ndata: {\"response\":{}}\n\n"),
             format!("event: response.created\ndata: {{\"response\":{{{MEMBER}}}}}\n\n")
         );
-        assert_eq!(put(Dialect::Messages, "data: {\"type\":\"message_stop\"}\n\n"), format!("data: {{{MEMBER},\"type\":\"message_stop\"}}\n\n"));
+        assert_eq!(
+            put(Dialect::Messages, "data: {\"type\":\"message_stop\"}\n\n"),
+            format!("data: {{{MEMBER},\"type\":\"message_stop\"}}\n\n")
+        );
     }
 }

@@ -258,7 +258,15 @@ mod tests {
 
     fn streams() -> impl Strategy<Value = Vec<u8>> {
         let bit = prop_oneof![
-            Just("data: a\u{e9}"), Just("data:"), Just("event: e"), Just(": c"), Just("\n"), Just("\r\n"), Just("\r"), Just("\n\n"), Just("x"),
+            Just("data: a\u{e9}"),
+            Just("data:"),
+            Just("event: e"),
+            Just(": c"),
+            Just("\n"),
+            Just("\r\n"),
+            Just("\r"),
+            Just("\n\n"),
+            Just("x"),
         ];
         proptest::collection::vec(bit, 0..30).prop_map(|v| v.concat().into_bytes())
     }

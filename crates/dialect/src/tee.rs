@@ -189,7 +189,8 @@ mod tests {
         );
         assert_eq!(seen, [Seen::Other, Seen::Other, Seen::End]);
         assert_eq!(tee.usage().map(|u| (u.input, u.output)), Some((4, 2)));
-        let (_, seen) = run(Dialect::Chat, &["data: {\"error\":{\"message\":\"m\"}}\n\n", "data: {\"cut\n\n", ": c\n\n"]);
+        let (_, seen) =
+            run(Dialect::Chat, &["data: {\"error\":{\"message\":\"m\"}}\n\n", "data: {\"cut\n\n", ": c\n\n"]);
         assert_eq!(seen, [Seen::Error, Seen::Malformed, Seen::Other]);
     }
 

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    AnswerFault, Capability, Dialect,
-    chat, messages,
+    AnswerFault, Capability, Dialect, chat, messages,
     model::{Request, Role},
     read_answer,
     sse::Frame,
@@ -78,7 +77,12 @@ pub(crate) fn refuse<T>(member: impl Into<String>, why: &'static str) -> Result<
 ///
 /// # Errors
 /// What has no form there.
-pub fn translate_request(caller: Dialect, provider: Dialect, body: &[u8], to: &TargetModel<'_>) -> Result<Translated, Untranslatable> {
+pub fn translate_request(
+    caller: Dialect,
+    provider: Dialect,
+    body: &[u8],
+    to: &TargetModel<'_>,
+) -> Result<Translated, Untranslatable> {
     let value: Map<String, Value> = match serde_json::from_slice(body) {
         Ok(map) => map,
         Err(_) => return refuse("body", "must be a JSON object"),

@@ -173,7 +173,15 @@ mod tests {
 
     #[test]
     fn all_three_say_the_same() {
-        let want = Usage { input: 100, cached: 30, cache_write: 8, cache_write_long: 2, output: 20, reasoning: 5, service_tier: None };
+        let want = Usage {
+            input: 100,
+            cached: 30,
+            cache_write: 8,
+            cache_write_long: 2,
+            output: 20,
+            reasoning: 5,
+            service_tier: None,
+        };
         let chat = br#"{"usage":{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":30,"cache_write_tokens":10,"cache_write_tokens_details":{"ttl_12h_tokens":2}},"completion_tokens_details":{"reasoning_tokens":5}}}"#;
         let responses = br#"{"usage":{"input_tokens":100,"output_tokens":20,"input_tokens_details":{"cached_tokens":30,"cache_write_tokens":10,"cache_write_tokens_details":{"ttl_12h_tokens":2}},"output_tokens_details":{"reasoning_tokens":5}}}"#;
         let messages = br#"{"usage":{"input_tokens":60,"cache_read_input_tokens":30,"cache_creation_input_tokens":10,"cache_creation":{"ephemeral_1h_input_tokens":2},"output_tokens":20,"output_tokens_details":{"thinking_tokens":5}}}"#;

@@ -83,7 +83,12 @@ fn messages(r: &mut Request, value: Value) -> Read<()> {
                 let result = Part::Result { id: id.to_owned(), content, is_error: false, cache };
                 r.turns.push(Turn { role: Role::User, parts: vec![result] });
             }
-            _ => return refuse(format!("{at}.role"), "is not translated; use system, developer, user, assistant or tool"),
+            _ => {
+                return refuse(
+                    format!("{at}.role"),
+                    "is not translated; use system, developer, user, assistant or tool",
+                );
+            }
         }
     }
     Ok(())
@@ -153,7 +158,9 @@ fn parts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Part>> {
 
 fn part(r: &mut Request, at: &str, p: Value) -> Read<Option<Part>> {
     let cache = p.get("cache_control").cloned();
-    let text = |v: &Value| v.as_str().filter(|s| !s.is_empty()).map(|s| Part::Text(Text { text: s.to_owned(), cache: cache.clone() }));
+    let text = |v: &Value| {
+        v.as_str().filter(|s| !s.is_empty()).map(|s| Part::Text(Text { text: s.to_owned(), cache: cache.clone() }))
+    };
     match p["type"].as_str().unwrap_or_default() {
         "text" => Ok(text(&p["text"])),
         "refusal" => Ok(text(&p["refusal"])),
@@ -167,7 +174,10 @@ fn part(r: &mut Request, at: &str, p: Value) -> Read<Option<Part>> {
         "file" => {
             let file = &p["file"];
             let Some(data) = file["file_data"].as_str() else {
-                return refuse(format!("{at}.file.file_id"), "a file held by one provider cannot be sent to another; send file_data");
+                return refuse(
+                    format!("{at}.file.file_id"),
+                    "a file held by one provider cannot be sent to another; send file_data",
+                );
             };
             let name = file["filename"].as_str().map(str::to_owned);
             Ok(Some(Part::Document { source: source(&format!("{at}.file.file_data"), data)?, name }))
@@ -183,7 +193,11 @@ fn part(r: &mut Request, at: &str, p: Value) -> Read<Option<Part>> {
 /// A data URL taken apart, or a plain one.
 fn source(at: &str, url: &str) -> Read<Source> {
     let Some(rest) = url.strip_prefix("data:") else {
-        return if url.starts_with("http") { Ok(Source::Url(url.to_owned())) } else { refuse(at, "must be a data: or http(s) URL") };
+        return if url.starts_with("http") {
+            Ok(Source::Url(url.to_owned()))
+        } else {
+            refuse(at, "must be a data: or http(s) URL")
+        };
     };
     match rest.split_once(";base64,") {
         Some((media_type, data)) => Ok(Source::Base64 { media_type: media_type.to_owned(), data: data.to_owned() }),
@@ -205,7 +219,11 @@ fn tools(r: &mut Request, value: Value) -> Read<()> {
         r.tools.push(Tool {
             name: name.to_owned(),
             description: f["description"].as_str().map(str::to_owned),
-            schema: f.get("parameters").filter(|p| p.is_object()).cloned().unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}})),
+            schema: f
+                .get("parameters")
+                .filter(|p| p.is_object())
+                .cloned()
+                .unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}})),
             cache: tool.get("cache_control").cloned(),
         });
     }

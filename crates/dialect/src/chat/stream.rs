@@ -117,7 +117,11 @@ impl StreamWriter {
                 let index = self.calls.len();
                 self.calls.push(key);
                 let f = json!({"name": self.context.restore(&name), "arguments": ""});
-                self.chunk(out, &json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": f}]}), None);
+                self.chunk(
+                    out,
+                    &json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": f}]}),
+                    None,
+                );
             }
             Event::CallArguments { key, text } => {
                 let index = self.calls.iter().rposition(|k| *k == key).ok_or(BadStream)?;

@@ -65,7 +65,10 @@ pub(crate) fn write_request(
     }
     if let Some(s) = &r.schema {
         let name = s.name.clone().unwrap_or_else(|| "answer".into());
-        out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": {"name": name, "schema": s.schema, "strict": true}}));
+        out.insert(
+            "response_format".into(),
+            json!({"type": "json_schema", "json_schema": {"name": name, "schema": s.schema, "strict": true}}),
+        );
     }
     if let Some(user) = &r.user {
         out.insert("user".into(), user.clone().into());
@@ -204,11 +207,16 @@ fn choice_value(choice: &Choice, names: &[(String, String)]) -> Value {
 
 /// Names that Chat refuses get a short form: what fits of the name, and a hash that tells it from its like.
 fn shorten(r: &Request, names: &mut Vec<(String, String)>) {
-    let calls = r.turns.iter().flat_map(|t| &t.parts).filter_map(|p| if let Part::Call(c) = p { Some(&c.name) } else { None });
+    let calls =
+        r.turns.iter().flat_map(|t| &t.parts).filter_map(|p| if let Part::Call(c) = p { Some(&c.name) } else { None });
     for name in r.tools.iter().map(|t| &t.name).chain(calls) {
         let fits = name.len() <= MAX_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !fits && !names.iter().any(|(_, own)| own == name) {
-            let kept: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(MAX_NAME - 17).collect();
+            let kept: String = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+                .take(MAX_NAME - 17)
+                .collect();
             names.push((format!("{kept}_{:016x}", fnv1a(name.as_bytes())), name.clone()));
         }
     }

@@ -14,7 +14,10 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     for block in v["content"].as_array()? {
         match block["type"].as_str() {
             Some("text") => {
-                parts.push(Part::Text(Text { text: block["text"].as_str().unwrap_or_default().to_owned(), cache: None }));
+                parts.push(Part::Text(Text {
+                    text: block["text"].as_str().unwrap_or_default().to_owned(),
+                    cache: None,
+                }));
             }
             Some("tool_use") => parts.push(Part::Call(Call {
                 id: block["id"].as_str().unwrap_or_default().to_owned(),
@@ -63,7 +66,9 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
         match part {
             Part::Text(t) => content.push(json!({"type": "text", "text": t.text})),
             Part::Call(c) => {
-                content.push(json!({"type": "tool_use", "id": c.id, "name": context.restore(&c.name), "input": c.arguments}));
+                content.push(
+                    json!({"type": "tool_use", "id": c.id, "name": context.restore(&c.name), "input": c.arguments}),
+                );
             }
             _ => {}
         }

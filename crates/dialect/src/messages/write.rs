@@ -108,7 +108,9 @@ fn part(p: &Part) -> Result<Value, Untranslatable> {
             put(&mut block, "title", name.clone().map(Value::from));
             block
         }
-        Part::Call(Call { id, name, arguments }) => json!({"type": "tool_use", "id": id, "name": name, "input": arguments}),
+        Part::Call(Call { id, name, arguments }) => {
+            json!({"type": "tool_use", "id": id, "name": name, "input": arguments})
+        }
         Part::Result { id, content, is_error, cache } => {
             let content = content.iter().map(part).collect::<Result<Vec<_>, _>>()?;
             let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
@@ -168,7 +170,8 @@ fn sampling(r: &mut Request, allowed: bool, out: &mut Map<String, Value>) {
 }
 
 fn stops(r: &mut Request, out: &mut Map<String, Value>) {
-    let (keep, blank): (Vec<String>, Vec<String>) = std::mem::take(&mut r.stop).into_iter().partition(|s| !s.trim().is_empty());
+    let (keep, blank): (Vec<String>, Vec<String>) =
+        std::mem::take(&mut r.stop).into_iter().partition(|s| !s.trim().is_empty());
     if !blank.is_empty() {
         r.drop_member("stop");
     }

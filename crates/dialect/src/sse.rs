@@ -105,9 +105,12 @@ impl Frame {
             out.extend_from_slice(event);
             out.extend_from_slice(b"\n");
         }
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(data);
-        out.extend_from_slice(b"\n\n");
+        for line in data.split(|b| *b == b'\n') {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(line);
+            out.extend_from_slice(b"\n");
+        }
+        out.extend_from_slice(b"\n");
         out.freeze()
     }
 }
@@ -133,6 +136,8 @@ struct Progress {
     at: usize,
     /// A line with something on it has been seen.
     begun: bool,
+    /// The text so far ended in CR: an LF that comes next belongs to it.
+    after_cr: bool,
 }
 
 impl Splitter {
@@ -190,6 +195,11 @@ impl Splitter {
 impl Progress {
     /// The end of the frame that begins `text`: behind the blank line that follows its first line.
     fn find_end(&mut self, text: &[u8]) -> Option<usize> {
+        if self.after_cr && self.at < text.len() {
+            self.after_cr = false;
+            self.at += usize::from(text[self.at] == b'\n');
+            self.line = self.at;
+        }
         loop {
             let Some(i) = memchr::memchr2(b'\n', b'\r', &text[self.at..]) else {
                 self.at = text.len();
@@ -198,8 +208,10 @@ impl Progress {
             };
             let eol = self.at + i;
             let blank = eol == self.line;
-            // A CR at the very end may be half of a CRLF; the LF then opens the next frame, where blank lines are skipped.
+            // A CR at the very end may be half of a CRLF: nothing waits for the LF. Behind a blank line it opens the next
+            // frame, where blank lines are skipped.
             let next = eol + 1 + usize::from(text[eol] == b'\r' && text.get(eol + 1) == Some(&b'\n'));
+            self.after_cr = text[eol] == b'\r' && next == text.len() && next == eol + 1;
             self.line = next;
             self.at = next;
             if blank && self.begun {
@@ -211,83 +223,4 @@ impl Progress {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn split(chunks: &[&[u8]]) -> Vec<Frame> {
-        let mut s = Splitter::new(1 << 20);
-        let mut out = vec![];
-        for c in chunks {
-            s.push(Bytes::copy_from_slice(c));
-            while let Some(f) = s.next_frame().unwrap() {
-                out.push(f);
-            }
-        }
-        s.finish();
-        while let Some(f) = s.next_frame().unwrap() {
-            out.push(f);
-        }
-        out
-    }
-
-    fn datas(text: &str) -> Vec<String> {
-        split(&[text.as_bytes()]).iter().map(|f| String::from_utf8_lossy(f.data()).into_owned()).collect()
-    }
-
-    #[test]
-    fn fields() {
-        assert_eq!(datas("data: a\n\ndata:b\r\n\r\ndata: c\r\rdata: d"), ["a", "b", "c", "d"]);
-        assert_eq!(datas("data: a\ndata: b\n\n: comment\n\n"), ["a\nb", ""]);
-        assert_eq!(datas("\u{feff}data: x\n\n\n\ndata:  y\n\n"), ["x", " y"]);
-        let f = &split(&[b"event: message_start\nid: 7\ndata: {}\n\n"])[0];
-        assert_eq!((f.event(), f.data()), (Some(&b"message_start"[..]), &b"{}"[..]));
-        assert!(split(&[b"\n\n"]).is_empty());
-        assert_eq!(f.with_data(b"1"), "event: message_start\ndata: 1\n\n");
-    }
-
-    #[test]
-    fn a_huge_event_is_refused() {
-        let mut s = Splitter::new(100);
-        s.push(Bytes::from(vec![b'x'; 60]));
-        assert_eq!(s.next_frame(), Ok(None));
-        s.push(Bytes::from(vec![b'x'; 60]));
-        assert_eq!(s.next_frame(), Err(TooLarge));
-    }
-
-    fn streams() -> impl Strategy<Value = Vec<u8>> {
-        let bit = prop_oneof![
-            Just("data: a\u{e9}"),
-            Just("data:"),
-            Just("event: e"),
-            Just(": c"),
-            Just("\n"),
-            Just("\r\n"),
-            Just("\r"),
-            Just("\n\n"),
-            Just("x"),
-        ];
-        proptest::collection::vec(bit, 0..30).prop_map(|v| v.concat().into_bytes())
-    }
-
-    proptest! {
-        /// However the bytes are cut, no byte is lost and the same data comes out.
-        #[test]
-        fn any_split_gives_the_same_events(text in streams(), cuts in proptest::collection::vec(0usize..200, 0..6)) {
-            let whole = split(&[&text]);
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(text.len())).collect();
-            cuts.sort_unstable();
-            let mut parts: Vec<&[u8]> = vec![];
-            let mut from = 0;
-            for c in cuts { parts.push(&text[from..c]); from = c; }
-            parts.push(&text[from..]);
-            let pieces = split(&parts);
-            let datas = |fs: &[Frame]| fs.iter().filter(|f| !f.is_comment()).map(|f| f.data().to_vec()).collect::<Vec<_>>();
-            prop_assert_eq!(datas(&whole), datas(&pieces));
-            let raw: Vec<u8> = pieces.iter().flat_map(|f| f.raw.to_vec()).collect();
-            prop_assert!(text.starts_with(&raw), "bytes in order");
-            prop_assert!(text[raw.len()..].iter().all(|b| matches!(b, b'\r' | b'\n')), "only blank lines may stay behind");
-        }
-    }
-}
+mod tests;

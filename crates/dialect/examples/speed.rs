@@ -1,0 +1,87 @@
+//! Prints what the hot paths cost: `cargo run --release -p dialect --example speed`.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
+
+use std::{hint::black_box, time::Instant};
+
+use bytes::Bytes;
+use dialect::{Dialect, Tee, classify, read_answer, read_head, sse::Splitter};
+
+fn main() {
+    for kib in [1usize, 32, 256] {
+        let body = prompt(kib << 10);
+        time(&format!("read_head, {kib} KiB in one string"), 1, || read_head(Dialect::Chat, &body).unwrap());
+    }
+    let turns = conversation(32 << 10);
+    time("read_head, 32 KiB in short turns with escapes", 1, || read_head(Dialect::Chat, &turns).unwrap());
+    let answer = answer();
+    time("read_answer, 1 KiB", 1, || read_answer(Dialect::Chat, &answer).unwrap());
+
+    for dialect in [Dialect::Chat, Dialect::Messages, Dialect::Responses] {
+        let event = event(dialect);
+        let chunk = Bytes::from(event.repeat(1000));
+        println!("{dialect:?} events of {} bytes", event.len());
+        time("  split", 1000, || split(&chunk, |_| {}));
+        time("  split and tee", 1000, || {
+            let mut tee = Tee::new(dialect);
+            split(&chunk, |f| _ = black_box(tee.frame(&f)));
+        });
+        time("  split and classify", 1000, || split(&chunk, |f| _ = black_box(classify(dialect, &f))));
+    }
+}
+
+/// Median of many rounds, in nanoseconds a unit.
+fn time<T>(what: &str, units: u32, mut work: impl FnMut() -> T) {
+    let mut rounds: Vec<u128> = (0..301)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..20 {
+                black_box(work());
+            }
+            start.elapsed().as_nanos() / 20
+        })
+        .collect();
+    rounds.sort_unstable();
+    println!("{what}: {:.1} ns", rounds[150] as f64 / f64::from(units));
+}
+
+fn split(chunk: &Bytes, mut each: impl FnMut(dialect::sse::Frame)) {
+    let mut splitter = Splitter::new(16 << 20);
+    splitter.push(chunk.clone());
+    while let Some(frame) = splitter.next_frame().unwrap() {
+        each(frame);
+    }
+}
+
+fn prompt(size: usize) -> Vec<u8> {
+    let text = "The quick brown fox jumps over the lazy dog. ".repeat(size / 45);
+    format!(r#"{{"model":"gpt-6-sol","messages":[{{"role":"system","content":"Be brief."}},{{"role":"user","content":"{text}"}}],"temperature":0.2,"max_completion_tokens":256,"stream":true,"stream_options":{{"include_usage":true}}}}"#).into_bytes()
+}
+
+fn conversation(size: usize) -> Vec<u8> {
+    let turn = r#"{"role":"user","content":"He said \"no\",\nand left. Then it rained for forty days."},"#;
+    let turns = turn.repeat(size / turn.len());
+    format!(r#"{{"model":"m","messages":[{}]}}"#, turns.trim_end_matches(',')).into_bytes()
+}
+
+fn answer() -> Vec<u8> {
+    let text = "word ".repeat(150);
+    format!(r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":150,"total_tokens":159}},"service_tier":"default"}}"#).into_bytes()
+}
+
+fn event(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Chat => concat!(
+            r#"data: {"id":"chatcmpl-9f2c1b7ae04d4d1cb0","object":"chat.completion.chunk","created":1790000000,"model":"gpt-6-sol","system_fingerprint":null,"#,
+            r#""choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}],"usage":null}"#, "\n\n"
+        ),
+        Dialect::Messages => concat!(
+            "event: content_block_delta\n",
+            r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" a few more words of an answer that goes on and on, as they do"}}"#, "\n\n"
+        ),
+        Dialect::Responses => concat!(
+            "event: response.output_text.delta\n",
+            r#"data: {"type":"response.output_text.delta","sequence_number":17,"item_id":"msg_0a1b2c3d4e5f","output_index":0,"content_index":0,"delta":" token","logprobs":[],"obfuscation":"a8Gh2kQ"}"#, "\n\n"
+        ),
+    }
+    .to_owned()
+}

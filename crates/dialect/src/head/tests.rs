@@ -1,0 +1,40 @@
+use super::*;
+
+#[test]
+fn chat() {
+    let body = br#"{"model":"gpt-6-sol","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,
+        "tools":[{"type":"function"},{}],"n":2,"response_format":{"type":"json_schema","json_schema":{}},
+        "messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:"}}]},{"role":"assistant"}]}"#;
+    let h = read_head(Dialect::Chat, body).unwrap();
+    assert_eq!(h.model.as_deref(), Some("gpt-6-sol"));
+    assert!(h.stream && h.include_usage && h.json_schema);
+    assert_eq!((h.tools, h.messages, h.images, h.documents, h.max_tokens, h.n), (2, 2, 1, 0, Some(5), 2));
+}
+
+#[test]
+fn messages_and_responses() {
+    let body = br#"{"model":"c","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document"},{"type":"image"}]}],"output_config":{"format":{"type":"json_schema"}}}"#;
+    let h = read_head(Dialect::Messages, body).unwrap();
+    assert_eq!((h.images, h.documents, h.max_tokens, h.json_schema), (1, 1, Some(9), true));
+    let h =
+        read_head(Dialect::Responses, br#"{"input":"hi","max_output_tokens":7,"previous_response_id":"r"}"#).unwrap();
+    assert_eq!((h.messages, h.max_tokens, h.stateful, h.model), (1, Some(7), true, None));
+}
+
+#[test]
+fn refusals_name_the_member() {
+    let rows: &[(&str, &str)] = &[
+        ("[]", "the body must be a JSON object"),
+        ("{", "the body is not valid JSON at byte 1"),
+        (r#"{"model":"a","mod\u0065l":"b"}"#, "member `model` stands more than once; send it once"),
+        (r#"{"model":1}"#, "member `model` must be a string"),
+        (r#"{"stream":"yes"}"#, "member `stream` must be true or false"),
+        (r#"{"messages":"x"}"#, "member `messages` must be an array"),
+        (r#"{"max_tokens":"5"}"#, "member `max_tokens` must be a whole number"),
+    ];
+    for (body, want) in rows {
+        assert_eq!(read_head(Dialect::Chat, body.as_bytes()).unwrap_err().to_string(), *want, "{body}");
+    }
+    let many: String = (0..100).map(|i| format!("\"k{i}\":0,")).collect();
+    assert_eq!(read_head(Dialect::Chat, format!("{{{many}\"k7\":1}}").as_bytes()), Err(BadBody::Repeated("k7".into())));
+}

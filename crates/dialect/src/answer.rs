@@ -1,13 +1,12 @@
 //! A plain 200: is it an answer, and what did it count.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use crate::{
     Dialect,
     fault::{Fault, of_value},
-    json,
-    usage::{Anthropic, OpenAi, Usage},
+    json::{self, Span},
+    usage::{Usage, of_members},
 };
 
 /// What is used of an answer.
@@ -30,27 +29,6 @@ pub enum AnswerFault {
     WrongShape,
 }
 
-/// The members that make an answer; long values stay unread.
-#[derive(Deserialize)]
-struct Shape<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "text_or_none")]
-    service_tier: Option<String>,
-}
-
-fn text_or_none<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Ok(serde_json::Value::deserialize(d)?.as_str().map(str::to_owned))
-}
-
 /// Checks that `body` is an answer of `dialect`.
 ///
 /// # Errors
@@ -59,28 +37,58 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFa
     if body.trim_ascii().is_empty() {
         return Err(AnswerFault::Empty);
     }
-    json::check(body).map_err(|_| AnswerFault::NotJson)?;
-    let shape: Shape<'_> = serde_json::from_slice(body).map_err(|_| AnswerFault::WrongShape)?;
-    let is = |part: Option<&RawValue>, open: char| part.is_some_and(|p| p.get().starts_with(open));
-    let nonempty = |part: Option<&RawValue>| is(part, '[') && part.is_some_and(|p| p.get()[1..].trim_start() != "]");
-    if is(shape.error, '{') || is(shape.error, '"') {
+    let mut seen = Seen::default();
+    let is_object = json::members(body, |member, scan| {
+        let start = scan.at();
+        let count = scan.skip(&mut ())?;
+        seen.take(&member.name, start..scan.at(), count);
+        Ok(())
+    });
+    if !is_object.map_err(|_| AnswerFault::NotJson)? {
+        return Err(AnswerFault::WrongShape);
+    }
+    let opens = |span: &Span, with: &[u8]| body[span.clone()].first().is_some_and(|b| with.contains(b));
+    if opens(&seen.error, b"{\"") {
         let value = serde_json::from_slice(body).unwrap_or_default();
         return Err(AnswerFault::ErrorObject(Box::new(of_value(dialect, &value))));
     }
-    let whole = match dialect {
-        Dialect::Chat => nonempty(shape.choices),
+    let is_whole = match dialect {
+        Dialect::Chat => opens(&seen.choices, b"[") && seen.choice_count > 0,
         // A background or an incomplete response may have no output yet.
-        Dialect::Responses => is(shape.output, '['),
-        Dialect::Messages => is(shape.content, '['),
+        Dialect::Responses => opens(&seen.output, b"["),
+        Dialect::Messages => opens(&seen.content, b"["),
     };
-    if !whole {
+    if !is_whole {
         return Err(AnswerFault::WrongShape);
     }
-    let usage = shape.usage.and_then(|u| match dialect {
-        Dialect::Messages => serde_json::from_str::<Anthropic>(u.get()).ok()?.usage(),
-        Dialect::Chat | Dialect::Responses => serde_json::from_str::<OpenAi>(u.get()).ok()?.usage(shape.service_tier),
-    });
-    Ok(AnswerHead { usage })
+    let value = |span: Span| serde_json::from_slice::<Value>(&body[span]).unwrap_or_default();
+    Ok(AnswerHead { usage: of_members(dialect, &value(seen.usage), &value(seen.service_tier)) })
+}
+
+/// Where the members are that make an answer; an empty span where they are not.
+#[derive(Default)]
+struct Seen {
+    error: Span,
+    choices: Span,
+    choice_count: u32,
+    output: Span,
+    content: Span,
+    usage: Span,
+    service_tier: Span,
+}
+
+impl Seen {
+    fn take(&mut self, name: &str, value: Span, count: u32) {
+        match name {
+            "error" => self.error = value,
+            "choices" => (self.choices, self.choice_count) = (value, count),
+            "output" => self.output = value,
+            "content" => self.content = value,
+            "usage" => self.usage = value,
+            "service_tier" => self.service_tier = value,
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

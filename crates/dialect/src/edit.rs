@@ -25,7 +25,7 @@ impl Edits {
         }
     }
 
-    /// Puts an output limit on a body that has none.
+    /// Puts an output limit on the wire, under the name that the model takes; an older name gives way.
     pub fn set_max_tokens(&mut self, head: &Head, dialect: Dialect, limit: u64, capability: &Capability) {
         let name = match dialect {
             Dialect::Chat if capability.legacy_max_tokens => "max_tokens",
@@ -33,7 +33,15 @@ impl Edits {
             Dialect::Responses => "max_output_tokens",
             Dialect::Messages => "max_tokens",
         };
-        self.insert(head, name, &limit.to_string());
+        let limits = &head.spots.limits;
+        match limits.iter().find(|(n, _)| *n == name) {
+            Some((_, span)) => self.replace(span.clone(), limit.to_string()),
+            None => self.insert(head, name, &limit.to_string()),
+        }
+        // Both names at once are refused; null is none.
+        for (_, other) in limits.iter().filter(|(n, _)| *n != name) {
+            self.replace(other.clone(), "null".into());
+        }
     }
 
     /// Chat: asks for the stream's usage chunk.
@@ -58,12 +66,15 @@ impl Edits {
     }
 
     fn insert(&mut self, head: &Head, name: &str, value: &str) {
-        let comma = if head.spots.empty { "" } else { "," };
+        // In an empty body the member that was put first has none behind it.
+        let first = self.list.iter().all(|(span, _)| span.start != head.spots.open);
+        let comma = if head.spots.empty && first { "" } else { "," };
         self.replace(head.spots.open..head.spots.open, format!("\"{name}\":{value}{comma}"));
     }
 
     fn replace(&mut self, span: Span, with: String) {
-        let at = self.list.partition_point(|(s, _)| s.start <= span.start);
+        // Later insertions at one place go before earlier ones.
+        let at = self.list.partition_point(|(s, _)| s.start < span.start);
         self.list.insert(at, (span, with.into()));
     }
 
@@ -94,7 +105,7 @@ pub(crate) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::read_head;
+    use crate::{capability, head::read_head};
 
     fn edited(body: &'static str, edit: impl Fn(&mut Edits, &Head)) -> String {
         let head = read_head(Dialect::Chat, body.as_bytes()).unwrap();
@@ -109,6 +120,48 @@ mod tests {
         assert_eq!(edited(odd, |e, h| e.set_model(h, "b\"")), odd.replace("\"a\"", "\"b\\\"\""));
         assert_eq!(edited("{}", |e, h| e.set_model(h, "m")), r#"{"model":"m"}"#);
         assert_eq!(edited(r#"{"n":1}"#, |e, h| e.set_model(h, "m")), r#"{"model":"m","n":1}"#);
+    }
+
+    #[test]
+    fn a_limit_stands_once_under_the_name_the_model_takes() {
+        let limited = |model: &str, body: &'static str| {
+            let can = capability(model);
+            edited(body, |e, h| e.set_max_tokens(h, Dialect::Chat, 9, can))
+        };
+        let rows = [
+            ("gpt-6-sol", r#"{"n":1}"#, r#"{"max_completion_tokens":9,"n":1}"#),
+            ("gpt-4o", r#"{"n":1}"#, r#"{"max_tokens":9,"n":1}"#),
+            ("gpt-6-sol", r#"{"max_completion_tokens":null}"#, r#"{"max_completion_tokens":9}"#),
+            ("gpt-6-sol", r#"{"max_tokens":50}"#, r#"{"max_completion_tokens":9,"max_tokens":null}"#),
+            (
+                "gpt-6-sol",
+                r#"{"max_tokens":50,"max_completion_tokens":60}"#,
+                r#"{"max_tokens":null,"max_completion_tokens":9}"#,
+            ),
+        ];
+        for (model, body, want) in rows {
+            assert_eq!(limited(model, body), want, "{model} {body}");
+        }
+    }
+
+    /// Any edits of any body change the members they name and nothing else.
+    #[test]
+    fn all_edits_together() {
+        let body = r#"{"stream_options":{"x":1},"model":"a","max_tokens":1,"x":1}"#;
+        let all = edited(body, |e, h| {
+            e.set_include_usage(h, body.as_bytes());
+            e.set_max_tokens(h, Dialect::Chat, 9, capability("gpt-6-sol"));
+            e.set_model(h, "b");
+        });
+        assert_eq!(
+            all,
+            r#"{"max_completion_tokens":9,"stream_options":{"include_usage":true,"x":1},"model":"b","max_tokens":null,"x":1}"#
+        );
+        let bare = edited("{}", |e, h| {
+            e.set_model(h, "b");
+            e.set_max_tokens(h, Dialect::Chat, 9, capability("gpt-6-sol"));
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&bare).unwrap()["model"], "b");
     }
 
     #[test]

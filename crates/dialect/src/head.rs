@@ -44,6 +44,8 @@ pub(crate) struct Spots {
     pub(crate) empty: bool,
     pub(crate) model: Option<Span>,
     pub(crate) stream_options: Option<Span>,
+    /// Members that limit the output, by name; one may be null.
+    pub(crate) limits: Vec<(&'static str, Span)>,
 }
 
 /// Why a body is refused: a sentence with the member and the remedy, and never any text of the body.
@@ -77,11 +79,11 @@ const FEW: usize = 64;
 /// The body is not a JSON object, repeats a member, or a member that decisions use has the wrong type.
 pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut head = Head { n: 1, ..Head::default() };
-    let mut names = vec![];
+    let mut names = Vec::with_capacity(16);
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media::default();
+        let mut media = Media { dialect, images: 0, documents: 0 };
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
         if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
@@ -160,19 +162,9 @@ fn take(
             head.add(media, value);
         }
         ("system", Dialect::Messages) => head.add(media, value),
-        ("max_completion_tokens", Dialect::Chat) if !null => {
-            head.max_tokens = Some(
-                whole(text).ok_or(BadBody::WrongType { member: "max_completion_tokens", want: "a whole number" })?,
-            );
-        }
-        ("max_tokens", Dialect::Chat | Dialect::Messages) if !null => {
-            let n = whole(text).ok_or(BadBody::WrongType { member: "max_tokens", want: "a whole number" })?;
-            head.max_tokens = head.max_tokens.or(Some(n));
-        }
-        ("max_output_tokens", Dialect::Responses) if !null => {
-            head.max_tokens =
-                Some(whole(text).ok_or(BadBody::WrongType { member: "max_output_tokens", want: "a whole number" })?);
-        }
+        ("max_completion_tokens", Dialect::Chat) => head.limit("max_completion_tokens", text, value)?,
+        ("max_tokens", Dialect::Chat | Dialect::Messages) => head.limit("max_tokens", text, value)?,
+        ("max_output_tokens", Dialect::Responses) => head.limit("max_output_tokens", text, value)?,
         ("n", Dialect::Chat) if !null => {
             let n = whole(text).and_then(|n| u32::try_from(n).ok());
             head.n = n.ok_or(BadBody::WrongType { member: "n", want: "a whole number" })?;
@@ -189,6 +181,19 @@ fn take(
 }
 
 impl Head {
+    fn limit(&mut self, member: &'static str, text: &[u8], value: &Span) -> Result<(), BadBody> {
+        self.spots.limits.push((member, value.clone()));
+        if text == b"null" {
+            return Ok(());
+        }
+        let n = whole(text).ok_or(BadBody::WrongType { member, want: "a whole number" })?;
+        // Chat's newer name wins over the older one.
+        if member != "max_tokens" || self.max_tokens.is_none() {
+            self.max_tokens = Some(n);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, media: &Media, value: &Span) {
         self.images += media.images;
         self.documents += media.documents;
@@ -205,23 +210,31 @@ fn is_schema(body: &[u8], value: &Span) -> bool {
     schema
 }
 
-/// A JSON number that is a whole number (`1e3` and `10.0` are not sent by anyone, and are refused).
+/// A JSON number that is a whole number, however it is written: `10`, `10.0`, `1e1`.
 fn whole(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let text = std::str::from_utf8(text).ok()?;
+    // Doubles are exact up to here.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let spelt = || text.parse::<f64>().ok().filter(|n| n.fract() == 0.0 && (0.0..=MOST).contains(n)).map(|n| n as u64);
+    text.parse().ok().or_else(spelt)
 }
 
 /// Counts parts by their `type`.
-#[derive(Default)]
 struct Media {
+    dialect: Dialect,
     images: u32,
     documents: u32,
 }
 
 impl Types for Media {
     fn seen(&mut self, raw: &[u8]) {
-        match raw {
-            b"image_url" | b"image" | b"input_image" => self.images += 1,
-            b"document" | b"file" | b"input_file" => self.documents += 1,
+        match (self.dialect, raw) {
+            (Dialect::Chat, b"image_url") | (Dialect::Messages, b"image") | (Dialect::Responses, b"input_image") => {
+                self.images += 1;
+            }
+            (Dialect::Chat, b"file") | (Dialect::Messages, b"document") | (Dialect::Responses, b"input_file") => {
+                self.documents += 1;
+            }
             _ => {}
         }
     }

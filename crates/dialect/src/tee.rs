@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     Dialect,
     sse::Frame,
-    usage::{Anthropic, Counted, Usage},
+    usage::{Anthropic, Usage, of_members, usage_of_answer},
 };
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
@@ -78,10 +78,8 @@ impl Tee {
     }
 
     fn chat(&mut self, data: &[u8]) -> Seen {
-        if USAGE.find(data).is_some_and(|i| !is_null(&data[i + 7..]))
-            && let Ok(counted) = serde_json::from_slice::<Counted>(data)
-        {
-            self.usage = counted.usage(Dialect::Chat).or_else(|| self.usage.take());
+        if says_usage(data) {
+            self.usage = usage_of_answer(Dialect::Chat, data).or_else(|| self.usage.take());
         }
         if ERROR.find(data).is_some() && is_error(data) {
             return Seen::Error;
@@ -94,19 +92,12 @@ impl Tee {
             b"message_stop" => return Seen::End,
             b"error" => return Seen::Error,
             b"message_start" | b"message_delta" => {
-                #[derive(Deserialize)]
-                struct Event {
-                    usage: Option<Anthropic>,
-                    message: Option<Inner>,
-                }
-                #[derive(Deserialize)]
-                struct Inner {
-                    usage: Option<Anthropic>,
-                }
-                let event = serde_json::from_slice::<Event>(data).ok();
-                if let Some(usage) = event.and_then(|e| e.usage.or(e.message.and_then(|m| m.usage))) {
-                    self.anthropic.merge(usage);
-                    self.usage = self.anthropic.usage();
+                let event = serde_json::from_slice::<Value>(data).unwrap_or_default();
+                for usage in [&event["message"]["usage"], &event["usage"]] {
+                    if let Some(usage) = Anthropic::read(usage) {
+                        self.anthropic.merge(usage);
+                        self.usage = self.anthropic.usage();
+                    }
                 }
             }
             _ => {}
@@ -118,13 +109,9 @@ impl Tee {
         self.last = Some(frame.clone());
         match event_name(frame, data).as_ref() {
             end @ (b"response.completed" | b"response.incomplete" | b"response.failed") => {
-                #[derive(Deserialize)]
-                struct Event {
-                    response: Counted,
-                }
-                if let Ok(event) = serde_json::from_slice::<Event>(data) {
-                    self.usage = event.response.usage(Dialect::Responses);
-                }
+                let event = serde_json::from_slice::<Value>(data).unwrap_or_default();
+                let response = &event["response"];
+                self.usage = of_members(Dialect::Responses, &response["usage"], &response["service_tier"]);
                 if end == b"response.failed" { Seen::Error } else { Seen::End }
             }
             b"error" => Seen::Error,
@@ -145,6 +132,11 @@ fn event_name<'a>(frame: &'a Frame, data: &'a [u8]) -> std::borrow::Cow<'a, [u8]
     serde_json::from_slice::<Typed>(data).map_or_else(|_| Vec::new().into(), |t| t.r#type.into_bytes().into())
 }
 
+/// Whether a chunk may hold a count: the member stands there and is not null, as it is on all chunks but one.
+fn says_usage(data: &[u8]) -> bool {
+    USAGE.find(data).is_some_and(|i| !is_null(&data[i + 7..]))
+}
+
 /// Whether what follows a key is `: null`.
 fn is_null(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start().strip_prefix(b":").unwrap_or(rest);
@@ -158,11 +150,9 @@ fn is_error(data: &[u8]) -> bool {
 /// Whether a Chat frame is the usage chunk that `include_usage` adds: no choices, a count.
 #[must_use]
 pub fn is_usage_chunk(frame: &Frame) -> bool {
-    if USAGE.find(frame.data()).is_none() {
-        return false;
-    }
-    serde_json::from_slice::<Value>(frame.data())
-        .is_ok_and(|v| v["usage"].is_object() && v["choices"].as_array().is_some_and(Vec::is_empty))
+    says_usage(frame.data())
+        && serde_json::from_slice::<Value>(frame.data())
+            .is_ok_and(|v| v["usage"].is_object() && v["choices"].as_array().is_some_and(Vec::is_empty))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a provider counted, in one shape for all three formats.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Dialect;
 
@@ -23,140 +24,95 @@ pub struct Usage {
     pub service_tier: Option<String>,
 }
 
-/// OpenAI's, of Chat (`prompt_…`) and of Responses (`input_…`).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct OpenAi {
-    #[serde(alias = "input_tokens")]
-    prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens")]
-    completion_tokens: Option<u64>,
-    #[serde(alias = "input_tokens_details")]
-    prompt_tokens_details: Option<InputDetails>,
-    #[serde(alias = "output_tokens_details")]
-    completion_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-    cache_write_tokens_details: Option<WriteDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WriteDetails {
-    ttl_12h_tokens: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: Option<u64>,
+/// OpenAI's count, of Chat (`prompt_…`) or of Responses (`input_…`); some servers send both. Zero is a count, missing is
+/// none.
+pub(crate) fn openai(usage: &Value, service_tier: Option<&str>) -> Option<Usage> {
+    let either = |chat: &str, responses: &str| match &usage[chat] {
+        Value::Null => usage[responses].clone(),
+        found => found.clone(),
+    };
+    let input = either("prompt_tokens", "input_tokens").as_u64()?;
+    let output = either("completion_tokens", "output_tokens").as_u64()?;
+    let read = either("prompt_tokens_details", "input_tokens_details");
+    let wrote = either("completion_tokens_details", "output_tokens_details");
+    let count = |v: &Value| v.as_u64().unwrap_or(0);
+    let written = count(&read["cache_write_tokens"]);
+    let long = count(&read["cache_write_tokens_details"]["ttl_12h_tokens"]).min(written);
+    Some(Usage {
+        input,
+        cached: count(&read["cached_tokens"]),
+        cache_write: written - long,
+        cache_write_long: long,
+        output,
+        reasoning: count(&wrote["reasoning_tokens"]),
+        service_tier: service_tier.map(str::to_owned),
+    })
 }
 
 /// Anthropic's: `input_tokens` leaves out both cache classes; counts in a stream are cumulative and may be partial.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Anthropic {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation: Option<Creation>,
-    output_tokens: Option<u64>,
-    output_tokens_details: Option<Thinking>,
+    fresh: Option<u64>,
+    cached: Option<u64>,
+    written: Option<u64>,
+    written_long: Option<u64>,
+    output: Option<u64>,
+    reasoning: Option<u64>,
     service_tier: Option<String>,
-    speed: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Creation {
-    ephemeral_1h_input_tokens: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Thinking {
-    thinking_tokens: Option<u64>,
-}
-
-impl OpenAi {
-    pub(crate) fn usage(self, service_tier: Option<String>) -> Option<Usage> {
-        // Zero is a count, missing is none.
-        let (input, output) = (self.prompt_tokens?, self.completion_tokens?);
-        let details = self.prompt_tokens_details.unwrap_or_default();
-        let written = details.cache_write_tokens.unwrap_or(0);
-        let long = details.cache_write_tokens_details.and_then(|d| d.ttl_12h_tokens).unwrap_or(0).min(written);
-        Some(Usage {
-            input,
-            cached: details.cached_tokens.unwrap_or(0),
-            cache_write: written - long,
-            cache_write_long: long,
-            output,
-            reasoning: self.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
-            service_tier,
-        })
-    }
+    fast: Option<bool>,
 }
 
 impl Anthropic {
+    /// What a `usage` object says; `None` if it is none.
+    pub(crate) fn read(usage: &Value) -> Option<Anthropic> {
+        usage.is_object().then(|| Anthropic {
+            fresh: usage["input_tokens"].as_u64(),
+            cached: usage["cache_read_input_tokens"].as_u64(),
+            written: usage["cache_creation_input_tokens"].as_u64(),
+            written_long: usage["cache_creation"]["ephemeral_1h_input_tokens"].as_u64(),
+            output: usage["output_tokens"].as_u64(),
+            reasoning: usage["output_tokens_details"]["thinking_tokens"].as_u64(),
+            service_tier: usage["service_tier"].as_str().map(str::to_owned),
+            fast: usage["speed"].as_str().map(|s| s == "fast"),
+        })
+    }
+
     /// Later counts of a stream over earlier ones: what a later event leaves out stays.
     pub(crate) fn merge(&mut self, later: Anthropic) {
-        let Anthropic {
-            input_tokens,
-            cache_creation_input_tokens,
-            cache_read_input_tokens,
-            cache_creation,
-            output_tokens,
-            output_tokens_details,
-            service_tier,
-            speed,
-        } = later;
-        self.input_tokens = input_tokens.or(self.input_tokens);
-        self.cache_creation_input_tokens = cache_creation_input_tokens.or(self.cache_creation_input_tokens);
-        self.cache_read_input_tokens = cache_read_input_tokens.or(self.cache_read_input_tokens);
-        self.cache_creation = cache_creation.or_else(|| self.cache_creation.take());
-        self.output_tokens = output_tokens.or(self.output_tokens);
-        self.output_tokens_details = output_tokens_details.or_else(|| self.output_tokens_details.take());
-        self.service_tier = service_tier.or_else(|| self.service_tier.take());
-        self.speed = speed.or_else(|| self.speed.take());
+        *self = Anthropic {
+            fresh: later.fresh.or(self.fresh),
+            cached: later.cached.or(self.cached),
+            written: later.written.or(self.written),
+            written_long: later.written_long.or(self.written_long),
+            output: later.output.or(self.output),
+            reasoning: later.reasoning.or(self.reasoning),
+            service_tier: later.service_tier.or_else(|| self.service_tier.take()),
+            fast: later.fast.or(self.fast),
+        };
     }
 
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let (fresh, output) = (self.input_tokens?, self.output_tokens?);
-        let cached = self.cache_read_input_tokens.unwrap_or(0);
-        let written = self.cache_creation_input_tokens.unwrap_or(0);
-        let long = self.cache_creation.as_ref().and_then(|c| c.ephemeral_1h_input_tokens).unwrap_or(0).min(written);
-        let fast = self.speed.as_deref() == Some("fast");
+        let (fresh, output) = (self.fresh?, self.output?);
+        let cached = self.cached.unwrap_or(0);
+        let written = self.written.unwrap_or(0);
+        let long = self.written_long.unwrap_or(0).min(written);
         Some(Usage {
             input: fresh.saturating_add(cached).saturating_add(written),
             cached,
             cache_write: written - long,
             cache_write_long: long,
             output,
-            reasoning: self.output_tokens_details.as_ref().and_then(|d| d.thinking_tokens).unwrap_or(0),
-            service_tier: if fast { Some("fast".into()) } else { self.service_tier.clone() },
+            reasoning: self.reasoning.unwrap_or(0),
+            service_tier: if self.fast == Some(true) { Some("fast".into()) } else { self.service_tier.clone() },
         })
     }
 }
 
-/// Members of an answer, or of a `response` object, that hold the count.
-#[derive(Deserialize)]
-pub(crate) struct Counted {
-    usage: Option<serde_json::Value>,
-    service_tier: Option<String>,
-}
-
-impl Counted {
-    pub(crate) fn usage(self, dialect: Dialect) -> Option<Usage> {
-        let usage = self.usage?;
-        match dialect {
-            Dialect::Messages => Anthropic::deserialize(usage).ok()?.usage(),
-            Dialect::Chat | Dialect::Responses => OpenAi::deserialize(usage).ok()?.usage(self.service_tier),
-        }
+/// The count in an answer, or in a `response` object: its `usage`, and OpenAI's `service_tier` beside it.
+pub(crate) fn of_members(dialect: Dialect, usage: &Value, service_tier: &Value) -> Option<Usage> {
+    match dialect {
+        Dialect::Messages => Anthropic::read(usage)?.usage(),
+        Dialect::Chat | Dialect::Responses => openai(usage, service_tier.as_str()),
     }
 }
 
@@ -164,7 +120,15 @@ impl Counted {
 #[must_use]
 pub fn usage_of_answer(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     memchr::memmem::find(body, b"\"usage\"")?;
-    serde_json::from_slice::<Counted>(body).ok()?.usage(dialect)
+    #[derive(Deserialize)]
+    struct Counted {
+        #[serde(default)]
+        usage: Value,
+        #[serde(default)]
+        service_tier: Value,
+    }
+    let counted = serde_json::from_slice::<Counted>(body).ok()?;
+    of_members(dialect, &counted.usage, &counted.service_tier)
 }
 
 #[cfg(test)]
@@ -188,6 +152,16 @@ mod tests {
         assert_eq!(usage_of_answer(Dialect::Chat, chat), Some(want.clone()));
         assert_eq!(usage_of_answer(Dialect::Responses, responses), Some(want.clone()));
         assert_eq!(usage_of_answer(Dialect::Messages, messages), Some(want));
+    }
+
+    #[test]
+    fn odd_counts_do_not_hide_the_others() {
+        let both = br#"{"service_tier":7,"usage":{"prompt_tokens":3,"input_tokens":3,"completion_tokens":1,"output_tokens":1,"prompt_tokens_details":null,"completion_tokens_details":"?"}}"#;
+        assert_eq!(usage_of_answer(Dialect::Chat, both), Some(Usage { input: 3, output: 1, ..Usage::default() }));
+        let huge = br#"{"usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":18446744073709551615,"cache_creation":[],"output_tokens":1}}"#;
+        assert_eq!(usage_of_answer(Dialect::Messages, huge).map(|u| u.input), Some(u64::MAX));
+        let fast = br#"{"usage":{"input_tokens":1,"output_tokens":1,"service_tier":"standard","speed":"fast"}}"#;
+        assert_eq!(usage_of_answer(Dialect::Messages, fast).unwrap().service_tier.as_deref(), Some("fast"));
     }
 
     #[test]

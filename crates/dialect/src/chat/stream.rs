@@ -11,7 +11,7 @@ use crate::{
     model::{Event, Stop},
     sse::Frame,
     translate::{BadStream, Context},
-    usage::Counted,
+    usage::of_members,
     write_error_event,
 };
 
@@ -51,10 +51,7 @@ impl StreamReader {
         for choice in v["choices"].as_array().into_iter().flatten().filter(|c| c["index"].as_u64().unwrap_or(0) == 0) {
             self.choice(choice, out);
         }
-        if v["usage"].is_object()
-            && let Ok(counted) = serde_json::from_value::<Counted>(v)
-            && let Some(u) = counted.usage(Dialect::Chat)
-        {
+        if let Some(u) = of_members(Dialect::Chat, &v["usage"], &v["service_tier"]) {
             out.push(Event::Usage(u));
         }
         Ok(())

@@ -22,6 +22,29 @@ fn messages_and_responses() {
 }
 
 #[test]
+fn limits() {
+    let rows: &[(Dialect, &str, Option<u64>)] = &[
+        (Dialect::Chat, r#"{"max_tokens":5,"max_completion_tokens":7}"#, Some(7)),
+        (Dialect::Chat, r#"{"max_completion_tokens":7,"max_tokens":5}"#, Some(7)),
+        (Dialect::Chat, r#"{"max_completion_tokens":null,"max_tokens":5}"#, Some(5)),
+        (Dialect::Chat, r#"{"max_tokens":1e1}"#, Some(10)),
+        (Dialect::Messages, r#"{"max_tokens":10.0}"#, Some(10)),
+        (Dialect::Responses, r#"{"max_output_tokens":null}"#, None),
+        (Dialect::Responses, r#"{"max_tokens":"not ours to read"}"#, None),
+    ];
+    for (d, body, want) in rows {
+        assert_eq!(read_head(*d, body.as_bytes()).unwrap().max_tokens, *want, "{body}");
+    }
+}
+
+#[test]
+fn media_are_counted_by_the_dialects_own_names() {
+    let source = br#"{"messages":[{"content":[{"type":"image","source":{"type":"file","file_id":"f"}},{"type":"text","text":"\"type\":\"image\""}]}]}"#;
+    let h = read_head(Dialect::Messages, source).unwrap();
+    assert_eq!((h.images, h.documents), (1, 0));
+}
+
+#[test]
 fn refusals_name_the_member() {
     let rows: &[(&str, &str)] = &[
         ("[]", "the body must be a JSON object"),
@@ -31,6 +54,9 @@ fn refusals_name_the_member() {
         (r#"{"stream":"yes"}"#, "member `stream` must be true or false"),
         (r#"{"messages":"x"}"#, "member `messages` must be an array"),
         (r#"{"max_tokens":"5"}"#, "member `max_tokens` must be a whole number"),
+        (r#"{"max_tokens":1.5}"#, "member `max_tokens` must be a whole number"),
+        (r#"{"max_completion_tokens":-1}"#, "member `max_completion_tokens` must be a whole number"),
+        (r#"{"n":[1]}"#, "member `n` must be a whole number"),
     ];
     for (body, want) in rows {
         assert_eq!(read_head(Dialect::Chat, body.as_bytes()).unwrap_err().to_string(), *want, "{body}");

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{message_id, stop, stop_reason, usage};
@@ -81,7 +80,7 @@ impl StreamReader {
     }
 
     fn count(&mut self, usage: &Value) {
-        if let Ok(u) = Anthropic::deserialize(usage) {
+        if let Some(u) = Anthropic::read(usage) {
             self.counted.merge(u);
         }
     }

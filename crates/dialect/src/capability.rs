@@ -9,36 +9,75 @@ pub struct Capability {
     pub legacy_max_tokens: bool,
     /// Takes `temperature`, `top_p`, `top_k` other than the default.
     pub sampling: bool,
+    /// Takes `temperature` and `top_p` at once.
+    pub sampling_pair: bool,
     /// Takes a forced tool choice (`any`, `required`, a named tool).
     pub forced_tools: bool,
     /// Takes a conversation that ends in an assistant turn.
     pub prefill: bool,
-    /// Takes `thinking: {type: enabled, budget_tokens}`; else thinking is adaptive, by effort alone.
-    pub thinking_budget: bool,
+    /// How it is told to think.
+    pub thinks: Thinks,
 }
 
-const OPEN: Capability =
-    Capability { legacy_max_tokens: false, sampling: true, forced_tools: true, prefill: true, thinking_budget: true };
-const ADAPTIVE_CLAUDE: Capability =
-    Capability { sampling: false, forced_tools: false, prefill: false, thinking_budget: false, ..OPEN };
-const REASONING_GPT: Capability = Capability { sampling: false, ..OPEN };
+/// How a model is told how much to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinks {
+    /// Not at all, as far as is known.
+    No,
+    /// By `reasoning_effort`.
+    Effort,
+    /// By `thinking: {type: enabled, budget_tokens}`.
+    Budget,
+    /// By `output_config.effort` alone; `thinking: enabled` is refused or outdated.
+    Adaptive,
+}
+
+const OPEN: Capability = Capability {
+    legacy_max_tokens: false,
+    sampling: true,
+    sampling_pair: true,
+    forced_tools: true,
+    prefill: true,
+    thinks: Thinks::No,
+};
+const CLAUDE: Capability = Capability { sampling_pair: false, ..OPEN };
+const BUDGET_CLAUDE: Capability = Capability { thinks: Thinks::Budget, ..CLAUDE };
+const ADAPTIVE_CLAUDE: Capability = Capability { prefill: false, thinks: Thinks::Adaptive, ..CLAUDE };
+const SET_CLAUDE: Capability = Capability { sampling: false, ..ADAPTIVE_CLAUDE };
+const FREE_CLAUDE: Capability = Capability { forced_tools: false, ..SET_CLAUDE };
+const GPT: Capability = Capability { sampling: false, thinks: Thinks::Effort, ..OPEN };
+const OLD_GPT: Capability = Capability { legacy_max_tokens: true, ..OPEN };
 
 /// By prefix; the longest wins.
 const ROWS: &[(&str, Capability)] = &[
-    ("claude-sonnet-5-5", ADAPTIVE_CLAUDE),
-    ("claude-opus-5-5", ADAPTIVE_CLAUDE),
-    ("claude-fable-5", ADAPTIVE_CLAUDE),
-    ("claude-mythos-5", ADAPTIVE_CLAUDE),
-    ("claude-opus-5", Capability { sampling: false, prefill: false, ..OPEN }),
-    ("claude-opus-4-8", Capability { sampling: false, prefill: false, ..OPEN }),
-    ("claude-opus-4-7", Capability { sampling: false, prefill: false, ..OPEN }),
-    ("claude-opus-4-6", Capability { prefill: false, ..OPEN }),
-    ("claude-sonnet-4-6", Capability { prefill: false, ..OPEN }),
-    ("gpt-6", REASONING_GPT),
-    ("gpt-5", REASONING_GPT),
-    ("o3", REASONING_GPT),
-    ("gpt-4", Capability { legacy_max_tokens: true, ..OPEN }),
-    ("gpt-3.5", Capability { legacy_max_tokens: true, ..OPEN }),
+    // platform.claude.com model pages and 400s, 2026-11: forced tools, sampling, prefill, `enabled`.
+    ("claude-sonnet-5-5", FREE_CLAUDE),
+    ("claude-opus-5-5", FREE_CLAUDE),
+    // Of the same generation, taken to refuse the same; 2026-11.
+    ("claude-fable-5", FREE_CLAUDE),
+    ("claude-mythos-5", FREE_CLAUDE),
+    // LiteLLM#26444: sampling is refused from Opus 4.7 on.
+    ("claude-opus-5", SET_CLAUDE),
+    ("claude-opus-4-8", SET_CLAUDE),
+    ("claude-opus-4-7", SET_CLAUDE),
+    // Prefill is refused from 4.6 on; `temperature` with `top_p` from 4.5 on.
+    ("claude-sonnet-5", ADAPTIVE_CLAUDE),
+    ("claude-opus-4-6", ADAPTIVE_CLAUDE),
+    ("claude-sonnet-4-6", ADAPTIVE_CLAUDE),
+    ("claude-haiku-5-5", BUDGET_CLAUDE),
+    ("claude-opus-4", BUDGET_CLAUDE),
+    ("claude-sonnet-4", BUDGET_CLAUDE),
+    ("claude-haiku-4", BUDGET_CLAUDE),
+    ("claude-3-7", BUDGET_CLAUDE),
+    ("claude-", CLAUDE),
+    // developers.openai.com reasoning guide, 2026-11: `max_completion_tokens`, no sampling beside an effort.
+    ("gpt-6", GPT),
+    ("gpt-5", GPT),
+    ("o1", GPT),
+    ("o3", GPT),
+    ("o4", GPT),
+    ("gpt-4", OLD_GPT),
+    ("gpt-3.5", OLD_GPT),
 ];
 
 /// What is known of `model`; an unknown one is taken to accept everything.
@@ -57,6 +96,7 @@ mod tests {
         assert!(!capability("claude-opus-5-5-20261009").forced_tools);
         assert!(capability("claude-opus-5").forced_tools);
         assert!(capability("claude-haiku-5-5").forced_tools);
+        assert_eq!(capability("claude-opus-4-5").thinks, Thinks::Budget);
         assert_eq!(*capability("mock"), OPEN);
     }
 }

@@ -48,7 +48,6 @@ pub fn read_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
     if !fault.is_envelope {
         fault.message = format!("the provider answered with status {status} and no error object");
     }
-    fault.too_long |= status == 413 && fault.kind.as_deref() == Some("request_too_large");
     fault
 }
 
@@ -93,6 +92,8 @@ fn status_of(dialect: Dialect, kind: Option<&str>, code: Option<&str>) -> Option
     let of_code = match code {
         Some("rate_limit_exceeded" | "slow_down") => Some(429),
         Some("server_is_overloaded") => Some(503),
+        Some("context_length_exceeded" | "invalid_prompt") => Some(400),
+        Some(code) if OUT_OF_CREDIT.contains(&code) => Some(429),
         Some("server_error") => Some(500),
         _ => None,
     };

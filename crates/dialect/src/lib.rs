@@ -20,7 +20,9 @@ mod usage;
 mod chat;
 mod messages;
 mod model;
+mod names;
 mod translate;
+mod turns;
 
 mod capability;
 mod headers;
@@ -28,7 +30,7 @@ mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
-pub use capability::{Capability, capability};
+pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
 pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};

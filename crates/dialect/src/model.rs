@@ -6,9 +6,11 @@ use serde_json::Value;
 use crate::usage::Usage;
 
 /// A request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Instructions, in order.
+    /// What the caller calls things, for reports.
+    pub(crate) words: &'static Words,
+    /// Instructions ahead of the conversation, in order.
     pub(crate) system: Vec<Text>,
     /// The conversation.
     pub(crate) turns: Vec<Turn>,
@@ -23,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) top_k: Option<u64>,
     pub(crate) stop: Vec<String>,
     pub(crate) effort: Option<String>,
-    pub(crate) thinking_budget: Option<u64>,
+    pub(crate) thinking: Option<Thinking>,
     pub(crate) schema: Option<Schema>,
     pub(crate) user: Option<String>,
     pub(crate) stream: bool,
@@ -31,7 +33,37 @@ pub(crate) struct Request {
     pub(crate) dropped: Vec<String>,
 }
 
+/// Members of a caller's body by its dialect's own names.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) stop: &'static str,
+    pub(crate) effort: &'static str,
+    pub(crate) is_error: &'static str,
+}
+
 impl Request {
+    pub(crate) fn new(words: &'static Words) -> Request {
+        Request {
+            words,
+            system: vec![],
+            turns: vec![],
+            tools: vec![],
+            choice: None,
+            parallel: None,
+            max_tokens: None,
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            stop: vec![],
+            effort: None,
+            thinking: None,
+            schema: None,
+            user: None,
+            stream: false,
+            dropped: vec![],
+        }
+    }
+
     pub(crate) fn drop_member(&mut self, path: impl Into<String>) {
         let path = path.into();
         if !self.dropped.contains(&path) {
@@ -49,6 +81,8 @@ pub(crate) struct Text {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Instructions in the midst of the conversation.
+    System,
     User,
     Assistant,
 }
@@ -58,16 +92,27 @@ pub(crate) enum Role {
 pub(crate) struct Turn {
     pub(crate) role: Role,
     pub(crate) parts: Vec<Part>,
+    /// Its path in the caller's body.
+    pub(crate) at: String,
 }
 
 /// A part of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Part {
     Text(Text),
-    Image(Source),
-    Document { source: Source, name: Option<String> },
+    Image(Media),
+    Document { media: Media, name: Option<String> },
     Call(Call),
-    Result { id: String, content: Vec<Part>, is_error: bool, cache: Option<Value> },
+    Result(ToolResult),
+}
+
+/// An image or a document.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Media {
+    pub(crate) source: Source,
+    pub(crate) cache: Option<Value>,
+    /// Its path in the caller's body.
+    pub(crate) at: String,
 }
 
 /// Where media is.
@@ -84,6 +129,21 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// An object.
     pub(crate) arguments: Value,
+    pub(crate) cache: Option<Value>,
+    /// Its path in the caller's body; empty in an answer.
+    pub(crate) at: String,
+}
+
+/// What a tool answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ToolResult {
+    /// Of the call.
+    pub(crate) id: String,
+    pub(crate) content: Vec<Part>,
+    pub(crate) is_error: bool,
+    pub(crate) cache: Option<Value>,
+    /// Its path in the caller's body.
+    pub(crate) at: String,
 }
 
 /// A tool definition.
@@ -91,6 +151,7 @@ pub(crate) struct Call {
 pub(crate) struct Tool {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
+    /// A schema of an object.
     pub(crate) schema: Value,
     pub(crate) cache: Option<Value>,
 }
@@ -102,6 +163,17 @@ pub(crate) enum Choice {
     Any,
     None,
     Named(String),
+}
+
+/// Thinking, as Messages asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    /// As much as the model likes.
+    Adaptive,
+    /// At most so many tokens.
+    Budget(u64),
+    /// Not at all, or only between tools.
+    Off,
 }
 
 /// A schema for the answer.

@@ -3,12 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{
-    AnswerFault, Capability, Dialect, chat, messages,
-    model::{Request, Role},
-    read_answer,
-    sse::Frame,
-};
+use crate::{AnswerFault, Capability, Dialect, chat, messages, names, read_answer, sse::Frame, turns};
 
 /// Whom a request is written for.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +64,10 @@ pub struct Untranslatable {
     pub why: &'static str,
 }
 
-pub(crate) fn refuse<T>(member: impl Into<String>, why: &'static str) -> Result<T, Untranslatable> {
+/// What a reader or a writer of requests gives.
+pub(crate) type Read<T> = Result<T, Untranslatable>;
+
+pub(crate) fn refuse<T>(member: impl Into<String>, why: &'static str) -> Read<T> {
     Err(Untranslatable { member: member.into(), why })
 }
 
@@ -85,7 +83,7 @@ pub fn translate_request(
 ) -> Result<Translated, Untranslatable> {
     let value: Map<String, Value> = match serde_json::from_slice(body) {
         Ok(map) => map,
-        Err(_) => return refuse("body", "must be a JSON object"),
+        Err(_) => return refuse("body", "must be a JSON object, its numbers within the range of a double"),
     };
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
     let mut request = match caller {
@@ -93,34 +91,27 @@ pub fn translate_request(
         Dialect::Messages => messages::read_request(value)?,
         Dialect::Responses => return refuse("body", "the Responses API is served by OpenAI providers only"),
     };
-    merge_turns(&mut request);
     let limit = request.max_tokens.or(to.default_max_tokens);
     request.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
-    let mut names = vec![];
+    if provider == Dialect::Messages {
+        turns::demote_system(&mut request);
+        turns::drop_blanks(&mut request);
+    }
+    turns::merge(&mut request);
+    turns::check_links(&request)?;
+    let (most_name, most_id) = match provider {
+        Dialect::Messages => (128, 128),
+        Dialect::Chat | Dialect::Responses => (64, 40),
+    };
+    let names = names::shorten_tools(&mut request, most_name);
+    names::shorten_ids(&mut request, most_id);
     let body = match provider {
         Dialect::Messages => messages::write_request(&mut request, to)?,
-        Dialect::Chat => chat::write_request(&mut request, to, &mut names)?,
+        Dialect::Chat => chat::write_request(&mut request, to)?,
         Dialect::Responses => return refuse("body", "no request is translated into the Responses API"),
     };
     let context = Context { caller, provider, names, include_usage, created: to.now };
     Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
-}
-
-/// Joins neighbours of one role; empty turns vanish.
-fn merge_turns(request: &mut Request) {
-    let mut turns: Vec<crate::model::Turn> = vec![];
-    for turn in std::mem::take(&mut request.turns) {
-        match turns.last_mut() {
-            _ if turn.parts.is_empty() => {}
-            Some(last) if last.role == turn.role => last.parts.extend(turn.parts),
-            _ => turns.push(turn),
-        }
-    }
-    // Tool results come first in their turn.
-    for turn in turns.iter_mut().filter(|t| t.role == Role::User) {
-        turn.parts.sort_by_key(|p| !matches!(p, crate::model::Part::Result { .. }));
-    }
-    request.turns = turns;
 }
 
 /// A provider's whole answer in the caller's format.

@@ -23,6 +23,8 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
             id: call["id"].as_str().unwrap_or_default().to_owned(),
             name: f["name"].as_str().unwrap_or_default().to_owned(),
             arguments: arguments(f["arguments"].as_str().unwrap_or_default()),
+            cache: None,
+            at: String::new(),
         }));
     }
     let refusal = message["refusal"].as_str().map(str::to_owned);

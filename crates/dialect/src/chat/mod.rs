@@ -1,7 +1,9 @@
 //! Chat Completions.
 
 mod answer;
+mod parts;
 mod read;
+mod schema;
 mod stream;
 mod write;
 

@@ -2,48 +2,29 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{parts::written, schema::is_strict};
 use crate::{
-    model::{Call, Choice, Part, Request, Role, Source, Text, Turn},
-    translate::{TargetModel, Untranslatable, refuse},
+    capability::Thinks,
+    model::{Call, Choice, Media, Part, Request, Role, Text, Thinking, ToolResult, Turn},
+    translate::{Read, TargetModel, refuse},
 };
 
-/// Longest function name.
-const MAX_NAME: usize = 64;
 /// Most stop sequences.
 const MAX_STOPS: usize = 4;
 
-/// Writes a request; what the model refuses is left out and listed. `names` takes the tool names that were shortened.
-pub(crate) fn write_request(
-    r: &mut Request,
-    to: &TargetModel<'_>,
-    names: &mut Vec<(String, String)>,
-) -> Result<Value, Untranslatable> {
+/// Writes a request; what the model refuses is left out and listed.
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
     let can = to.capability;
-    shorten(r, names);
     forget_cache_marks(r);
+    tell_prefill(r);
     let mut out = Map::new();
     out.insert("model".into(), to.model.into());
-    out.insert("messages".into(), messages(r, names)?.into());
+    out.insert("messages".into(), messages(r)?.into());
     if let Some(limit) = r.max_tokens {
         let name = if can.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
         out.insert(name.into(), limit.into());
     }
-    if !r.tools.is_empty() {
-        let tools = r.tools.iter().map(|t| {
-            let mut f = json!({"name": wire_name(names, &t.name), "parameters": t.schema});
-            if let Some(d) = &t.description {
-                f["description"] = d.clone().into();
-            }
-            json!({"type": "function", "function": f})
-        });
-        out.insert("tools".into(), tools.collect());
-        if let Some(choice) = &r.choice {
-            out.insert("tool_choice".into(), choice_value(choice, names));
-        }
-        if r.parallel == Some(false) {
-            out.insert("parallel_tool_calls".into(), false.into());
-        }
-    }
+    tools(r, &mut out);
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
         match value {
             Some(v) if can.sampling => _ = out.insert(name.into(), v.into()),
@@ -55,20 +36,18 @@ pub(crate) fn write_request(
         r.drop_member("top_k");
     }
     if r.stop.len() > MAX_STOPS {
-        r.drop_member("stop_sequences");
+        r.drop_member(r.words.stop);
     }
     if !r.stop.is_empty() {
         out.insert("stop".into(), r.stop.iter().take(MAX_STOPS).cloned().collect());
     }
-    if let Some(effort) = effort(r, !can.sampling) {
+    if let Some(effort) = effort(r, can.thinks) {
         out.insert("reasoning_effort".into(), effort.into());
     }
     if let Some(s) = &r.schema {
         let name = s.name.clone().unwrap_or_else(|| "answer".into());
-        out.insert(
-            "response_format".into(),
-            json!({"type": "json_schema", "json_schema": {"name": name, "schema": s.schema, "strict": true}}),
-        );
+        let format = json!({"name": name, "schema": s.schema, "strict": is_strict(&s.schema)});
+        out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
     }
     if let Some(user) = &r.user {
         out.insert("user".into(), user.clone().into());
@@ -80,56 +59,119 @@ pub(crate) fn write_request(
     Ok(out.into())
 }
 
-/// Effort for models that reason: as asked, or by the size of a thinking budget.
-fn effort(r: &mut Request, reasons: bool) -> Option<&'static str> {
-    let budget = r.thinking_budget.map(|b| match b {
-        0..4096 => "low",
-        4096..16_384 => "medium",
-        _ => "high",
+/// An assistant's last turn is a beginning to go on from in Messages; here it is only history.
+fn tell_prefill(r: &mut Request) {
+    if let Some(at) = r.turns.last().filter(|t| t.role == Role::Assistant).map(|t| t.at.clone()) {
+        r.drop_member(at);
+    }
+}
+
+fn tools(r: &mut Request, out: &mut Map<String, Value>) {
+    if r.tools.is_empty() {
+        if r.choice.as_ref().is_some_and(|c| matches!(c, Choice::Any | Choice::Named(_))) {
+            r.drop_member("tool_choice");
+        }
+        return;
+    }
+    let tools = r.tools.iter().map(|t| {
+        let mut f = json!({"name": t.name, "parameters": t.schema});
+        if let Some(d) = &t.description {
+            f["description"] = d.clone().into();
+        }
+        json!({"type": "function", "function": f})
     });
-    let asked = match r.effort.as_deref() {
-        Some("low") => Some("low"),
-        Some("medium") => Some("medium"),
-        Some("high") => Some("high"),
-        Some("xhigh" | "max") => Some("xhigh"),
-        _ => None,
+    out.insert("tools".into(), tools.collect());
+    let choice: Option<Value> = match &r.choice {
+        None => None,
+        Some(Choice::Auto) => Some("auto".into()),
+        Some(Choice::Any) => Some("required".into()),
+        Some(Choice::None) => Some("none".into()),
+        Some(Choice::Named(name)) if r.tools.iter().any(|t| t.name == *name) => {
+            Some(json!({"type": "function", "function": {"name": name}}))
+        }
+        // The named tool was one that the provider runs itself, and is not among those that were carried.
+        Some(Choice::Named(_)) => {
+            r.drop_member("tool_choice");
+            None
+        }
     };
-    if !reasons {
-        if r.thinking_budget.is_some() {
+    if let Some(choice) = choice {
+        out.insert("tool_choice".into(), choice);
+    }
+    if r.parallel == Some(false) {
+        out.insert("parallel_tool_calls".into(), false.into());
+    }
+}
+
+/// Effort for models that reason: as asked, or by the size of a thinking budget.
+fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
+    if thinks != Thinks::Effort {
+        if matches!(r.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive)) {
             r.drop_member("thinking");
         }
         if r.effort.is_some() {
-            r.drop_member("output_config.effort");
+            r.drop_member(r.words.effort);
         }
         return None;
     }
-    asked.or(budget)
+    let asked = match r.effort.as_deref() {
+        None => None,
+        Some("low") => Some("low"),
+        Some("medium") => Some("medium"),
+        Some("high") => Some("high"),
+        Some("xhigh") => Some("xhigh"),
+        Some(other) => {
+            // `max` is more than there is; anything else is not known.
+            let most = (other == "max").then_some("xhigh");
+            r.drop_member(r.words.effort);
+            most
+        }
+    };
+    match r.thinking {
+        Some(Thinking::Budget(tokens)) => asked.or(Some(match tokens {
+            0..4096 => "low",
+            4096..16_384 => "medium",
+            _ => "high",
+        })),
+        Some(Thinking::Off) => {
+            // Newer models refuse the effort `none`; the least that all of them take is low.
+            r.drop_member("thinking");
+            asked.or(Some("low"))
+        }
+        Some(Thinking::Adaptive) | None => asked,
+    }
 }
 
-fn messages(r: &mut Request, names: &[(String, String)]) -> Result<Vec<Value>, Untranslatable> {
+fn messages(r: &mut Request) -> Read<Vec<Value>> {
     let mut out = vec![];
     if !r.system.is_empty() {
-        let text = r.system.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join("\n\n");
-        out.push(json!({"role": "system", "content": text}));
+        out.push(json!({"role": "system", "content": joined(r.system.iter())}));
     }
-    let turns = std::mem::take(&mut r.turns);
-    for (i, turn) in turns.into_iter().enumerate() {
+    for turn in std::mem::take(&mut r.turns) {
         match turn.role {
-            Role::User => user(r, i, turn, &mut out)?,
-            Role::Assistant => out.push(assistant(turn, names)),
+            Role::System => {
+                let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
+                out.push(json!({"role": "system", "content": joined(texts)}));
+            }
+            Role::User => user(r, turn, &mut out)?,
+            Role::Assistant => out.push(assistant(r, turn)),
         }
     }
     if out.is_empty() { refuse("messages", "must hold a message") } else { Ok(out) }
 }
 
+fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
+    texts.map(|t| t.text.as_str()).collect::<Vec<_>>().join("\n\n")
+}
+
 /// Tool results become messages of their own, before the rest of the turn; their images follow in it.
-fn user(r: &mut Request, i: usize, turn: Turn, out: &mut Vec<Value>) -> Result<(), Untranslatable> {
+fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
     let mut rest = vec![];
     for part in turn.parts {
         match part {
-            Part::Result { id, content, is_error, .. } => {
+            Part::Result(ToolResult { id, content, is_error, at, .. }) => {
                 if is_error {
-                    r.drop_member(format!("messages[{i}].content.is_error"));
+                    r.drop_member(format!("{at}.{}", r.words.is_error));
                 }
                 let mut words = vec![];
                 for p in content {
@@ -146,49 +188,28 @@ fn user(r: &mut Request, i: usize, turn: Turn, out: &mut Vec<Value>) -> Result<(
     if let [Part::Text(t)] = rest.as_slice() {
         out.push(json!({"role": "user", "content": t.text}));
     } else if !rest.is_empty() {
-        let parts = rest.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let parts = rest.iter().map(written).collect::<Read<Vec<_>>>()?;
         out.push(json!({"role": "user", "content": parts}));
     }
     Ok(())
 }
 
-fn part(p: &Part) -> Result<Value, Untranslatable> {
-    Ok(match p {
-        Part::Text(t) => json!({"type": "text", "text": t.text}),
-        Part::Image(s) => json!({"type": "image_url", "image_url": {"url": url(s)}}),
-        Part::Document { source: Source::Url(_), .. } => {
-            return refuse("messages", "a document by URL has no counterpart; send its data");
-        }
-        Part::Document { source: s, name } => {
-            let name = name.clone().unwrap_or_else(|| "document.pdf".into());
-            json!({"type": "file", "file": {"filename": name, "file_data": url(s)}})
-        }
-        Part::Call(_) | Part::Result { .. } => return refuse("messages", "a user turn holds a tool_use"),
-    })
-}
-
-fn url(s: &Source) -> String {
-    match s {
-        Source::Url(url) => url.clone(),
-        Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
-    }
-}
-
-fn assistant(turn: Turn, names: &[(String, String)]) -> Value {
+fn assistant(r: &mut Request, turn: Turn) -> Value {
     let mut text = String::new();
     let mut calls: Vec<Value> = vec![];
     for part in turn.parts {
         match part {
             Part::Text(t) => text.push_str(&t.text),
-            Part::Call(Call { id, name, arguments }) => {
-                let arguments = if arguments.is_null() { "{}".to_owned() } else { arguments.to_string() };
-                let f = json!({"name": wire_name(names, &name), "arguments": arguments});
+            Part::Call(Call { id, name, arguments, .. }) => {
+                let f = json!({"name": name, "arguments": arguments.to_string()});
                 calls.push(json!({"id": id, "type": "function", "function": f}));
             }
-            _ => {}
+            // An assistant message holds text and calls only.
+            Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
+            Part::Result(_) => {}
         }
     }
-    let content = if text.is_empty() { Value::Null } else { text.into() };
+    let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
     let mut message = json!({"role": "assistant", "content": content});
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
@@ -196,43 +217,15 @@ fn assistant(turn: Turn, names: &[(String, String)]) -> Value {
     message
 }
 
-fn choice_value(choice: &Choice, names: &[(String, String)]) -> Value {
-    match choice {
-        Choice::Auto => "auto".into(),
-        Choice::Any => "required".into(),
-        Choice::None => "none".into(),
-        Choice::Named(name) => json!({"type": "function", "function": {"name": wire_name(names, name)}}),
-    }
-}
-
-/// Names that Chat refuses get a short form: what fits of the name, and a hash that tells it from its like.
-fn shorten(r: &Request, names: &mut Vec<(String, String)>) {
-    let calls =
-        r.turns.iter().flat_map(|t| &t.parts).filter_map(|p| if let Part::Call(c) = p { Some(&c.name) } else { None });
-    for name in r.tools.iter().map(|t| &t.name).chain(calls) {
-        let fits = name.len() <= MAX_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if !fits && !names.iter().any(|(_, own)| own == name) {
-            let kept: String = name
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-                .take(MAX_NAME - 17)
-                .collect();
-            names.push((format!("{kept}_{:016x}", fnv1a(name.as_bytes())), name.clone()));
+fn forget_cache_marks(r: &mut Request) {
+    fn marked(p: &Part) -> bool {
+        match p {
+            Part::Text(t) => t.cache.is_some(),
+            Part::Image(m) | Part::Document { media: m, .. } => m.cache.is_some(),
+            Part::Call(c) => c.cache.is_some(),
+            Part::Result(result) => result.cache.is_some() || result.content.iter().any(marked),
         }
     }
-}
-
-/// FNV-1a, 64 bits: stable across versions, since names recur in history.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn wire_name<'a>(names: &'a [(String, String)], own: &'a str) -> &'a str {
-    names.iter().find(|(_, o)| o == own).map_or(own, |(wire, _)| wire)
-}
-
-fn forget_cache_marks(r: &mut Request) {
-    let marked = |p: &Part| matches!(p, Part::Text(Text { cache: Some(_), .. }) | Part::Result { cache: Some(_), .. });
     let any = r.system.iter().any(|t| t.cache.is_some())
         || r.tools.iter().any(|t| t.cache.is_some())
         || r.turns.iter().flat_map(|t| &t.parts).any(marked);

@@ -23,6 +23,8 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
                 id: block["id"].as_str().unwrap_or_default().to_owned(),
                 name: block["name"].as_str().unwrap_or_default().to_owned(),
                 arguments: block["input"].clone(),
+                cache: None,
+                at: String::new(),
             })),
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! Messages.
 
 mod answer;
+mod blocks;
+mod effort;
 mod read;
 mod stream;
 mod write;

@@ -2,26 +2,31 @@
 
 use serde_json::{Map, Value, json};
 
+use super::effort::effort;
 use crate::{
-    model::{Call, Choice, Part, Request, Role, Source, Text, Turn},
-    translate::{TargetModel, Untranslatable, refuse},
+    model::{Call, Choice, Media, Part, Request, Role, Source, Text, ToolResult, Turn},
+    translate::{Read, TargetModel, refuse},
 };
 
 /// Where nobody sets a limit: Messages demands one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+const MAX_CACHE_MARKS: u32 = 4;
 
 /// Writes a request; what the model refuses is left out and listed.
-pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Result<Value, Untranslatable> {
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
     let can = to.capability;
+    let limit =
+        r.max_tokens.unwrap_or_else(|| to.most_tokens.map_or(DEFAULT_MAX_TOKENS, |m| m.min(DEFAULT_MAX_TOKENS)));
     let mut out = Map::new();
     out.insert("model".into(), to.model.into());
-    out.insert("max_tokens".into(), r.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).into());
+    out.insert("max_tokens".into(), limit.into());
+    turns(r, can.prefill)?;
+    spare_cache_marks(r);
     if !r.system.is_empty() {
         out.insert("system".into(), r.system.iter().map(text).collect());
     }
-    turns(r, can.prefill)?;
-    let messages = r.turns.iter().map(turn).collect::<Result<Vec<_>, _>>()?;
+    let messages = r.turns.iter().map(turn).collect::<Read<Vec<_>>>()?;
     out.insert("messages".into(), messages.into());
     if !r.tools.is_empty() {
         let tools = r.tools.iter().map(|t| {
@@ -32,22 +37,19 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Result<Val
         });
         out.insert("tools".into(), tools.collect());
     }
-    if let Some(choice) = choice(r, can.forced_tools) {
+    let choice = choice(r, can.forced_tools);
+    let is_forced = choice.as_ref().is_some_and(|c| c["type"] == "any" || c["type"] == "tool");
+    if let Some(choice) = choice {
         out.insert("tool_choice".into(), choice);
     }
-    sampling(r, can.sampling, &mut out);
+    let mut config = effort(r, can.thinks, limit, is_forced, &mut out);
+    sampling(r, to, out.contains_key("thinking"), &mut out);
     stops(r, &mut out);
     if let Some(user) = &r.user {
         out.insert("metadata".into(), json!({"user_id": user}));
     }
-    let mut config = Map::new();
     if let Some(schema) = &r.schema {
         config.insert("format".into(), json!({"type": "json_schema", "schema": schema.schema}));
-    }
-    match r.effort.take().as_deref() {
-        None | Some("none") => {}
-        Some("minimal") => _ = config.insert("effort".into(), "low".into()),
-        Some(effort) => _ = config.insert("effort".into(), effort.into()),
     }
     if !config.is_empty() {
         out.insert("output_config".into(), config.into());
@@ -59,30 +61,70 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Result<Val
 }
 
 /// The first turn is the user's, and a last assistant turn is a prefill, which most models refuse.
-fn turns(r: &mut Request, prefill: bool) -> Result<(), Untranslatable> {
-    match r.turns.first() {
-        None => return refuse("messages", "must hold a user turn"),
-        Some(first) if first.role == Role::Assistant => {
-            let opening = Part::Text(Text { text: "Continue.".into(), cache: None });
-            r.turns.insert(0, Turn { role: Role::User, parts: vec![opening] });
-        }
-        Some(_) => {}
-    }
+fn turns(r: &mut Request, prefill: bool) -> Read<()> {
     if let Some(last) = r.turns.last_mut().filter(|t| t.role == Role::Assistant) {
         if !prefill {
-            return refuse("messages", "the target does not continue a last assistant turn; end with a user turn");
+            return refuse(&last.at, "the target does not continue a last assistant turn; end with a user turn");
         }
+        // It may not end in white space; blanks are gone already, so that some text stays.
         if let Some(Part::Text(t)) = last.parts.last_mut() {
             t.text.truncate(t.text.trim_end().len());
         }
-        last.parts.retain(|p| !matches!(p, Part::Text(t) if t.text.is_empty()));
+        // And what OpenAI reads as history is gone on from here.
+        let at = last.at.clone();
+        r.drop_member(at);
     }
-    Ok(())
+    match r.turns.first() {
+        None => refuse("messages", "must hold a user turn"),
+        Some(first) if first.role == Role::Assistant => {
+            let at = first.at.clone();
+            let opening = Part::Text(Text { text: "(The assistant begins.)".into(), cache: None });
+            r.turns.insert(0, Turn { role: Role::User, parts: vec![opening], at: at.clone() });
+            r.drop_member(format!("{at}.role"));
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
-fn turn(t: &Turn) -> Result<Value, Untranslatable> {
-    let role = if t.role == Role::User { "user" } else { "assistant" };
-    let content = t.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+/// At most four blocks may carry a mark: the first ones keep theirs.
+fn spare_cache_marks(r: &mut Request) {
+    fn marks_of(parts: &mut [Part]) -> Vec<&mut Option<Value>> {
+        let mut marks = vec![];
+        for part in parts {
+            match part {
+                Part::Text(t) => marks.push(&mut t.cache),
+                Part::Image(m) | Part::Document { media: m, .. } => marks.push(&mut m.cache),
+                Part::Call(c) => marks.push(&mut c.cache),
+                Part::Result(result) => {
+                    marks.extend(marks_of(&mut result.content));
+                    marks.push(&mut result.cache);
+                }
+            }
+        }
+        marks
+    }
+    let mut left = MAX_CACHE_MARKS;
+    let mut spared = false;
+    let tools = r.tools.iter_mut().map(|t| &mut t.cache);
+    let system = r.system.iter_mut().map(|t| &mut t.cache);
+    let turns = r.turns.iter_mut().flat_map(|t| marks_of(&mut t.parts));
+    for mark in tools.chain(system).chain(turns).filter(|m| m.is_some()) {
+        if left == 0 {
+            *mark = None;
+            spared = true;
+        } else {
+            left -= 1;
+        }
+    }
+    if spared {
+        r.drop_member("cache_control");
+    }
+}
+
+fn turn(t: &Turn) -> Read<Value> {
+    let role = if t.role == Role::Assistant { "assistant" } else { "user" };
+    let content = t.parts.iter().map(part).collect::<Read<Vec<_>>>()?;
     Ok(json!({"role": role, "content": content}))
 }
 
@@ -92,27 +134,34 @@ fn text(t: &Text) -> Value {
     block
 }
 
-fn part(p: &Part) -> Result<Value, Untranslatable> {
+fn part(p: &Part) -> Read<Value> {
     Ok(match p {
         Part::Text(t) => text(t),
-        Part::Image(s) => {
-            if let Source::Base64 { media_type, .. } = s
+        Part::Image(m) => {
+            if let Source::Base64 { media_type, .. } = &m.source
                 && !IMAGES.contains(&media_type.as_str())
             {
-                return refuse("messages", "the target takes JPEG, PNG, GIF and WebP images only");
+                return refuse(&m.at, "the target takes JPEG, PNG, GIF and WebP images only");
             }
-            json!({"type": "image", "source": source(s)})
+            media("image", m)
         }
-        Part::Document { source: s, name } => {
-            let mut block = json!({"type": "document", "source": source(s)});
+        Part::Document { media: m, name } => {
+            if let Source::Base64 { media_type, .. } = &m.source
+                && media_type != "application/pdf"
+            {
+                return refuse(&m.at, "the target takes PDF documents only; send other files as text");
+            }
+            let mut block = media("document", m);
             put(&mut block, "title", name.clone().map(Value::from));
             block
         }
-        Part::Call(Call { id, name, arguments }) => {
-            json!({"type": "tool_use", "id": id, "name": name, "input": arguments})
+        Part::Call(Call { id, name, arguments, cache, .. }) => {
+            let mut block = json!({"type": "tool_use", "id": id, "name": name, "input": arguments});
+            put(&mut block, "cache_control", cache.clone());
+            block
         }
-        Part::Result { id, content, is_error, cache } => {
-            let content = content.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        Part::Result(ToolResult { id, content, is_error, cache, .. }) => {
+            let content = content.iter().map(part).collect::<Read<Vec<_>>>()?;
             let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
             put(&mut block, "is_error", is_error.then_some(true.into()));
             put(&mut block, "cache_control", cache.clone());
@@ -121,15 +170,21 @@ fn part(p: &Part) -> Result<Value, Untranslatable> {
     })
 }
 
-fn source(s: &Source) -> Value {
-    match s {
+fn media(kind: &str, m: &Media) -> Value {
+    let source = match &m.source {
         Source::Url(url) => json!({"type": "url", "url": url}),
         Source::Base64 { media_type, data } => json!({"type": "base64", "media_type": media_type, "data": data}),
-    }
+    };
+    let mut block = json!({"type": kind, "source": source});
+    put(&mut block, "cache_control", m.cache.clone());
+    block
 }
 
 fn choice(r: &mut Request, forced: bool) -> Option<Value> {
     if r.tools.is_empty() {
+        if matches!(r.choice, Some(Choice::Any | Choice::Named(_))) {
+            r.drop_member("tool_choice");
+        }
         return None;
     }
     let mut chosen = match &r.choice {
@@ -150,10 +205,13 @@ fn choice(r: &mut Request, forced: bool) -> Option<Value> {
     chosen
 }
 
-fn sampling(r: &mut Request, allowed: bool, out: &mut Map<String, Value>) {
+/// Temperature ends at 1 here: more is told as 1, and listed. Thinking wants all of it at the default.
+fn sampling(r: &mut Request, to: &TargetModel<'_>, thinks: bool, out: &mut Map<String, Value>) {
+    let allowed = to.capability.sampling && !thinks;
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
         let Some(value) = value else { continue };
-        if !allowed {
+        let is_second = out.contains_key("temperature") && !to.capability.sampling_pair;
+        if !allowed || is_second {
             if value != 1.0 {
                 r.drop_member(name);
             }
@@ -164,8 +222,10 @@ fn sampling(r: &mut Request, allowed: bool, out: &mut Map<String, Value>) {
         }
         out.insert(name.into(), value.min(1.0).into());
     }
-    if let Some(k) = r.top_k {
-        out.insert("top_k".into(), k.into());
+    match r.top_k {
+        Some(k) if allowed => _ = out.insert("top_k".into(), k.into()),
+        Some(_) => r.drop_member("top_k"),
+        None => {}
     }
 }
 
@@ -173,7 +233,7 @@ fn stops(r: &mut Request, out: &mut Map<String, Value>) {
     let (keep, blank): (Vec<String>, Vec<String>) =
         std::mem::take(&mut r.stop).into_iter().partition(|s| !s.trim().is_empty());
     if !blank.is_empty() {
-        r.drop_member("stop");
+        r.drop_member(r.words.stop);
     }
     if !keep.is_empty() {
         out.insert("stop_sequences".into(), keep.into());

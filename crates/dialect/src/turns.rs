@@ -1,0 +1,96 @@
+//! Turns as both vendors want them: neighbours of one role are one, results first, every call answered at once.
+
+use crate::{
+    model::{Part, Request, Role, Turn},
+    translate::{Read, refuse},
+};
+
+/// Joins neighbours of one role; empty turns vanish; tool results come first in their turn.
+pub(crate) fn merge(r: &mut Request) {
+    let mut turns: Vec<Turn> = vec![];
+    for turn in std::mem::take(&mut r.turns) {
+        match turns.last_mut() {
+            _ if turn.parts.is_empty() => {}
+            Some(last) if last.role == turn.role => last.parts.extend(turn.parts),
+            _ => turns.push(turn),
+        }
+    }
+    for turn in turns.iter_mut().filter(|t| t.role == Role::User) {
+        turn.parts.sort_by_key(|p| !matches!(p, Part::Result(_)));
+    }
+    r.turns = turns;
+}
+
+/// Every result answers a call of the turn before it, and every call is answered in the turn after it, once.
+pub(crate) fn check_links(r: &Request) -> Read<()> {
+    let mut open: Vec<(&str, &str)> = vec![];
+    for turn in &r.turns {
+        for part in &turn.parts {
+            match part {
+                Part::Result(result) => match open.iter().position(|(id, _)| *id == result.id) {
+                    Some(i) => _ = open.remove(i),
+                    None => {
+                        return refuse(
+                            &result.at,
+                            "answers no tool call of the turn before it; send the call's own id",
+                        );
+                    }
+                },
+                Part::Call(call) if turn.role != Role::Assistant => {
+                    return refuse(&call.at, "a tool call belongs into an assistant turn");
+                }
+                _ => {}
+            }
+        }
+        unanswered(&open)?;
+        open.clear();
+        for part in &turn.parts {
+            if let Part::Call(call) = part {
+                if open.iter().any(|(id, _)| *id == call.id) {
+                    return refuse(&call.at, "has the id of another tool call; give each its own");
+                }
+                open.push((&call.id, &call.at));
+            }
+        }
+    }
+    unanswered(&open)
+}
+
+fn unanswered(open: &[(&str, &str)]) -> Read<()> {
+    match open.first() {
+        None => Ok(()),
+        Some((_, at)) => refuse(*at, "is answered by no tool result in the turn after it; send one for each call"),
+    }
+}
+
+/// Instructions in the midst of a conversation become the user's words, where the target has no place for them.
+pub(crate) fn demote_system(r: &mut Request) {
+    let paths: Vec<String> = r.turns.iter().filter(|t| t.role == Role::System).map(|t| t.at.clone()).collect();
+    for at in paths {
+        r.drop_member(format!("{at}.role"));
+    }
+    r.turns.iter_mut().filter(|t| t.role == Role::System).for_each(|t| t.role = Role::User);
+}
+
+/// Text of white space alone, which Messages refuses: it joins the text before it, or vanishes.
+pub(crate) fn drop_blanks(r: &mut Request) {
+    r.system.retain(|t| !t.text.trim().is_empty());
+    for turn in &mut r.turns {
+        drop_blank_parts(&mut turn.parts);
+    }
+}
+
+fn drop_blank_parts(parts: &mut Vec<Part>) {
+    let mut kept: Vec<Part> = vec![];
+    for mut part in std::mem::take(parts) {
+        if let Part::Result(result) = &mut part {
+            drop_blank_parts(&mut result.content);
+        }
+        match (&part, kept.last_mut()) {
+            (Part::Text(blank), Some(Part::Text(last))) if blank.text.trim().is_empty() => last.text += &blank.text,
+            (Part::Text(blank), _) if blank.text.trim().is_empty() => {}
+            _ => kept.push(part),
+        }
+    }
+    *parts = kept;
+}

@@ -42,6 +42,11 @@ pub(crate) fn shorten_ids(r: &mut Request, most: usize) {
     }
 }
 
+/// An id for the `n`th call of an answer whose provider gave it none.
+pub(crate) fn made_up(answer: &str, n: usize) -> String {
+    short(&format!("call_{answer}_{n}"), 40).into_owned()
+}
+
 /// `name` itself, or what fits of it and a hash that tells it from its like.
 fn short(name: &str, most: usize) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

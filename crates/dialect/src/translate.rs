@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{AnswerFault, Capability, Dialect, chat, messages, names, read_answer, sse::Frame, turns};
+use crate::{AnswerFault, Capability, Dialect, chat, messages, model::Event, names, read_answer, sse::Frame, turns};
 
 /// Whom a request is written for.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,12 @@ pub fn translate_answer(context: &Context, body: &[u8]) -> Result<Bytes, AnswerF
     Ok(written.to_string().into())
 }
 
+/// Most tool calls of one answer.
+pub(crate) const MOST_CALLS: usize = 1024;
+
+/// Most bytes of a stream that are kept because another block is open: as many as one event may have.
+pub(crate) const MOST_HELD: usize = 16 << 20;
+
 /// The provider's stream is not of its dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadStream;
@@ -143,6 +149,8 @@ pub struct BadStream;
 pub struct StreamTranslator {
     reader: Reader,
     writer: Writer,
+    /// The terminator or an error has been written: nothing follows.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -169,7 +177,7 @@ impl StreamTranslator {
             Dialect::Messages => Writer::Messages(messages::StreamWriter::new(context.clone())),
             Dialect::Chat | Dialect::Responses => Writer::Chat(chat::StreamWriter::new(context.clone())),
         };
-        StreamTranslator { reader, writer }
+        StreamTranslator { reader, writer, over: false }
     }
 
     /// Takes one event of the provider and gives what the caller gets for it; possibly nothing.
@@ -184,6 +192,10 @@ impl StreamTranslator {
         }
         let mut out = String::new();
         for event in events {
+            if self.over {
+                break;
+            }
+            self.over = matches!(event, Event::End | Event::Error(_));
             match &mut self.writer {
                 Writer::Chat(w) => w.write(event, &mut out)?,
                 Writer::Messages(w) => w.write(event, &mut out)?,

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::read::arguments;
 use crate::{
     model::{Answer, Call, Part, Stop, Text},
+    names,
     translate::Context,
     usage::Usage,
 };
 
-/// Reads an answer; `None` if it has no choice. Of several choices the first is taken.
+/// Reads an answer; `None` if it has no choice, or a call without a name. Of several choices the first is taken.
 pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let choice = v["choices"].as_array()?.first()?;
     let message = &choice["message"];
@@ -17,12 +18,18 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     if let Some(text) = message["content"].as_str().filter(|t| !t.is_empty()) {
         parts.push(Part::Text(Text { text: text.to_owned(), cache: None }));
     }
-    for call in message["tool_calls"].as_array().into_iter().flatten() {
+    let id = v["id"].as_str().unwrap_or_default();
+    for (i, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
         let f = &call["function"];
+        let arguments = match &f["arguments"] {
+            // Not as documented, but some servers send the object itself.
+            object @ Value::Object(_) => object.clone(),
+            text => arguments(text.as_str().unwrap_or_default()),
+        };
         parts.push(Part::Call(Call {
-            id: call["id"].as_str().unwrap_or_default().to_owned(),
-            name: f["name"].as_str().unwrap_or_default().to_owned(),
-            arguments: arguments(f["arguments"].as_str().unwrap_or_default()),
+            id: call["id"].as_str().filter(|c| !c.is_empty()).map_or_else(|| names::made_up(id, i), str::to_owned),
+            name: f["name"].as_str()?.to_owned(),
+            arguments,
             cache: None,
             at: String::new(),
         }));
@@ -30,7 +37,7 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let refusal = message["refusal"].as_str().map(str::to_owned);
     let has_calls = parts.iter().any(|p| matches!(p, Part::Call(_)));
     Some(Answer {
-        id: v["id"].as_str().unwrap_or_default().to_owned(),
+        id: id.to_owned(),
         model: v["model"].as_str().unwrap_or_default().to_owned(),
         stop: stop(choice["finish_reason"].as_str(), has_calls, refusal.is_some()),
         parts,

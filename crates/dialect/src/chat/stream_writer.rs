@@ -1,89 +1,16 @@
-//! A streamed Chat answer, read and written.
+//! A streamed Chat answer, written.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::answer::{chat_id, finish_reason, stop, usage};
+use super::answer::{chat_id, finish_reason, usage};
 use crate::{
     Dialect, ErrorShape,
-    fault::of_value,
     model::{Event, Stop},
-    sse::Frame,
     translate::{BadStream, Context},
-    usage::of_members,
     write_error_event,
 };
-
-/// Reads chunks.
-#[derive(Debug, Default)]
-pub(crate) struct StreamReader {
-    started: bool,
-    has_calls: bool,
-    refused: bool,
-    finished: bool,
-}
-
-impl StreamReader {
-    pub(crate) fn read(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), BadStream> {
-        if frame.is_comment() {
-            return Ok(());
-        }
-        if frame.data().trim_ascii() == b"[DONE]" {
-            // A stream that never said why it ended was cut, whatever its terminator claims.
-            if !self.finished {
-                return Err(BadStream);
-            }
-            out.push(Event::End);
-            return Ok(());
-        }
-        let v: Value = serde_json::from_slice(frame.data()).map_err(|_| BadStream)?;
-        if v["error"].is_object() || v["error"].is_string() {
-            out.push(Event::Error(Box::new(of_value(Dialect::Chat, &v))));
-            return Ok(());
-        }
-        if !self.started {
-            self.started = true;
-            let text = |name: &str| v[name].as_str().unwrap_or_default().to_owned();
-            out.push(Event::Start { id: text("id"), model: text("model") });
-        }
-        // Several choices cannot be told apart elsewhere; the first is the answer.
-        for choice in v["choices"].as_array().into_iter().flatten().filter(|c| c["index"].as_u64().unwrap_or(0) == 0) {
-            self.choice(choice, out);
-        }
-        if let Some(u) = of_members(Dialect::Chat, &v["usage"], &v["service_tier"]) {
-            out.push(Event::Usage(u));
-        }
-        Ok(())
-    }
-
-    fn choice(&mut self, choice: &Value, out: &mut Vec<Event>) {
-        let d = &choice["delta"];
-        let some = |v: &Value| v.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
-        if let Some(text) = some(&d["content"]) {
-            out.push(Event::Text(text));
-        }
-        if let Some(text) = some(&d["refusal"]) {
-            self.refused = true;
-            out.push(Event::Refusal(text));
-        }
-        for call in d["tool_calls"].as_array().into_iter().flatten() {
-            let key = call["index"].as_u64().unwrap_or(0);
-            let f = &call["function"];
-            if let Some(name) = some(&f["name"]) {
-                self.has_calls = true;
-                out.push(Event::CallStart { key, id: some(&call["id"]).unwrap_or_default(), name });
-            }
-            if let Some(text) = some(&f["arguments"]) {
-                out.push(Event::CallArguments { key, text });
-            }
-        }
-        if let Some(reason) = choice["finish_reason"].as_str() {
-            self.finished = true;
-            out.push(Event::Stop(stop(Some(reason), self.has_calls, self.refused)));
-        }
-    }
-}
 
 /// Writes chunks. The finish chunk waits for the end, so that usage follows it in the one right order.
 #[derive(Debug)]

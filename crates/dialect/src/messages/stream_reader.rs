@@ -1,0 +1,120 @@
+//! A streamed Messages answer, read.
+
+use serde_json::Value;
+
+use super::answer::stop;
+use crate::{
+    Dialect,
+    fault::of_value,
+    model::Event,
+    sse::Frame,
+    translate::{BadStream, MOST_CALLS},
+    usage::Anthropic,
+};
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub(crate) struct StreamReader {
+    counted: Anthropic,
+    started: bool,
+    stopped: bool,
+    calls: usize,
+    /// The open block, if it is a call: its index, and the arguments that it began with until others come.
+    call: Option<(u64, Option<String>)>,
+}
+
+impl StreamReader {
+    pub(crate) fn read(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), BadStream> {
+        if frame.is_comment() {
+            return Ok(());
+        }
+        let Ok(v @ Value::Object(_)) = serde_json::from_slice(frame.data()) else { return Err(BadStream) };
+        let kind = v["type"].as_str().unwrap_or_default();
+        match kind {
+            "error" => out.push(Event::Error(Box::new(of_value(Dialect::Messages, &v)))),
+            "message_start" if !self.started => {
+                self.started = true;
+                let m = &v["message"];
+                out.push(Event::Start { id: text(&m["id"]), model: text(&m["model"]) });
+                self.count(&m["usage"]);
+            }
+            "content_block_start" | "content_block_delta" | "content_block_stop" | "message_delta" | "message_stop"
+                if !self.started =>
+            {
+                return Err(BadStream);
+            }
+            "content_block_start" => self.block(&v, out)?,
+            "content_block_delta" => self.delta(&v, out),
+            "content_block_stop" => {
+                // A call without arguments has the empty object.
+                if let Some((key, Some(first))) = self.call.take() {
+                    out.push(Event::CallArguments { key, text: first });
+                }
+            }
+            "message_delta" => {
+                self.count(&v["usage"]);
+                if let Some(reason) = v["delta"]["stop_reason"].as_str() {
+                    self.stopped = true;
+                    out.push(Event::Stop(stop(Some(reason), v["delta"]["stop_sequence"].as_str())));
+                }
+            }
+            "message_stop" => {
+                if !self.stopped {
+                    return Err(BadStream);
+                }
+                out.extend(self.counted.usage().map(Event::Usage));
+                out.push(Event::End);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, v: &Value, out: &mut Vec<Event>) -> Result<(), BadStream> {
+        let block = &v["content_block"];
+        self.call = None;
+        match block["type"].as_str() {
+            Some("tool_use") => {
+                self.calls += 1;
+                if self.calls > MOST_CALLS || some(&block["name"]).is_none() {
+                    return Err(BadStream);
+                }
+                let key = self.calls as u64;
+                let input = if block["input"].is_object() { block["input"].to_string() } else { "{}".to_owned() };
+                self.call = Some((key, Some(input)));
+                out.push(Event::CallStart { key, id: text(&block["id"]), name: text(&block["name"]) });
+            }
+            Some("text") => out.extend(some(&block["text"]).map(Event::Text)),
+            // Thinking must never become visible text; other blocks are of tools that the provider runs.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, v: &Value, out: &mut Vec<Event>) {
+        match (v["delta"]["type"].as_str(), &mut self.call) {
+            (Some("text_delta"), _) => out.extend(some(&v["delta"]["text"]).map(Event::Text)),
+            (Some("input_json_delta"), Some((key, first))) => {
+                if let Some(text) = some(&v["delta"]["partial_json"]) {
+                    *first = None;
+                    out.push(Event::CallArguments { key: *key, text });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, usage: &Value) {
+        if let Some(u) = Anthropic::read(usage) {
+            self.counted.merge(u);
+        }
+    }
+}
+
+fn text(v: &Value) -> String {
+    v.as_str().unwrap_or_default().to_owned()
+}
+
+fn some(v: &Value) -> Option<String> {
+    v.as_str().filter(|s| !s.is_empty()).map(str::to_owned)
+}

@@ -93,12 +93,13 @@ pub fn translate_request(
     };
     let limit = request.max_tokens.or(to.default_max_tokens);
     request.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
+    turns::drop_blanks(&mut request);
     if provider == Dialect::Messages {
         turns::demote_system(&mut request);
-        turns::drop_blanks(&mut request);
     }
     turns::merge(&mut request);
     turns::check_links(&request)?;
+    request.turns.iter().try_for_each(|t| turns::check_media(&t.parts))?;
     let (most_name, most_id) = match provider {
         Dialect::Messages => (128, 128),
         Dialect::Chat | Dialect::Responses => (64, 40),
@@ -185,6 +186,9 @@ impl StreamTranslator {
     /// # Errors
     /// The event is not of the dialect, or the stream ends without having said why.
     pub fn push(&mut self, frame: &Frame) -> Result<Bytes, BadStream> {
+        if self.over {
+            return Ok(Bytes::new());
+        }
         let mut events = vec![];
         match &mut self.reader {
             Reader::Chat(r) => r.read(frame, &mut events)?,

@@ -1,9 +1,11 @@
 //! Turns as both vendors want them: neighbours of one role are one, results first, every call answered at once.
 
 use crate::{
-    model::{Part, Request, Role, Turn},
+    model::{Media, Part, Request, Role, Source, Turn},
     translate::{Read, refuse},
 };
+
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// Joins neighbours of one role; empty turns vanish; tool results come first in their turn.
 pub(crate) fn merge(r: &mut Request) {
@@ -63,6 +65,35 @@ fn unanswered(open: &[(&str, &str)]) -> Read<()> {
     }
 }
 
+/// Images and documents are of the types that both vendors read.
+pub(crate) fn check_media(parts: &[Part]) -> Read<()> {
+    for part in parts {
+        match part {
+            Part::Image(m) => check_source(m, &IMAGES, "must be a JPEG, PNG, GIF or WebP image")?,
+            Part::Document { media, .. } => {
+                check_source(media, &["application/pdf"], "must be a PDF document; send other files as text")?;
+            }
+            Part::Result(result) => check_media(&result.content)?,
+            Part::Text(_) | Part::Call(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_source(m: &Media, types: &[&str], why: &'static str) -> Read<()> {
+    match &m.source {
+        Source::Base64 { media_type, .. } if !types.contains(&media_type.as_str()) => refuse(&m.at, why),
+        Source::Url(url) if !["http://", "https://"].iter().any(|s| is_prefix(url, s)) => {
+            refuse(&m.at, "must be a data: or http(s) URL")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_prefix(url: &str, scheme: &str) -> bool {
+    url.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme))
+}
+
 /// Instructions in the midst of a conversation become the user's words, where the target has no place for them.
 pub(crate) fn demote_system(r: &mut Request) {
     let paths: Vec<String> = r.turns.iter().filter(|t| t.role == Role::System).map(|t| t.at.clone()).collect();
@@ -70,6 +101,12 @@ pub(crate) fn demote_system(r: &mut Request) {
         r.drop_member(format!("{at}.role"));
     }
     r.turns.iter_mut().filter(|t| t.role == Role::System).for_each(|t| t.role = Role::User);
+    if r.turns.is_empty() && !r.system.is_empty() {
+        // Instructions alone: there must be a turn, and they are what it is about.
+        r.drop_member("messages[0].role");
+        let parts = std::mem::take(&mut r.system).into_iter().map(Part::Text).collect();
+        r.turns.push(Turn { role: Role::User, parts, at: "messages[0]".into() });
+    }
 }
 
 /// Text of white space alone, which Messages refuses: it joins the text before it, or vanishes.

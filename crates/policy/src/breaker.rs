@@ -99,7 +99,9 @@ impl Gate {
             Gate::HalfOpen => Some("half-open, a probe may go".into()),
             Gate::Probing => Some("half-open, all probes are under way".into()),
             Gate::Held { until } => Some(format!("asked to wait {} s more", secs(until))),
-            Gate::Open { until, why } => Some(format!("open after {}, a probe is due in {} s", why.label(), secs(until))),
+            Gate::Open { until, why } => {
+                Some(format!("open after {}, a probe is due in {} s", why.label(), secs(until)))
+            }
         }
     }
 

@@ -486,7 +486,11 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn target(provider: u16, model: &str) -> Target {
-        Target { provider: ProviderId(provider), model: Some(model.into()), facts: catalogue::find(model).map(Arc::new) }
+        Target {
+            provider: ProviderId(provider),
+            model: Some(model.into()),
+            facts: catalogue::find(model).map(Arc::new),
+        }
     }
 
     fn scene(name: &str, targets: Vec<Target>) -> Scene {

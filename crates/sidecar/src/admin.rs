@@ -66,7 +66,9 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
     match (request.method(), path) {
         (&Method::GET, "/livez") => text("ok"),
         (&Method::GET, "/readyz") if state.in_force.load().is_some() => text("ok"),
-        (&Method::GET, "/readyz") => told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"})),
+        (&Method::GET, "/readyz") => {
+            told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"}))
+        }
         (&Method::GET, "/metrics") => {
             let mut response = text(state.metrics.render(state));
             let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -89,8 +91,13 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
 /// `POST /explain?path=/v1/messages`: the dry run of a request body under its headers.
 async fn explained(state: &Arc<State>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.query().and_then(|q| q.split('&').find_map(|p| p.strip_prefix("path="))).map(|p| p.replace("%2F", "/"));
-    let fallback = if parts.headers.contains_key("anthropic-version") { "/v1/messages" } else { "/v1/chat/completions" };
+    let path = parts
+        .uri
+        .query()
+        .and_then(|q| q.split('&').find_map(|p| p.strip_prefix("path=")))
+        .map(|p| p.replace("%2F", "/"));
+    let fallback =
+        if parts.headers.contains_key("anthropic-version") { "/v1/messages" } else { "/v1/chat/completions" };
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return told(StatusCode::PAYLOAD_TOO_LARGE, &json!({"error": "the body exceeds 32 MiB or ended early"}));
     };
@@ -154,7 +161,8 @@ fn numbers(h: &mut Health, in_force: &InForce) -> Value {
 /// What is in force and why the newest version is not, if it is not; no secret.
 fn config(state: &State) -> Value {
     let refused = state.refused.load_full().map(|r| json!({"faults": r.faults, "at": r.at.as_secs()}));
-    let keys: Vec<Value> = state.keys.load().names().map(|(n, gone)| json!({"name": n, "file_vanished": gone})).collect();
+    let keys: Vec<Value> =
+        state.keys.load().names().map(|(n, gone)| json!({"name": n, "file_vanished": gone})).collect();
     let policy = state.in_force.load_full().map(|in_force| {
         let s = &in_force.snapshot;
         let providers = s.providers.iter().map(|p| {

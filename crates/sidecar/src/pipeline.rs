@@ -45,7 +45,11 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
         Route::Through(api) => Call::Through(api),
         Route::Models(id) => return models(x, id.as_deref(), anthropic),
         Route::Root => {
-            return respond::own(x, StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}"));
+            return respond::own(
+                x,
+                StatusCode::OK,
+                Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}"),
+            );
         }
         Route::Refused(cause) => return respond::refuse(x, &Refusal::own(cause)),
     };

@@ -75,14 +75,11 @@ fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
     }
 }
 
-/// A data URL taken apart, or a plain one.
+/// A data URL taken apart, or another one as it is.
 fn source(at: &str, url: &str) -> Read<Source> {
-    let is = |scheme: &str| url.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
-    if is("http://") || is("https://") {
+    let is_data = url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("data:"));
+    let Some((head, data)) = url.split_once(',').filter(|_| is_data) else {
         return Ok(Source::Url(url.to_owned()));
-    }
-    let Some((head, data)) = url.split_once(',').filter(|_| is("data:")) else {
-        return refuse(at, "must be a data: or http(s) URL");
     };
     // data:<type>[;<parameter>…];base64,<data>
     let mut fields = head["data:".len()..].split(';');

@@ -143,6 +143,9 @@ fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
 }
 
 fn messages(r: &mut Request) -> Read<Vec<Value>> {
+    if r.turns.is_empty() {
+        return refuse("messages", "must hold a turn that is not empty");
+    }
     let mut out = vec![];
     if !r.system.is_empty() {
         out.push(json!({"role": "system", "content": joined(r.system.iter())}));
@@ -157,7 +160,7 @@ fn messages(r: &mut Request) -> Read<Vec<Value>> {
             Role::Assistant => out.push(assistant(r, turn)),
         }
     }
-    if out.is_empty() { refuse("messages", "must hold a message") } else { Ok(out) }
+    Ok(out)
 }
 
 fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {

@@ -10,7 +10,6 @@ use crate::{
 
 /// Where nobody sets a limit: Messages demands one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
-const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 const MAX_CACHE_MARKS: u32 = 4;
 
 /// Writes a request; what the model refuses is left out and listed.
@@ -26,8 +25,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if !r.system.is_empty() {
         out.insert("system".into(), r.system.iter().map(text).collect());
     }
-    let messages = r.turns.iter().map(turn).collect::<Read<Vec<_>>>()?;
-    out.insert("messages".into(), messages.into());
+    out.insert("messages".into(), r.turns.iter().map(turn).collect());
     if !r.tools.is_empty() {
         let tools = r.tools.iter().map(|t| {
             let mut tool = json!({"name": t.name, "input_schema": t.schema});
@@ -122,10 +120,9 @@ fn spare_cache_marks(r: &mut Request) {
     }
 }
 
-fn turn(t: &Turn) -> Read<Value> {
+fn turn(t: &Turn) -> Value {
     let role = if t.role == Role::Assistant { "assistant" } else { "user" };
-    let content = t.parts.iter().map(part).collect::<Read<Vec<_>>>()?;
-    Ok(json!({"role": role, "content": content}))
+    json!({"role": role, "content": t.parts.iter().map(part).collect::<Vec<_>>()})
 }
 
 fn text(t: &Text) -> Value {
@@ -134,23 +131,11 @@ fn text(t: &Text) -> Value {
     block
 }
 
-fn part(p: &Part) -> Read<Value> {
-    Ok(match p {
+fn part(p: &Part) -> Value {
+    match p {
         Part::Text(t) => text(t),
-        Part::Image(m) => {
-            if let Source::Base64 { media_type, .. } = &m.source
-                && !IMAGES.contains(&media_type.as_str())
-            {
-                return refuse(&m.at, "the target takes JPEG, PNG, GIF and WebP images only");
-            }
-            media("image", m)
-        }
+        Part::Image(m) => media("image", m),
         Part::Document { media: m, name } => {
-            if let Source::Base64 { media_type, .. } = &m.source
-                && media_type != "application/pdf"
-            {
-                return refuse(&m.at, "the target takes PDF documents only; send other files as text");
-            }
             let mut block = media("document", m);
             put(&mut block, "title", name.clone().map(Value::from));
             block
@@ -161,13 +146,13 @@ fn part(p: &Part) -> Read<Value> {
             block
         }
         Part::Result(ToolResult { id, content, is_error, cache, .. }) => {
-            let content = content.iter().map(part).collect::<Read<Vec<_>>>()?;
+            let content: Vec<Value> = content.iter().map(part).collect();
             let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
             put(&mut block, "is_error", is_error.then_some(true.into()));
             put(&mut block, "cache_control", cache.clone());
             block
         }
-    })
+    }
 }
 
 fn media(kind: &str, m: &Media) -> Value {

@@ -1,0 +1,169 @@
+//! Real shapes of what callers and providers send.
+
+pub fn requests() -> Vec<&'static str> {
+    vec![CHAT, CHAT_TOOLS, CHAT_ODD, MESSAGES, MESSAGES_TOOLS, MESSAGES_ODD, RESPONSES]
+}
+
+pub fn answers() -> Vec<&'static str> {
+    vec![CHAT_ANSWER, CHAT_CALLS, MESSAGES_ANSWER, MESSAGES_CALLS, RESPONSES_ANSWER, CHAT_ERROR, MESSAGES_ERROR]
+}
+
+pub fn errors() -> Vec<&'static str> {
+    vec![
+        CHAT_ERROR,
+        MESSAGES_ERROR,
+        CREDIT_ERROR,
+        FAILED,
+        r#"{"error":"words"}"#,
+        r#"{"message":"Not Found","code":404}"#,
+    ]
+}
+
+pub fn bodies() -> Vec<&'static str> {
+    [requests(), answers(), errors()].concat()
+}
+
+pub fn streams() -> Vec<&'static str> {
+    vec![
+        CHAT_STREAM,
+        CHAT_CALL_STREAM,
+        MESSAGES_STREAM,
+        MESSAGES_CALL_STREAM,
+        RESPONSES_STREAM,
+        CHAT_BROKEN,
+        MESSAGES_BROKEN,
+    ]
+}
+
+const CHAT: &str = r#"{"model":"gpt-6-sol","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Say \"hi\"\n\u00e9"}],"temperature":0.2,"top_p":0.9,"stop":["END"],"max_completion_tokens":256,"stream":true,"stream_options":{"include_usage":true},"user":"u1","seed":7,"n":1}"#;
+const CHAT_TOOLS: &str = r#"{"model":"gpt-6-sol","tools":[{"type":"function","function":{"name":"get_weather","description":"Weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]},"strict":true}},{"type":"function","function":{"name":"a_very_long_tool_name_that_goes_on_and_on_until_it_is_longer_than_sixty_four"}}],"tool_choice":"required","parallel_tool_calls":false,"messages":[{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Paris\"}"}},{"id":"call_2","type":"function","function":{"name":"get_weather","arguments":""}}]},{"role":"tool","tool_call_id":"call_2","content":"rain"},{"role":"tool","tool_call_id":"call_1","content":[{"type":"text","text":"sun"}]}]}"#;
+const CHAT_ODD: &str = r#"{"model":"gpt-4o","max_tokens":9,"reasoning_effort":"high","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}}},"messages":[{"role":"developer","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]},{"role":"assistant","content":"Welcome."},{"role":"user","name":"bob","content":[{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}},{"type":"image_url","image_url":{"url":"https://example.com/a.png"}},{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}}]},{"role":"system","content":"be kind"},{"role":"user","content":"go"}],"metadata":{"a":"b"},"service_tier":"flex"}"#;
+const MESSAGES: &str = r#"{"model":"claude-sonnet-5-5","max_tokens":1024,"system":"Be brief.","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"hello"}]},{"role":"user","content":[{"type":"text","text":"bye","cache_control":{"type":"ephemeral","ttl":"1h"}}]}],"temperature":0.5,"top_k":40,"stop_sequences":["a","b","c","d","e"],"metadata":{"user_id":"u"},"stream":true}"#;
+const MESSAGES_TOOLS: &str = r#"{"model":"claude-opus-5","max_tokens":4096,"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"x":{"type":"integer"}}},"cache_control":{"type":"ephemeral"}},{"type":"web_search_20250305","name":"web_search"},{"name":"mcp__server__a_very_long_tool_name_that_goes_on_and_on_until_longer_than_64","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},"thinking":{"type":"enabled","budget_tokens":2048},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"text","text":"Looking."},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}},{"type":"tool_use","id":"toolu_2","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"1"},{"type":"tool_result","tool_use_id":"toolu_2","is_error":true,"content":[{"type":"text","text":"no"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}]},{"type":"text","text":"and?"}]}]}"#;
+const MESSAGES_ODD: &str = r#"{"model":"claude-haiku-5-5","max_tokens":50,"system":[{"type":"text","text":"a"},{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}],"output_config":{"effort":"max","format":{"type":"json_schema","schema":{"type":"object","properties":{}}}},"service_tier":"auto","mcp_servers":[],"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0="},"title":"t","citations":{"enabled":true}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"plain"}},{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}},{"type":"search_result","source":"s","title":"t","content":[]}]},{"role":"system","content":"be kind"},{"role":"assistant","content":"So"}]}"#;
+const RESPONSES: &str = r#"{"model":"gpt-6-sol","instructions":"Be brief.","input":[{"role":"user","content":[{"type":"input_text","text":"hi"},{"type":"input_image","image_url":"data:image/png;base64,AA"},{"type":"input_file","file_id":"f"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"x"}],"max_output_tokens":64,"previous_response_id":"resp_1","text":{"format":{"type":"json_schema","name":"n","schema":{}}},"stream":false,"tools":[{"type":"function","name":"f","parameters":{}}]}"#;
+
+const CHAT_ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1790000000,"model":"gpt-6-sol","choices":[{"index":0,"message":{"role":"assistant","content":"Hello \"you\"","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":1}},"service_tier":"default"}"#;
+const CHAT_CALLS: &str = r#"{"id":"chatcmpl-2","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\":[1,2]}"}},{"id":"call_2","type":"function","function":{"name":"g","arguments":""}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+const MESSAGES_ANSWER: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-5-5","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"text","text":"Hello"}],"stop_reason":"stop_sequence","stop_sequence":"END","usage":{"input_tokens":10,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":1},"output_tokens":5,"service_tier":"standard","speed":"fast"}}"#;
+const MESSAGES_CALLS: &str = r#"{"id":"msg_2","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Looking."},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}},{"type":"tool_use","id":"toolu_2","name":"g","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+const RESPONSES_ANSWER: &str = r#"{"id":"resp_1","object":"response","status":"completed","error":null,"model":"gpt-6-sol","output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":5},"service_tier":"default"}"#;
+
+const CHAT_ERROR: &str =
+    r#"{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
+const CREDIT_ERROR: &str =
+    r#"{"error":{"message":"no credit","type":"insufficient_quota","param":null,"code":"credit_balance_exhausted"}}"#;
+const MESSAGES_ERROR: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum","details":{"error_code":"x"}},"request_id":"req_1"}"#;
+const FAILED: &str = r#"{"type":"response.failed","sequence_number":3,"response":{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"m"}}}"#;
+
+const CHAT_STREAM: &str = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}
+
+data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel\"lo"},"finish_reason":null}],"usage":null}
+
+: keep-alive
+
+data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"refusal":"no"},"finish_reason":null}],"usage":null}
+
+data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}
+
+data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1}}
+
+data: [DONE]
+
+"#;
+const CHAT_CALL_STREAM: &str = r#"data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]}}]}
+
+data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}}]}
+
+data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]}}]}
+
+data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{"content":"text"}}]}
+
+data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}}]}
+
+data: {"id":"chatcmpl-2","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}
+
+data: [DONE]
+
+"#;
+const MESSAGES_STREAM: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":10,"cache_read_input_tokens":2,"output_tokens":1}}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+event: ping
+data: {"type":"ping"}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":0}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":5}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+const MESSAGES_CALL_STREAM: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_2","model":"m","usage":{"input_tokens":10,"output_tokens":1}}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":0}
+
+event: content_block_start
+data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_1","name":"f","input":{}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"x\":1}"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":1}
+
+event: content_block_start
+data: {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"toolu_2","name":"g","input":{}}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":2}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":9}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+const RESPONSES_STREAM: &str = r#"event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","output":[]}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"msg_1"}}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Hi"}
+
+event: response.completed
+data: {"type":"response.completed","sequence_number":3,"response":{"id":"resp_1","status":"completed","output":[],"usage":{"input_tokens":3,"output_tokens":2},"service_tier":"default"}}
+
+"#;
+const CHAT_BROKEN: &str = r#"data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"a"}}]}
+
+data: {"error":{"message":"oops","type":"server_error","code":null}}
+
+"#;
+const MESSAGES_BROKEN: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"m","model":"m","usage":{}}}
+
+event: error
+data: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}
+
+"#;

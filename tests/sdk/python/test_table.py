@@ -1,0 +1,25 @@
+"""An empty cell cannot hide."""
+
+import table
+
+
+def full():
+    return [{"row": row, "cell": cell, "outcome": "passed"} for row, cell in table.expected()]
+
+
+def test_a_full_table_has_no_faults():
+    assert table.faults(full())[1] == []
+    assert len(table.expected()) == 2 * (10 + 9 + 10 + 10 + 9) + 2
+
+
+def test_every_lost_failed_or_skipped_cell_is_a_fault():
+    for i, one in enumerate(full()):
+        assert len(table.faults(full()[:i] + full()[i + 1 :])[1]) == 1
+        for outcome in ["failed", "skipped"]:
+            assert len(table.faults([*full(), {**one, "outcome": outcome}])[1]) == 1
+    assert len(table.faults([*full(), {"row": "x", "cell": "y", "outcome": "passed"}])[1]) == 1
+
+
+def test_what_is_left_out_is_told():
+    text = table.render(table.faults(full())[0])
+    assert "MISSING" not in text and "Responses is served by OpenAI providers only so far" in text

@@ -87,8 +87,10 @@ pub struct Plain {
 pub struct Stream {
     /// Headers for the app.
     pub headers: HeaderMap,
-    /// Preamble and first content.
+    /// Preamble and first content, or the preamble alone where no other try was possible.
     pub held: Vec<Frame>,
+    /// When the first content is due, where it is still to come.
+    pub content_due: Option<Tick>,
     /// The rest.
     pub events: Events,
     /// Settles with the stream's end.
@@ -205,7 +207,7 @@ pub async fn attempt(
                 }
                 Some(body) if asked.stream => first_content(asked, wire.dialect, &head.headers, body, until, secret)
                     .await
-                    .map(|(held, events)| Committed::Stream(head, held, events)),
+                    .map(|begun| Committed::Stream(head, begun)),
                 Some(body) => {
                     permit.first_content();
                     whole(asked, &wire, head.status, body, secret, &permit).await.map(|w| Committed::Plain(head, w))
@@ -235,11 +237,14 @@ pub async fn attempt(
                 spoken: wire.dialect,
             }))
         }
-        Ok(Committed::Stream(head, held, events)) => {
-            permit.first_content();
+        Ok(Committed::Stream(head, Begun { held, content_due, events })) => {
+            if content_due.is_none() {
+                permit.first_content();
+            }
             Ok(Answer::Stream(Box::new(Stream {
                 headers: headers::answer(head.headers, secret.map(|s| &**s)),
                 held,
+                content_due,
                 events,
                 permit,
                 dialect: wire.dialect,
@@ -255,7 +260,14 @@ pub async fn attempt(
 
 enum Committed {
     Plain(Parts, Whole),
-    Stream(Parts, Vec<Frame>, Events),
+    Stream(Parts, Begun),
+}
+
+/// A stream that has begun; see [`Stream`].
+struct Begun {
+    held: Vec<Frame>,
+    content_due: Option<Tick>,
+    events: Events,
 }
 
 /// A plain answer in the caller's dialect.
@@ -298,7 +310,7 @@ async fn first_content(
     body: Decoded,
     until: Tick,
     secret: Option<&Arc<Secret>>,
-) -> Result<(Vec<Frame>, Events), Said> {
+) -> Result<Begun, Said> {
     if !has_type(head, "text/event-stream") {
         return Err((Failure::NoAnswer, None));
     }
@@ -315,7 +327,8 @@ async fn first_content(
         };
         let seen = dialect::classify(dialect, &frame);
         bytes += frame.raw.len();
-        let go_on = match seen.kind {
+        // Whether to commit, and then when the first content is due if this is not it.
+        let committed = match seen.kind {
             Kind::Malformed => return Err((Failure::NoAnswer, None)),
             Kind::Error => {
                 let fault = seen.error.unwrap_or_default();
@@ -326,13 +339,13 @@ async fn first_content(
             }
             // A stream that ends without ever having begun is no answer.
             Kind::End if held.is_empty() => return Err((Failure::NoAnswer, None)),
-            Kind::Content | Kind::End => false,
-            Kind::Preamble => asked.hold_preamble && bytes <= MAX_HELD,
-            Kind::Ping | Kind::Other => true,
+            Kind::Content | Kind::End => Some(None),
+            Kind::Preamble if !asked.hold_preamble || bytes > MAX_HELD => Some(Some(until)),
+            Kind::Preamble | Kind::Ping | Kind::Other => None,
         };
         held.push(frame);
-        if !go_on {
-            return Ok((held, events));
+        if let Some(content_due) = committed {
+            return Ok(Begun { held, content_due, events });
         }
     }
 }

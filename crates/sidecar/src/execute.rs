@@ -10,7 +10,7 @@ use policy::{
     breaker::Gate,
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
-    snapshot::{ProviderId, Tier},
+    snapshot::{ProviderId, Retries, Tier},
 };
 
 use crate::{
@@ -68,7 +68,11 @@ async fn tries(
     let mut first_failure: Option<Failed> = None;
     let mut step = course.first();
     while let Step::Try { candidate: index, wait: pause } = step {
-        tokio::time::sleep(pause.max(std::mem::take(&mut wait))).await;
+        let pause = pause.max(std::mem::take(&mut wait));
+        // The runtime's timers are a millisecond coarse, also for no time at all.
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         let candidate = &plan.candidates[index];
         let force = matches!(candidate.standing, Standing::LastResort { .. });
         let provider = in_force.snapshot.provider(candidate.key.provider);
@@ -125,11 +129,13 @@ async fn tries(
 }
 
 fn course(plan: &Plan, tier: &Tier) -> Course {
+    let last_resort = plan.candidates.iter().any(|c| matches!(c.standing, Standing::LastResort { .. }));
+    let attempts = if last_resort { 1 } else { tier.retries.attempts };
     let legs = plan.candidates.iter().map(|c| Leg {
         provider: c.key.provider,
         context_tokens: c.target.facts.as_ref().and_then(|f| f.context_tokens),
     });
-    Course::new(legs, tier.retries)
+    Course::new(legs, Retries { attempts, ..tier.retries })
 }
 
 fn present(deadline: Tick, repeat: &mut dyn FnMut(ProviderId) -> bool) -> Present<'_> {

@@ -1,4 +1,5 @@
-//! The bound on silence between events: one timer a stream, moved only when it fires.
+//! The bounds on a committed stream, to its first content and on silence between events: one timer, moved only when it
+//! fires.
 
 use std::{
     future::Future,
@@ -12,16 +13,34 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::clock::{self, instant};
 
-/// Fires once nothing happened for `bound`.
+/// Fires once nothing happened for `bound`, or the first content did not come in time.
 pub(crate) struct Idle {
     bound: Duration,
     last: Tick,
+    /// While the first content is awaited: when it is too late.
+    content_due: Option<Tick>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Idle {
     pub(crate) fn new(bound: Duration) -> Idle {
-        Idle { bound, last: clock::now(), timer: None }
+        Idle { bound, last: clock::now(), content_due: None, timer: None }
+    }
+
+    /// Until the first content this moment bounds it, whatever else happens.
+    pub(crate) fn until_content(self, content_due: Option<Tick>) -> Idle {
+        Idle { content_due, ..self }
+    }
+
+    /// Whether the first content is still to come.
+    pub(crate) fn awaits_content(&self) -> bool {
+        self.content_due.is_some()
+    }
+
+    /// The first content came.
+    pub(crate) fn content(&mut self) {
+        self.content_due = None;
+        self.touch();
     }
 
     /// Something happened.
@@ -31,17 +50,21 @@ impl Idle {
 
     /// Whether it is too late; else wakes when it may be.
     pub(crate) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(instant(self.last.after(self.bound)))));
+        let due = self.due();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(instant(due))));
         loop {
             if timer.as_mut().poll(cx) == Poll::Pending {
                 return false;
             }
-            let due = self.last.after(self.bound);
             if clock::now() >= due {
                 return true;
             }
             timer.as_mut().reset(instant(due));
         }
+    }
+
+    fn due(&self) -> Tick {
+        self.content_due.unwrap_or_else(|| self.last.after(self.bound))
     }
 }
 
@@ -49,16 +72,30 @@ impl Idle {
 mod tests {
     use super::*;
 
+    async fn late(idle: &mut Idle) -> u64 {
+        let began = clock::now();
+        std::future::poll_fn(|cx| if idle.poll_late(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        clock::now().since(began).as_secs()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_counts_from_the_last_event() {
         let mut idle = Idle::new(Duration::from_secs(10));
-        let mut late = async |idle: &mut Idle| {
-            let began = clock::now();
-            std::future::poll_fn(|cx| if idle.poll_late(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
-            clock::now().since(began).as_secs()
-        };
         tokio::time::sleep(Duration::from_secs(4)).await;
         idle.touch();
+        assert_eq!(late(&mut idle).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_content_is_due_whatever_else_happens_and_then_silence_counts() {
+        let due = |secs| Some(clock::now().after(Duration::from_secs(secs)));
+        let mut idle = Idle::new(Duration::from_secs(10)).until_content(due(5));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        idle.touch();
+        assert_eq!(late(&mut idle).await, 1, "an event that is no content does not put it off");
+        let mut idle = Idle::new(Duration::from_secs(10)).until_content(due(15));
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        idle.content();
         assert_eq!(late(&mut idle).await, 10);
     }
 }

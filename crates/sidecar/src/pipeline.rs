@@ -101,9 +101,15 @@ async fn run(
 
 /// What cannot be served whatever it asks.
 fn refused_outright(x: &Exchange, parts: &Parts, heads: &Heads) -> Option<Refusal> {
-    if parts.headers.contains_key(header::TRANSFER_ENCODING) && heads.are_ambiguous() {
-        let why = "the request has both Content-Length and Transfer-Encoding; send one";
-        return Some(Refusal::own(Cause::BadRequest).because(why).closing());
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        let bad = |why| Some(Refusal::own(Cause::BadRequest).because(why).closing());
+        if heads.are_ambiguous() {
+            return bad("the request has both Content-Length and Transfer-Encoding; send one");
+        }
+        let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+        if !codings.all(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+            return bad("of transfer codings only chunked is undone; compress with Content-Encoding");
+        }
     }
     if parts.headers.contains_key(header::UPGRADE) {
         return Some(Refusal::own(Cause::UpgradeRefused).closing());

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use dialect::{
-    Dialect, ErrorShape, Seen, StreamTranslator, Tee,
+    Dialect, ErrorShape, Kind, Seen, StreamTranslator, Tee,
     sse::{Frame, Splitter},
 };
 use policy::{catalogue::Tokens, money::Usd, outcome::Failure, plan::TargetKey, reason::Reason};
@@ -18,6 +18,7 @@ use policy::{catalogue::Tokens, money::Usd, outcome::Failure, plan::TargetKey, r
 use crate::{
     admit::Permit,
     attempt::Stream,
+    clock,
     credentials::Secret,
     events::{EventError, Events, MAX_EVENT},
     exchange::{self, Exchange},
@@ -47,6 +48,8 @@ pub struct StreamReply {
     held: VecDeque<Frame>,
     events: Events,
     idle: Idle,
+    /// The provider's format.
+    dialect: Dialect,
     tee: Tee,
     writer: Writer,
     secret: Option<Arc<Secret>>,
@@ -58,8 +61,7 @@ pub struct StreamReply {
 impl StreamReply {
     /// From the first content on.
     pub(crate) fn new(x: Exchange, told: Told, stream: Stream) -> StreamReply {
-        let Stream { headers: _, held, events, permit, dialect, translator, usage_added, idle, dropped: _, secret } =
-            stream;
+        let Stream { held, content_due, events, permit, dialect, translator, usage_added, idle, secret, .. } = stream;
         let writer = Writer {
             caller: x.dialect,
             translator,
@@ -73,7 +75,8 @@ impl StreamReply {
             told,
             held: held.into(),
             events,
-            idle: Idle::new(idle),
+            idle: Idle::new(idle).until_content(content_due),
+            dialect,
             tee: Tee::new(dialect),
             writer,
             secret,
@@ -124,7 +127,12 @@ impl StreamReply {
         if seen == Seen::Malformed {
             return self.cut(Failure::NoAnswer);
         }
-        let Some((x, permit)) = &self.open else { return };
+        let Some((x, permit)) = &mut self.open else { return };
+        if self.idle.awaits_content() && matches!(dialect::classify(self.dialect, &frame).kind, Kind::Content | Kind::End) {
+            self.idle.content();
+            permit.first_content();
+            self.told.first_content = clock::now().since(x.accepted);
+        }
         let cost = || self.tee.usage().map(tokens).and_then(|t| permit.cost(&t)).map(|c| c.to_string());
         let sign = Sign { x, told: &self.told, cost: &cost };
         if self.writer.write(frame, &sign, &mut self.queue).is_err() {

@@ -1,7 +1,5 @@
 //! A plain 200: is it an answer, and what did it count.
 
-use serde_json::Value;
-
 use crate::{
     Dialect,
     fault::{Fault, of_value},
@@ -61,8 +59,7 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFa
     if !is_whole {
         return Err(AnswerFault::WrongShape);
     }
-    let value = |span: Span| serde_json::from_slice::<Value>(&body[span]).unwrap_or_default();
-    Ok(AnswerHead { usage: of_members(dialect, &value(seen.usage), &value(seen.service_tier)) })
+    Ok(AnswerHead { usage: of_members(dialect, body, &seen.usage, &seen.service_tier) })
 }
 
 /// Where the members are that make an answer; an empty span where they are not.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     Dialect,
     sse::Frame,
-    usage::{Anthropic, Usage, of_members, usage_of_answer},
+    usage::{Anthropic, Usage, usage_of_answer, usage_of_value},
 };
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
@@ -94,7 +94,7 @@ impl Tee {
             b"message_start" | b"message_delta" => {
                 let event = serde_json::from_slice::<Value>(data).unwrap_or_default();
                 for usage in [&event["message"]["usage"], &event["usage"]] {
-                    if let Some(usage) = Anthropic::read(usage) {
+                    if let Some(usage) = Anthropic::of_value(usage) {
                         self.anthropic.merge(usage);
                         self.usage = self.anthropic.usage();
                     }
@@ -110,8 +110,7 @@ impl Tee {
         match event_name(frame, data).as_ref() {
             end @ (b"response.completed" | b"response.incomplete" | b"response.failed") => {
                 let event = serde_json::from_slice::<Value>(data).unwrap_or_default();
-                let response = &event["response"];
-                self.usage = of_members(Dialect::Responses, &response["usage"], &response["service_tier"]);
+                self.usage = usage_of_value(Dialect::Responses, &event["response"]);
                 if end == b"response.failed" { Seen::Error } else { Seen::End }
             }
             b"error" => Seen::Error,

@@ -1,9 +1,11 @@
 //! What a provider counted, in one shape for all three formats.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Dialect;
+use crate::{
+    Dialect,
+    json::{Span, members, members_within, unescape},
+};
 
 /// Tokens of one answer. `input` includes what was read from and written to the cache; reasoning is inside `output`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,27 +28,52 @@ pub struct Usage {
 
 /// OpenAI's count, of Chat (`prompt_…`) or of Responses (`input_…`); some servers send both. Zero is a count, missing is
 /// none.
-pub(crate) fn openai(usage: &Value, service_tier: Option<&str>) -> Option<Usage> {
-    let either = |chat: &str, responses: &str| match &usage[chat] {
-        Value::Null => usage[responses].clone(),
-        found => found.clone(),
-    };
-    let input = either("prompt_tokens", "input_tokens").as_u64()?;
-    let output = either("completion_tokens", "output_tokens").as_u64()?;
-    let read = either("prompt_tokens_details", "input_tokens_details");
-    let wrote = either("completion_tokens_details", "output_tokens_details");
-    let count = |v: &Value| v.as_u64().unwrap_or(0);
-    let written = count(&read["cache_write_tokens"]);
-    let long = count(&read["cache_write_tokens_details"]["ttl_12h_tokens"]).min(written);
+fn openai(text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
+    let (mut input, mut output) = ([None; 2], [None; 2]);
+    let (mut cached, mut written, mut long, mut reasoning) = (None, None, None, None);
+    members_within(text, usage, |m| match &*m.name {
+        "prompt_tokens" => input[0] = count(text, &m.value),
+        "input_tokens" => input[1] = count(text, &m.value),
+        "completion_tokens" => output[0] = count(text, &m.value),
+        "output_tokens" => output[1] = count(text, &m.value),
+        "prompt_tokens_details" | "input_tokens_details" => members_within(text, &m.value, |d| match &*d.name {
+            "cached_tokens" => cached = count(text, &d.value),
+            "cache_write_tokens" => written = count(text, &d.value),
+            "cache_write_tokens_details" => members_within(text, &d.value, |t| {
+                if t.name == "ttl_12h_tokens" {
+                    long = count(text, &t.value);
+                }
+            }),
+            _ => {}
+        }),
+        "completion_tokens_details" | "output_tokens_details" => members_within(text, &m.value, |d| {
+            if d.name == "reasoning_tokens" {
+                reasoning = count(text, &d.value);
+            }
+        }),
+        _ => {}
+    });
+    let written = written.unwrap_or(0);
+    let long = long.unwrap_or(0).min(written);
     Some(Usage {
-        input,
-        cached: count(&read["cached_tokens"]),
+        input: input[0].or(input[1])?,
+        cached: cached.unwrap_or(0),
         cache_write: written - long,
         cache_write_long: long,
-        output,
-        reasoning: count(&wrote["reasoning_tokens"]),
-        service_tier: service_tier.map(str::to_owned),
+        output: output[0].or(output[1])?,
+        reasoning: reasoning.unwrap_or(0),
+        service_tier: string(text, service_tier),
     })
+}
+
+/// A whole number, as JSON spells it.
+fn count(text: &[u8], value: &Span) -> Option<u64> {
+    std::str::from_utf8(&text[value.clone()]).ok()?.parse().ok()
+}
+
+fn string(text: &[u8], value: &Span) -> Option<String> {
+    let inner = text[value.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(unescape(inner).into_owned())
 }
 
 /// Anthropic's: `input_tokens` leaves out both cache classes; counts in a stream are cumulative and may be partial.
@@ -63,18 +90,35 @@ pub(crate) struct Anthropic {
 }
 
 impl Anthropic {
-    /// What a `usage` object says; `None` if it is none.
-    pub(crate) fn read(usage: &Value) -> Option<Anthropic> {
-        usage.is_object().then(|| Anthropic {
-            fresh: usage["input_tokens"].as_u64(),
-            cached: usage["cache_read_input_tokens"].as_u64(),
-            written: usage["cache_creation_input_tokens"].as_u64(),
-            written_long: usage["cache_creation"]["ephemeral_1h_input_tokens"].as_u64(),
-            output: usage["output_tokens"].as_u64(),
-            reasoning: usage["output_tokens_details"]["thinking_tokens"].as_u64(),
-            service_tier: usage["service_tier"].as_str().map(str::to_owned),
-            fast: usage["speed"].as_str().map(|s| s == "fast"),
-        })
+    /// What the `usage` object at a place in a checked text says; `None` if there is none.
+    pub(crate) fn read(text: &[u8], usage: &Span) -> Option<Anthropic> {
+        let mut seen = Anthropic::default();
+        members_within(text, usage, |m| match &*m.name {
+            "input_tokens" => seen.fresh = count(text, &m.value),
+            "cache_read_input_tokens" => seen.cached = count(text, &m.value),
+            "cache_creation_input_tokens" => seen.written = count(text, &m.value),
+            "cache_creation" => members_within(text, &m.value, |d| {
+                if d.name == "ephemeral_1h_input_tokens" {
+                    seen.written_long = count(text, &d.value);
+                }
+            }),
+            "output_tokens" => seen.output = count(text, &m.value),
+            "output_tokens_details" => members_within(text, &m.value, |d| {
+                if d.name == "thinking_tokens" {
+                    seen.reasoning = count(text, &d.value);
+                }
+            }),
+            "service_tier" => seen.service_tier = string(text, &m.value),
+            "speed" => seen.fast = string(text, &m.value).map(|s| s == "fast"),
+            _ => {}
+        });
+        text[usage.clone()].starts_with(b"{").then_some(seen)
+    }
+
+    /// The same of a `usage` member that was parsed already.
+    pub(crate) fn of_value(usage: &Value) -> Option<Anthropic> {
+        let text = usage.to_string();
+        Anthropic::read(text.as_bytes(), &(0..text.len()))
     }
 
     /// Later counts of a stream over earlier ones: what a later event leaves out stays.
@@ -108,11 +152,11 @@ impl Anthropic {
     }
 }
 
-/// The count in an answer, or in a `response` object: its `usage`, and OpenAI's `service_tier` beside it.
-pub(crate) fn of_members(dialect: Dialect, usage: &Value, service_tier: &Value) -> Option<Usage> {
+/// The count in a checked text: its `usage`, and OpenAI's `service_tier` beside it; an empty span where there is none.
+pub(crate) fn of_members(dialect: Dialect, text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
     match dialect {
-        Dialect::Messages => Anthropic::read(usage)?.usage(),
-        Dialect::Chat | Dialect::Responses => openai(usage, service_tier.as_str()),
+        Dialect::Messages => Anthropic::read(text, usage)?.usage(),
+        Dialect::Chat | Dialect::Responses => openai(text, usage, service_tier),
     }
 }
 
@@ -120,15 +164,25 @@ pub(crate) fn of_members(dialect: Dialect, usage: &Value, service_tier: &Value) 
 #[must_use]
 pub fn usage_of_answer(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     memchr::memmem::find(body, b"\"usage\"")?;
-    #[derive(Deserialize)]
-    struct Counted {
-        #[serde(default)]
-        usage: Value,
-        #[serde(default)]
-        service_tier: Value,
-    }
-    let counted = serde_json::from_slice::<Counted>(body).ok()?;
-    of_members(dialect, &counted.usage, &counted.service_tier)
+    let (mut usage, mut service_tier) = (0..0, 0..0);
+    let is_object = members(body, |m, scan| {
+        let start = scan.at();
+        scan.skip(&mut ())?;
+        match &*m.name {
+            "usage" => usage = start..scan.at(),
+            "service_tier" => service_tier = start..scan.at(),
+            _ => {}
+        }
+        Ok(())
+    });
+    is_object.ok().filter(|is| *is)?;
+    of_members(dialect, body, &usage, &service_tier)
+}
+
+/// The count in an answer, or in a `response` object, that was parsed already.
+pub(crate) fn usage_of_value(dialect: Dialect, answer: &Value) -> Option<Usage> {
+    let counted = json!({"usage": answer["usage"], "service_tier": answer["service_tier"]});
+    if counted["usage"].is_null() { None } else { usage_of_answer(dialect, counted.to_string().as_bytes()) }
 }
 
 #[cfg(test)]

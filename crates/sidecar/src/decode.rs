@@ -12,16 +12,41 @@ use hyper::{HeaderMap, header};
 
 use crate::upstream::LentBody;
 
+/// Encoded bytes are decoded in steps of this,
+const STEP: usize = 4 << 10;
+/// and a step that grows beyond this is a bomb, not an answer.
+const MAX_STEP: usize = 8 << 20;
+
 /// A provider's answer body, decoded.
 pub struct Decoded {
     inner: LentBody,
+    /// Received and not yet decoded.
+    coded: Bytes,
     coding: Coding,
 }
 
 enum Coding {
     Identity,
-    Gzip(Box<flate2::write::MultiGzDecoder<Vec<u8>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+    Gzip(Box<flate2::write::MultiGzDecoder<Plain>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Plain>>),
+}
+
+/// What one step decoded, bounded.
+#[derive(Default)]
+struct Plain(Vec<u8>);
+
+impl Write for Plain {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.0.len() + data.len() > MAX_STEP {
+            return Err(io::Error::other("decodes to far more than it is"));
+        }
+        self.0.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Why a body ended early.
@@ -41,30 +66,32 @@ impl Decoded {
             None => Coding::Identity,
             Some(v) if v == b"identity" || v.is_empty() => Coding::Identity,
             Some(v) if v == b"gzip" || v == b"x-gzip" => {
-                Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(vec![])))
+                Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default())))
             }
-            Some(v) if v == b"zstd" => Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(vec![]).ok()?)),
+            Some(v) if v == b"zstd" => Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).ok()?)),
             Some(_) => return None,
         };
-        Some(Decoded { inner, coding })
+        Some(Decoded { inner, coded: Bytes::new(), coding })
     }
 }
 
 impl Coding {
-    fn decode(&mut self, data: Bytes) -> io::Result<Bytes> {
-        match self {
-            Coding::Identity => Ok(data),
+    /// Decodes the next step of `coded`.
+    fn decode(&mut self, coded: &mut Bytes) -> io::Result<Bytes> {
+        let plain = match self {
+            Coding::Identity => return Ok(std::mem::take(coded)),
             Coding::Gzip(z) => {
-                z.write_all(&data)?;
+                z.write_all(&coded.split_to(coded.len().min(STEP)))?;
                 z.flush()?;
-                Ok(std::mem::take(z.get_mut()).into())
+                z.get_mut()
             }
             Coding::Zstd(z) => {
-                z.write_all(&data)?;
+                z.write_all(&coded.split_to(coded.len().min(STEP)))?;
                 z.flush()?;
-                Ok(std::mem::take(z.get_mut()).into())
+                z.get_mut()
             }
-        }
+        };
+        Ok(std::mem::take(&mut plain.0).into())
     }
 }
 
@@ -73,18 +100,23 @@ impl Body for Decoded {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.as_mut().get_mut();
         loop {
-            let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else { return Poll::Ready(None) };
-            let Ok(data) = frame.map_err(|_| BodyError::Lost)?.into_data() else { continue };
-            let decoded = self.coding.decode(data).map_err(|_| BodyError::Coding)?;
-            if !decoded.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(decoded))));
+            while !this.coded.is_empty() {
+                let plain = this.coding.decode(&mut this.coded).map_err(|_| BodyError::Coding)?;
+                if !plain.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(plain))));
+                }
+            }
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else { return Poll::Ready(None) };
+            if let Ok(data) = frame.map_err(|_| BodyError::Lost)?.into_data() {
+                this.coded = data;
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.coded.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -92,5 +124,35 @@ impl Body for Decoded {
             Coding::Identity => self.inner.size_hint(),
             _ => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(mut coding: Coding, coded: Vec<u8>) -> io::Result<usize> {
+        let mut coded = Bytes::from(coded);
+        let mut plain = 0;
+        while !coded.is_empty() {
+            plain += coding.decode(&mut coded)?.len();
+        }
+        Ok(plain)
+    }
+
+    #[test]
+    fn steps_are_bounded_and_bombs_are_refused() {
+        let gzip = |size: usize| {
+            let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+            z.write_all(&vec![b'x'; size]).unwrap();
+            z.finish().unwrap()
+        };
+        let unzip = |coded| decoded(Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default()))), coded);
+        assert_eq!(unzip(gzip(3 << 20)).unwrap(), 3 << 20);
+        let zstd = |size: usize| zstd::encode_all(&*vec![b'x'; size], 3).unwrap();
+        let unzstd =
+            |coded| decoded(Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).unwrap())), coded);
+        assert_eq!(unzstd(zstd(3 << 20)).unwrap(), 3 << 20);
+        assert!(unzstd(zstd(64 << 20)).is_err(), "64 MiB in a few kilobytes");
     }
 }

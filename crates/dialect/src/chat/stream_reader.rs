@@ -10,7 +10,7 @@ use crate::{
     names,
     sse::Frame,
     translate::{BadStream, MOST_CALLS, MOST_HELD},
-    usage::of_members,
+    usage::usage_of_value,
 };
 
 /// Reads chunks.
@@ -64,7 +64,7 @@ impl StreamReader {
         for choice in choices.iter().filter(|c| c["index"].as_u64().unwrap_or(0) == 0) {
             self.choice(choice, out)?;
         }
-        if let Some(u) = of_members(Dialect::Chat, &v["usage"], &v["service_tier"]) {
+        if let Some(u) = usage_of_value(Dialect::Chat, &v) {
             out.push(Event::Usage(u));
         }
         Ok(())

@@ -105,7 +105,7 @@ impl StreamReader {
     }
 
     fn count(&mut self, usage: &Value) {
-        if let Some(u) = Anthropic::read(usage) {
+        if let Some(u) = Anthropic::of_value(usage) {
             self.counted.merge(u);
         }
     }

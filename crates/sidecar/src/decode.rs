@@ -68,7 +68,9 @@ impl Decoded {
             Some(v) if v == b"gzip" || v == b"x-gzip" => {
                 Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default())))
             }
-            Some(v) if v == b"zstd" => Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).ok()?)),
+            Some(v) if v == b"zstd" => {
+                Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).ok()?))
+            }
             Some(_) => return None,
         };
         Some(Decoded { inner, coded: Bytes::new(), coding })
@@ -147,11 +149,13 @@ mod tests {
             z.write_all(&vec![b'x'; size]).unwrap();
             z.finish().unwrap()
         };
-        let unzip = |coded| decoded(Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default()))), coded);
+        let unzip =
+            |coded| decoded(Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default()))), coded);
         assert_eq!(unzip(gzip(3 << 20)).unwrap(), 3 << 20);
         let zstd = |size: usize| zstd::encode_all(&*vec![b'x'; size], 3).unwrap();
-        let unzstd =
-            |coded| decoded(Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).unwrap())), coded);
+        let unzstd = |coded| {
+            decoded(Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).unwrap())), coded)
+        };
         assert_eq!(unzstd(zstd(3 << 20)).unwrap(), 3 << 20);
         assert!(unzstd(zstd(64 << 20)).is_err(), "64 MiB in a few kilobytes");
     }

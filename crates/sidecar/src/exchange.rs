@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use dialect::Dialect;
-use hyper::{HeaderMap, header::HeaderValue};
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+};
 use policy::{
     Tick,
     ask::Ask,
@@ -22,6 +25,24 @@ use crate::{
         decision::{Ending, Status},
     },
 };
+
+const STATUS: HeaderName = HeaderName::from_static("x-llmroute-status");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-llmroute-trace-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-llmroute-attempts");
+const REASON: HeaderName = HeaderName::from_static("x-llmroute-reason");
+const SCENE: HeaderName = HeaderName::from_static("x-llmroute-scene");
+const TIER: HeaderName = HeaderName::from_static("x-llmroute-tier");
+const DROPPED: HeaderName = HeaderName::from_static("x-llmroute-dropped");
+const PROVIDER: HeaderName = HeaderName::from_static("x-llmroute-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-llmroute-model");
+
+/// Inserts what can stand in a header.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
+        headers.insert(name, value);
+    }
+}
 
 /// One request.
 pub struct Exchange {
@@ -134,40 +155,29 @@ impl Exchange {
 
     /// Headers that every answer carries.
     pub fn sign(&self, headers: &mut HeaderMap, status: Status, reason: Option<Reason>) {
-        headers.insert("x-llmroute-status", HeaderValue::from_static(status.label()));
-        if let Ok(v) = HeaderValue::try_from(self.trace.id()) {
-            headers.insert("x-llmroute-trace-id", v);
-        }
+        headers.insert(STATUS, HeaderValue::from_static(status.label()));
+        put(headers, TRACE_ID, self.trace.id());
         if let Some(v) = self.trace.traceparent() {
-            headers.insert("traceparent", v);
+            headers.insert(TRACEPARENT, v);
         }
-        headers.insert("x-llmroute-attempts", HeaderValue::from(self.tries.len() as u64));
-        let mut text = |name: &'static str, value: &str| {
-            if let Ok(v) = HeaderValue::try_from(value) {
-                headers.insert(name, v);
-            }
-        };
+        headers.insert(ATTEMPTS, HeaderValue::from(self.tries.len() as u64));
         if let Some(reason) = reason {
-            text("x-llmroute-reason", &self.reason_text(reason));
+            put(headers, REASON, self.reason_text(reason));
         }
         if let (Some(ask), Some(in_force)) = (&self.ask, &self.in_force) {
-            text("x-llmroute-scene", &in_force.snapshot.scene(ask.scene).name);
-            text("x-llmroute-tier", &in_force.snapshot.tier(ask.tier).name);
+            headers.insert(SCENE, in_force.scene_name(ask.scene));
+            headers.insert(TIER, in_force.tier_name(ask.tier));
         }
         if !self.dropped.is_empty() {
-            text("x-llmroute-dropped", &self.dropped.join(","));
+            put(headers, DROPPED, self.dropped.join(","));
         }
     }
 
     /// Names who answered.
     pub fn sign_served(&self, headers: &mut HeaderMap, served: &TargetKey) {
         let Some(in_force) = &self.in_force else { return };
-        let name = &*in_force.snapshot.provider(served.provider).name;
-        for (header, value) in [("x-llmroute-provider", name), ("x-llmroute-model", &*served.model)] {
-            if let Ok(v) = HeaderValue::try_from(value) {
-                headers.insert(header, v);
-            }
-        }
+        headers.insert(PROVIDER, in_force.live(served.provider).name.clone());
+        put(headers, MODEL, &*served.model);
     }
 
     /// The request has ended: tells metrics, spans and the decision record, once.

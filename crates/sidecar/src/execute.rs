@@ -78,7 +78,7 @@ async fn tries(
         let provider = in_force.snapshot.provider(candidate.key.provider);
         let keys = x.state.keys.load_full();
         let secret = provider.credential_key.as_ref().and_then(|k| keys.get(k)).cloned();
-        let mut wire = match inbound.wire(&in_force.snapshot, ask, x.dialect, candidate, secret.as_deref()) {
+        let mut wire = match inbound.wire(in_force, ask, x.dialect, candidate, secret.as_deref()) {
             Ok(wire) => wire,
             Err(why) => {
                 first_failure.get_or_insert_with(|| Failed::untranslatable(candidate.key.provider, why.to_string()));

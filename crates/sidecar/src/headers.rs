@@ -3,28 +3,7 @@
 use hyper::{HeaderMap, header, header::HeaderName, header::HeaderValue};
 use policy::snapshot::{Api, Classify, Provider};
 
-use crate::credentials::Secret;
-
-/// Never forwarded to a provider, besides hints and their aliases.
-const KEPT_BACK: [HeaderName; 17] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    header::COOKIE,
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::CONTENT_ENCODING,
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-    HeaderName::from_static("traceparent"),
-];
+use crate::{credentials::Secret, state::LiveProvider};
 
 /// Never forwarded to an app.
 const HOP: [HeaderName; 9] = [
@@ -43,14 +22,19 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The version where sampling parameters still exist.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// The head of a same-dialect request: the caller's headers less what is kept back.
 #[must_use]
 pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> HeaderMap {
+    let listed = |name: &str| from.get_all(header::CONNECTION).iter().any(|v| names_header(v, name));
+    let lists = from.contains_key(header::CONNECTION);
     let mut out = HeaderMap::with_capacity(from.len() + 4);
     for (name, value) in from {
-        if !is_kept_back(name, from, classify, provider.api) {
+        let text = name.as_str();
+        let kept_back = is_kept_back(text, classify, provider.api) || (lists && listed(text));
+        if !kept_back {
             out.append(name.clone(), value.clone());
         }
     }
@@ -73,32 +57,34 @@ pub fn translated(provider: &Provider) -> HeaderMap {
     out
 }
 
-/// Adds what every request to `provider` carries: its host, its fixed headers, its key.
-pub fn sign(out: &mut HeaderMap, provider: &Provider, host: &HeaderValue, secret: Option<&Secret>) {
-    out.insert(header::HOST, host.clone());
+/// Adds what every request to a provider carries: its host, its fixed headers, its key.
+pub fn sign(out: &mut HeaderMap, provider: &LiveProvider, api: Api, secret: Option<&Secret>) {
+    out.insert(header::HOST, provider.host.clone());
     for (name, value) in &provider.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
-            out.insert(name, value);
-        }
+        out.insert(name.clone(), value.clone());
     }
     if let Some(secret) = secret {
-        match provider.api {
+        match api {
             Api::OpenAi => out.insert(header::AUTHORIZATION, secret.bearer.clone()),
-            Api::Anthropic => out.insert(HeaderName::from_static("x-api-key"), secret.plain.clone()),
+            Api::Anthropic => out.insert(API_KEY, secret.plain.clone()),
         };
     }
 }
 
-fn is_kept_back(name: &HeaderName, from: &HeaderMap, classify: &Classify, api: Api) -> bool {
-    let text = name.as_str();
+/// Keys, hop-by-hop headers, what describes the body as the caller sent it, hints, and the other vendor's headers.
+fn is_kept_back(name: &str, classify: &Classify, api: Api) -> bool {
+    match name {
+        "authorization" | "x-api-key" | "api-key" | "cookie" | "host" | "content-length" | "content-encoding"
+        | "accept-encoding" | "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+        | "expect" | "traceparent" => return true,
+        "openai-organization" | "openai-project" => return api != Api::OpenAi,
+        _ => {}
+    }
     let hints = [&classify.scene_headers, &classify.tier_headers, &classify.tenant_headers];
-    KEPT_BACK.contains(name)
-        || text.starts_with("proxy-")
-        || text.starts_with("x-llmroute-")
-        || (api != Api::OpenAi && (text == "openai-organization" || text == "openai-project"))
-        || (api != Api::Anthropic && text.starts_with("anthropic-"))
-        || hints.iter().any(|names| names.iter().any(|n| **n == *text))
-        || from.get_all(header::CONNECTION).iter().any(|v| names_header(v, text))
+    name.starts_with("proxy-")
+        || name.starts_with("x-llmroute-")
+        || (api != Api::Anthropic && name.starts_with("anthropic-"))
+        || hints.iter().any(|names| names.iter().any(|n| **n == *name))
 }
 
 /// Whether a `Connection` value lists `name`.

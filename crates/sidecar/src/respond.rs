@@ -26,6 +26,7 @@ use crate::{
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const COST: HeaderName = HeaderName::from_static("x-llmroute-cost-usd");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A whole answer.
@@ -38,7 +39,7 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
     if let Some(v) = cost_text.as_deref().and_then(|c| HeaderValue::try_from(c).ok()) {
-        headers.insert("x-llmroute-cost-usd", v);
+        headers.insert(COST, v);
     }
     let pieces = match status {
         Status::Ok => vec![body],

@@ -10,13 +10,14 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use hyper::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use policy::{
     Tick,
     breaker::{Breaker, Gate},
     plan::View,
     retry_budget::RetryBudget,
-    snapshot::{Api, ProviderId, Snapshot, Target},
+    snapshot::{Api, BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
     window::Window,
 };
 
@@ -67,6 +68,8 @@ pub struct InForce {
     pub snapshot: Snapshot,
     /// By provider id.
     pub providers: Vec<LiveProvider>,
+    scene_names: Vec<HeaderValue>,
+    tier_names: Vec<HeaderValue>,
     cells: HashMap<(ProviderId, Option<Arc<str>>), Arc<Cell>>,
     /// When it came into force, wall time since 1970.
     pub since: Duration,
@@ -74,6 +77,12 @@ pub struct InForce {
 
 /// A provider's live parts.
 pub struct LiveProvider {
+    /// Its name.
+    pub name: HeaderValue,
+    /// Its `host` header.
+    pub host: HeaderValue,
+    /// Its fixed extra headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Connections.
     pub pool: Arc<Pool>,
     /// Circuit and counts over all its models.
@@ -161,6 +170,9 @@ impl State {
             .providers
             .iter()
             .map(|p| LiveProvider {
+                name: header_value(&p.name),
+                host: host(&p.base),
+                headers: fixed_headers(p),
                 pool: self.upstream.pool(&p.base, p.http2),
                 cell: provider_cells.entry(p.name.clone()).or_default().clone(),
             })
@@ -178,7 +190,14 @@ impl State {
         // What no policy in force names is forgotten, so that names cannot pile up.
         cells.retain(|_, c| Arc::strong_count(c) > 1);
         provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
-        let in_force = InForce { snapshot, providers, cells: live, since: crate::clock::unix() };
+        let in_force = InForce {
+            scene_names: snapshot.scenes.iter().map(|s| header_value(&s.name)).collect(),
+            tier_names: snapshot.tiers.iter().map(|t| header_value(&t.name)).collect(),
+            snapshot,
+            providers,
+            cells: live,
+            since: crate::clock::unix(),
+        };
         self.metrics.policy_in_force(&in_force.snapshot);
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
@@ -202,6 +221,18 @@ impl State {
 }
 
 impl InForce {
+    /// A scene's name as a header value.
+    #[must_use]
+    pub fn scene_name(&self, id: SceneId) -> HeaderValue {
+        self.scene_names[usize::from(id.0)].clone()
+    }
+
+    /// A tier's name as a header value.
+    #[must_use]
+    pub fn tier_name(&self, id: TierId) -> HeaderValue {
+        self.tier_names[usize::from(id.0)].clone()
+    }
+
     /// A provider's live parts.
     #[must_use]
     pub fn live(&self, id: ProviderId) -> &LiveProvider {
@@ -214,6 +245,24 @@ impl InForce {
         let own = self.cells.get(&(provider, model.cloned()));
         own.unwrap_or_else(|| &self.cells[&(provider, None)])
     }
+}
+
+/// Validated names are header values already.
+fn header_value(name: &str) -> HeaderValue {
+    HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("invalid"))
+}
+
+fn host(base: &BaseUrl) -> HeaderValue {
+    let host = if base.host.contains(':') { format!("[{}]", base.host) } else { base.host.to_string() };
+    let default = if base.tls { 443 } else { 80 };
+    let text = if base.port == default { host } else { format!("{host}:{}", base.port) };
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("localhost"))
+}
+
+fn fixed_headers(provider: &Provider) -> Vec<(HeaderName, HeaderValue)> {
+    let parsed =
+        |(n, v): &(Box<str>, Box<str>)| Some((HeaderName::try_from(&**n).ok()?, HeaderValue::try_from(&**v).ok()?));
+    provider.headers.iter().filter_map(parsed).collect()
 }
 
 /// The present, as a plan sees it.

@@ -128,7 +128,9 @@ impl StreamReply {
             return self.cut(Failure::NoAnswer);
         }
         let Some((x, permit)) = &mut self.open else { return };
-        if self.idle.awaits_content() && matches!(dialect::classify(self.dialect, &frame).kind, Kind::Content | Kind::End) {
+        if self.idle.awaits_content()
+            && matches!(dialect::classify(self.dialect, &frame).kind, Kind::Content | Kind::End)
+        {
             self.idle.content();
             permit.first_content();
             self.told.first_content = clock::now().since(x.accepted);

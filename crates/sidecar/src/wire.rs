@@ -12,10 +12,10 @@ use hyper::{
 use policy::{
     ask::{Ask, Call},
     plan::Candidate,
-    snapshot::{Api, Provider, Snapshot},
+    snapshot::{Api, Snapshot},
 };
 
-use crate::{clock, credentials::Secret, headers, upstream::OutBody};
+use crate::{clock, credentials::Secret, headers, state::InForce, upstream::OutBody};
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
 pub struct Inbound {
@@ -107,12 +107,13 @@ impl Inbound {
     /// What cannot be translated.
     pub fn wire(
         &self,
-        snapshot: &Snapshot,
+        in_force: &InForce,
         ask: &Ask,
         caller: Dialect,
         candidate: &Candidate,
         secret: Option<&Secret>,
     ) -> Result<Wire, Untranslatable> {
+        let snapshot = &in_force.snapshot;
         let provider = snapshot.provider(candidate.key.provider);
         let target = target_dialect(caller, provider.api);
         let limit = output_limit(snapshot, ask, candidate);
@@ -121,17 +122,19 @@ impl Inbound {
             (Some(_), false) => self.translated(caller, target, candidate, limit)?,
             (None, _) => self.untouched(caller),
         };
-        let path = if wire.translation.is_some() {
-            path_of(target)
-        } else {
-            self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
+        let path = match wire.translation {
+            Some(_) => PathAndQuery::from_static(path_of(target)),
+            None => self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
         };
-        wire.uri = uri(provider, path);
+        wire.uri = match &*provider.base.prefix {
+            "" => path.into(),
+            prefix => Uri::try_from(format!("{prefix}{path}")).unwrap_or_default(),
+        };
         wire.headers = match wire.translation {
             Some(_) => headers::translated(provider),
             None => headers::forward(&self.headers, &snapshot.classify, provider),
         };
-        headers::sign(&mut wire.headers, provider, &host(provider), secret);
+        headers::sign(&mut wire.headers, in_force.live(candidate.key.provider), provider.api, secret);
         Ok(wire)
     }
 
@@ -245,20 +248,4 @@ fn path_of(dialect: Dialect) -> &'static str {
         Dialect::Responses => "/v1/responses",
         Dialect::Messages => "/v1/messages",
     }
-}
-
-/// The request target in origin form.
-fn uri(provider: &Provider, path: &str) -> Uri {
-    if provider.base.prefix.is_empty() {
-        return Uri::try_from(path).unwrap_or_default();
-    }
-    Uri::try_from(format!("{}{path}", provider.base.prefix)).unwrap_or_default()
-}
-
-fn host(provider: &Provider) -> HeaderValue {
-    let base = &provider.base;
-    let host = if base.host.contains(':') { format!("[{}]", base.host) } else { base.host.to_string() };
-    let default = if base.tls { 443 } else { 80 };
-    let text = if base.port == default { host } else { format!("{host}:{}", base.port) };
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("localhost"))
 }

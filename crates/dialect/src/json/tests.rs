@@ -161,9 +161,16 @@ proptest! {
 fn a_run_ends_at_the_first_special_byte_wherever_it_stands() {
     for size in 0..200 {
         for at in (0..size).step_by(if size > 40 { 7 } else { 1 }) {
-            for (special, ends) in
-                [(b'"', true), (b'\\', true), (0x1f, true), (0, true), (b'!', false), (0x7f, false), (0xc3, false), (0xff, false)]
-            {
+            for (special, ends) in [
+                (b'"', true),
+                (b'\\', true),
+                (0x1f, true),
+                (0, true),
+                (b'!', false),
+                (0x7f, false),
+                (0xc3, false),
+                (0xff, false),
+            ] {
                 let mut text = vec![b'a'; size];
                 text[at] = special;
                 let mut high = 0;

@@ -75,14 +75,14 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, name: &str, value: Span, count: u32) {
+    fn take(&mut self, name: &[u8], value: Span, count: u32) {
         match name {
-            "error" => self.error = value,
-            "choices" => (self.choices, self.choice_count) = (value, count),
-            "output" => self.output = value,
-            "content" => self.content = value,
-            "usage" => self.usage = value,
-            "service_tier" => self.service_tier = value,
+            b"error" => self.error = value,
+            b"choices" => (self.choices, self.choice_count) = (value, count),
+            b"output" => self.output = value,
+            b"content" => self.content = value,
+            b"usage" => self.usage = value,
+            b"service_tier" => self.service_tier = value,
             _ => {}
         }
     }

@@ -54,7 +54,7 @@ impl Edits {
         let mut own = None;
         json::members_within(body, span, |m| {
             empty = false;
-            if m.name == "include_usage" {
+            if m.name.as_ref() == b"include_usage" {
                 own = Some(m.value);
             }
         });

@@ -1,5 +1,7 @@
 //! The members of a request body that decisions and edits use, read in one pass; long strings stay unread.
 
+use std::borrow::Cow;
+
 use crate::{
     Dialect,
     json::{self, JsonError, Member, Span, Types},
@@ -106,8 +108,8 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     }
 }
 
-fn repeated(names: &mut [std::borrow::Cow<'_, str>]) -> Option<String> {
-    let twice = |name: &str| Some(name.chars().take(64).collect());
+fn repeated(names: &mut [Cow<'_, [u8]>]) -> Option<String> {
+    let twice = |name: &[u8]| Some(String::from_utf8_lossy(name).chars().take(64).collect());
     if names.len() <= FEW {
         let (i, _) = names.iter().enumerate().find(|(i, n)| names[..*i].contains(n))?;
         return twice(&names[i]);
@@ -130,51 +132,53 @@ fn take(
     let null = text == b"null";
     let wrong = |member, want| Err(BadBody::WrongType { member, want });
     match (&*member.name, dialect) {
-        ("model", _) if !null => {
+        (b"model", _) if !null => {
             if first != b'"' {
                 return wrong("model", "a string");
             }
             head.model = Some(json::unescape(&text[1..text.len() - 1]).into_owned());
             head.spots.model = Some(value.clone());
         }
-        ("model", _) => head.spots.model = Some(value.clone()),
-        ("stream", _) if !null => match text {
+        (b"model", _) => head.spots.model = Some(value.clone()),
+        (b"stream", _) if !null => match text {
             b"true" => head.stream = true,
             b"false" => {}
             _ => return wrong("stream", "true or false"),
         },
-        ("stream_options", Dialect::Chat) => {
+        (b"stream_options", Dialect::Chat) => {
             head.spots.stream_options = Some(value.clone());
             json::members_within(body, value, |m| {
-                head.include_usage |= m.name == "include_usage" && &body[m.value] == b"true"
+                head.include_usage |= m.name.as_ref() == b"include_usage" && &body[m.value] == b"true"
             });
         }
-        ("tools", _) if first == b'[' => head.tools = counted,
-        ("messages", Dialect::Chat | Dialect::Messages) => {
+        (b"tools", _) if first == b'[' => head.tools = counted,
+        (b"messages", Dialect::Chat | Dialect::Messages) => {
             if first != b'[' {
                 return wrong("messages", "an array");
             }
             head.messages = counted;
             head.add(media, value);
         }
-        ("input", Dialect::Responses) => {
+        (b"input", Dialect::Responses) => {
             head.messages = if first == b'[' { counted } else { 1 };
             head.add(media, value);
         }
-        ("system", Dialect::Messages) => head.add(media, value),
-        ("max_completion_tokens", Dialect::Chat) => head.limit("max_completion_tokens", text, value)?,
-        ("max_tokens", Dialect::Chat | Dialect::Messages) => head.limit("max_tokens", text, value)?,
-        ("max_output_tokens", Dialect::Responses) => head.limit("max_output_tokens", text, value)?,
-        ("n", Dialect::Chat) if !null => {
+        (b"system", Dialect::Messages) => head.add(media, value),
+        (b"max_completion_tokens", Dialect::Chat) => head.limit("max_completion_tokens", text, value)?,
+        (b"max_tokens", Dialect::Chat | Dialect::Messages) => head.limit("max_tokens", text, value)?,
+        (b"max_output_tokens", Dialect::Responses) => head.limit("max_output_tokens", text, value)?,
+        (b"n", Dialect::Chat) if !null => {
             let n = whole(text).and_then(|n| u32::try_from(n).ok());
             head.n = n.ok_or(BadBody::WrongType { member: "n", want: "a whole number" })?;
         }
-        ("response_format", Dialect::Chat) => head.json_schema = is_schema(body, value),
-        ("text" | "output_config", Dialect::Responses | Dialect::Messages) => {
-            json::members_within(body, value, |m| head.json_schema |= m.name == "format" && is_schema(body, &m.value));
+        (b"response_format", Dialect::Chat) => head.json_schema = is_schema(body, value),
+        (b"text" | b"output_config", Dialect::Responses | Dialect::Messages) => {
+            json::members_within(body, value, |m| {
+                head.json_schema |= m.name.as_ref() == b"format" && is_schema(body, &m.value)
+            });
         }
-        ("output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
-        ("previous_response_id" | "conversation", Dialect::Responses) => head.stateful = !null,
+        (b"output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
+        (b"previous_response_id" | b"conversation", Dialect::Responses) => head.stateful = !null,
         _ => {}
     }
     Ok(())
@@ -206,7 +210,7 @@ impl Head {
 
 fn is_schema(body: &[u8], value: &Span) -> bool {
     let mut schema = false;
-    json::members_within(body, value, |m| schema |= m.name == "type" && &body[m.value] == b"\"json_schema\"");
+    json::members_within(body, value, |m| schema |= m.name.as_ref() == b"type" && &body[m.value] == b"\"json_schema\"");
     schema
 }
 

@@ -28,7 +28,7 @@ pub type Span = Range<usize>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member<'a> {
     /// Name, unescaped.
-    pub name: Cow<'a, str>,
+    pub name: Cow<'a, [u8]>,
     /// From the quote that opens the name.
     pub start: usize,
     /// The value.
@@ -53,6 +53,8 @@ pub struct Scanner<'a> {
     around: u32,
     /// All bytes of strings, joined by or: tells whether any is outside ASCII.
     high: u64,
+    /// The last string had an escape.
+    escaped: bool,
 }
 
 /// Checks that `text` is one JSON value and nothing else.
@@ -60,7 +62,7 @@ pub struct Scanner<'a> {
 /// # Errors
 /// Where it is not.
 pub fn check(text: &[u8]) -> Result<(), JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: 0 };
+    let mut s = Scanner { text, at: 0, around: 0, high: 0, escaped: false };
     s.space();
     s.skip(&mut ())?;
     s.end()
@@ -74,7 +76,7 @@ pub fn members<'a>(
     text: &'a [u8],
     mut each: impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>,
 ) -> Result<bool, JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: 0 };
+    let mut s = Scanner { text, at: 0, around: 0, high: 0, escaped: false };
     s.space();
     if s.peek() != Some(b'{') {
         s.skip(&mut ())?;
@@ -88,7 +90,7 @@ pub fn members<'a>(
 
 /// The members of an object inside a text that was already checked; nothing if `span` is no object.
 pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Member<'a>)) {
-    let mut s = Scanner { text, at: span.start, around: 0, high: 0 };
+    let mut s = Scanner { text, at: span.start, around: 0, high: 0, escaped: false };
     if s.peek() == Some(b'{') {
         let _ = s.object(&mut |m, s: &mut Scanner<'a>| {
             let start = s.at;
@@ -152,7 +154,8 @@ impl<'a> Scanner<'a> {
         loop {
             let start = self.at;
             let raw = self.string()?;
-            let name = unescape(&self.text[raw]);
+            let raw = &self.text[raw];
+            let name = if self.escaped { unescape(raw).into_owned().into_bytes().into() } else { raw.into() };
             self.space();
             self.expect(b':')?;
             self.space();
@@ -261,6 +264,7 @@ impl<'a> Scanner<'a> {
     /// A string; the span between its quotes.
     fn string(&mut self) -> Result<Span, JsonError> {
         self.expect(b'"')?;
+        self.escaped = false;
         let start = self.at;
         loop {
             self.at += plain_run(&self.text[self.at..], &mut self.high);
@@ -276,6 +280,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
+        self.escaped = true;
         match self.text.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {

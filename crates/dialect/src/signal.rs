@@ -64,7 +64,7 @@ pub fn add_to_event(dialect: Dialect, frame: &Frame, signal: &Signal<'_>) -> Byt
     let found = json::members(&data, |m, s| {
         let start = s.at();
         s.skip(&mut ())?;
-        if Some(&*m.name) == wrapper && data[start] == b'{' {
+        if wrapper.is_some_and(|w| m.name.as_ref() == w.as_bytes()) && data[start] == b'{' {
             inner = Some(start..s.at());
         }
         Ok(())

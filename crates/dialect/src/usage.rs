@@ -32,22 +32,22 @@ fn openai(text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
     let (mut input, mut output) = ([None; 2], [None; 2]);
     let (mut cached, mut written, mut long, mut reasoning) = (None, None, None, None);
     members_within(text, usage, |m| match &*m.name {
-        "prompt_tokens" => input[0] = count(text, &m.value),
-        "input_tokens" => input[1] = count(text, &m.value),
-        "completion_tokens" => output[0] = count(text, &m.value),
-        "output_tokens" => output[1] = count(text, &m.value),
-        "prompt_tokens_details" | "input_tokens_details" => members_within(text, &m.value, |d| match &*d.name {
-            "cached_tokens" => cached = count(text, &d.value),
-            "cache_write_tokens" => written = count(text, &d.value),
-            "cache_write_tokens_details" => members_within(text, &d.value, |t| {
-                if t.name == "ttl_12h_tokens" {
+        b"prompt_tokens" => input[0] = count(text, &m.value),
+        b"input_tokens" => input[1] = count(text, &m.value),
+        b"completion_tokens" => output[0] = count(text, &m.value),
+        b"output_tokens" => output[1] = count(text, &m.value),
+        b"prompt_tokens_details" | b"input_tokens_details" => members_within(text, &m.value, |d| match &*d.name {
+            b"cached_tokens" => cached = count(text, &d.value),
+            b"cache_write_tokens" => written = count(text, &d.value),
+            b"cache_write_tokens_details" => members_within(text, &d.value, |t| {
+                if t.name.as_ref() == b"ttl_12h_tokens" {
                     long = count(text, &t.value);
                 }
             }),
             _ => {}
         }),
-        "completion_tokens_details" | "output_tokens_details" => members_within(text, &m.value, |d| {
-            if d.name == "reasoning_tokens" {
+        b"completion_tokens_details" | b"output_tokens_details" => members_within(text, &m.value, |d| {
+            if d.name.as_ref() == b"reasoning_tokens" {
                 reasoning = count(text, &d.value);
             }
         }),
@@ -94,22 +94,22 @@ impl Anthropic {
     pub(crate) fn read(text: &[u8], usage: &Span) -> Option<Anthropic> {
         let mut seen = Anthropic::default();
         members_within(text, usage, |m| match &*m.name {
-            "input_tokens" => seen.fresh = count(text, &m.value),
-            "cache_read_input_tokens" => seen.cached = count(text, &m.value),
-            "cache_creation_input_tokens" => seen.written = count(text, &m.value),
-            "cache_creation" => members_within(text, &m.value, |d| {
-                if d.name == "ephemeral_1h_input_tokens" {
+            b"input_tokens" => seen.fresh = count(text, &m.value),
+            b"cache_read_input_tokens" => seen.cached = count(text, &m.value),
+            b"cache_creation_input_tokens" => seen.written = count(text, &m.value),
+            b"cache_creation" => members_within(text, &m.value, |d| {
+                if d.name.as_ref() == b"ephemeral_1h_input_tokens" {
                     seen.written_long = count(text, &d.value);
                 }
             }),
-            "output_tokens" => seen.output = count(text, &m.value),
-            "output_tokens_details" => members_within(text, &m.value, |d| {
-                if d.name == "thinking_tokens" {
+            b"output_tokens" => seen.output = count(text, &m.value),
+            b"output_tokens_details" => members_within(text, &m.value, |d| {
+                if d.name.as_ref() == b"thinking_tokens" {
                     seen.reasoning = count(text, &d.value);
                 }
             }),
-            "service_tier" => seen.service_tier = string(text, &m.value),
-            "speed" => seen.fast = string(text, &m.value).map(|s| s == "fast"),
+            b"service_tier" => seen.service_tier = string(text, &m.value),
+            b"speed" => seen.fast = string(text, &m.value).map(|s| s == "fast"),
             _ => {}
         });
         text[usage.clone()].starts_with(b"{").then_some(seen)
@@ -169,8 +169,8 @@ pub fn usage_of_answer(dialect: Dialect, body: &[u8]) -> Option<Usage> {
         let start = scan.at();
         scan.skip(&mut ())?;
         match &*m.name {
-            "usage" => usage = start..scan.at(),
-            "service_tier" => service_tier = start..scan.at(),
+            b"usage" => usage = start..scan.at(),
+            b"service_tier" => service_tier = start..scan.at(),
             _ => {}
         }
         Ok(())

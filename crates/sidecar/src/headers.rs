@@ -18,6 +18,9 @@ const HOP: [HeaderName; 9] = [
     header::SET_COOKIE,
 ];
 
+/// About how many headers of our own an answer carries.
+const OWN_HEADERS: usize = 12;
+
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The version where sampling parameters still exist.
@@ -95,6 +98,8 @@ fn names_header(value: &HeaderValue, name: &str) -> bool {
 /// The head of a provider's answer as the app gets it: hop-by-hop headers and lengths cut, an echoed key scrubbed.
 #[must_use]
 pub fn answer(mut from: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+    // Room for what we add, so that the map grows once.
+    from.reserve(OWN_HEADERS);
     for name in HOP {
         from.remove(name);
     }

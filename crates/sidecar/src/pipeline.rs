@@ -7,7 +7,7 @@ use dialect::Dialect;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::{Body, Incoming},
-    header,
+    header::{self, HeaderName},
     http::request::Parts,
 };
 use policy::{ask::Call, reason::Cause, snapshot::Api};
@@ -29,10 +29,14 @@ use crate::{
     wire::{Inbound, Streamed},
 };
 
+const READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
 /// Answers one request of an app.
 pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<Heads>) -> Response<Reply> {
     let (parts, body) = request.into_parts();
-    let anthropic = parts.headers.contains_key("anthropic-version");
+    let anthropic = parts.headers.contains_key(&ANTHROPIC_VERSION);
     let pinned = state.in_force.load_full();
     let snapshot = pinned.as_deref().map(|f| &f.snapshot);
     let route = route(&parts.method, parts.uri.path(), anthropic, snapshot);
@@ -143,11 +147,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The caller's own patience, in seconds: Python SDKs tell their read timeout, TypeScript ones their whole timeout.
 fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
-    ["x-stainless-read-timeout", "x-stainless-timeout"]
-        .into_iter()
-        .filter_map(seconds)
-        .map(Duration::from_secs_f64)
-        .min()
+    [READ_TIMEOUT, TIMEOUT].iter().filter_map(seconds).map(Duration::from_secs_f64).min()
 }
 
 fn speaks(route: &Route, anthropic: bool) -> Dialect {

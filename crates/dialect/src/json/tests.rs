@@ -142,7 +142,7 @@ proptest! {
         let is_object = members(&text, |m, s| {
             let start = s.at();
             s.skip(&mut ())?;
-            ours.push((m.name.into_owned(), text[start..s.at()].to_vec()));
+            ours.push((String::from_utf8(m.name.into_owned()).unwrap(), text[start..s.at()].to_vec()));
             Ok(())
         });
         prop_assert_eq!(is_object, Ok(true));

@@ -19,11 +19,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Bodies of all sizes come and go: the system's allocator gives large ones back to the kernel each time, and a static
-/// musl binary would have a slow one.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Unusable flags, or a bad initial policy.
 const UNUSABLE: u8 = 2;
 

@@ -11,6 +11,8 @@ pub struct Capability {
     pub sampling: bool,
     /// Takes `temperature` and `top_p` at once.
     pub sampling_pair: bool,
+    /// Takes stop sequences.
+    pub stop: bool,
     /// Takes a forced tool choice (`any`, `required`, a named tool).
     pub forced_tools: bool,
     /// Takes a conversation that ends in an assistant turn.
@@ -36,6 +38,7 @@ const OPEN: Capability = Capability {
     legacy_max_tokens: false,
     sampling: true,
     sampling_pair: true,
+    stop: true,
     forced_tools: true,
     prefill: true,
     thinks: Thinks::No,
@@ -46,6 +49,7 @@ const ADAPTIVE_CLAUDE: Capability = Capability { prefill: false, thinks: Thinks:
 const SET_CLAUDE: Capability = Capability { sampling: false, ..ADAPTIVE_CLAUDE };
 const FREE_CLAUDE: Capability = Capability { forced_tools: false, ..SET_CLAUDE };
 const GPT: Capability = Capability { sampling: false, thinks: Thinks::Effort, ..OPEN };
+const MUTE_GPT: Capability = Capability { stop: false, ..GPT };
 const OLD_GPT: Capability = Capability { legacy_max_tokens: true, ..OPEN };
 
 /// By prefix; the longest wins.
@@ -72,10 +76,13 @@ const ROWS: &[(&str, Capability)] = &[
     ("claude-", CLAUDE),
     // developers.openai.com reasoning guide, 2026-11: `max_completion_tokens`, no sampling beside an effort.
     ("gpt-6", GPT),
-    ("gpt-5", GPT),
-    ("o1", GPT),
-    ("o3", GPT),
-    ("o4", GPT),
+    // LiteLLM PR#28650, PR#15244: `stop` is taken from 5.5 on.
+    ("gpt-5.6", GPT),
+    ("gpt-5.5", GPT),
+    ("gpt-5", MUTE_GPT),
+    ("o1", MUTE_GPT),
+    ("o3", MUTE_GPT),
+    ("o4", MUTE_GPT),
     ("gpt-4", OLD_GPT),
     ("gpt-3.5", OLD_GPT),
 ];
@@ -97,6 +104,7 @@ mod tests {
         assert!(capability("claude-opus-5").forced_tools);
         assert!(capability("claude-haiku-5-5").forced_tools);
         assert_eq!(capability("claude-opus-4-5").thinks, Thinks::Budget);
+        assert!(capability("gpt-5.5").stop && !capability("gpt-5.4-mini").stop && !capability("gpt-5").stop);
         assert_eq!(*capability("mock"), OPEN);
     }
 }

@@ -103,7 +103,9 @@ fn messages(v: &Value) -> Kind {
             let empty = ["text", "thinking", "partial_json"].iter().any(|m| d[*m].as_str() == Some(""));
             if empty { Kind::Preamble } else { Kind::Content }
         }
-        "message_delta" => Kind::Content,
+        // Its stop reason is the regular finish; a count alone is not.
+        "message_delta" if some_text(&v["delta"]["stop_reason"]) => Kind::Content,
+        "message_delta" => Kind::Preamble,
         "message_stop" => Kind::End,
         _ => Kind::Other,
     }

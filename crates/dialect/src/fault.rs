@@ -70,7 +70,7 @@ pub(crate) fn of_value(dialect: Dialect, value: &Value) -> Fault {
     let is_credit = |s: &Option<String>| s.as_deref().is_some_and(|s| OUT_OF_CREDIT.contains(&s));
     Fault {
         status: status_of(dialect, kind.as_deref(), code.as_deref()),
-        out_of_credit: is_credit(&kind) || is_credit(&code),
+        out_of_credit: is_credit(&kind) || is_credit(&code) || says_out_of_credit(&message),
         too_long: code.as_deref() == Some("context_length_exceeded") || says_too_long(&message),
         param: text(&error["param"]),
         is_envelope: true,
@@ -78,6 +78,13 @@ pub(crate) fn of_value(dialect: Dialect, value: &Value) -> Fault {
         code,
         message,
     }
+}
+
+/// Claude says it only in words, under `invalid_request_error`: no credit left, or the limit that an organisation or a
+/// workspace has set itself.
+fn says_out_of_credit(message: &str) -> bool {
+    message.starts_with("Your credit balance is too low")
+        || message.starts_with("You have reached your specified") && message.contains("API usage limits")
 }
 
 /// Claude says it only in words ("prompt is too long: 210000 tokens > 200000 maximum").
@@ -150,14 +157,15 @@ impl ErrorShape {
             400..500 => ("invalid_request_error", "invalid_request_error"),
             _ => ("server_error", "api_error"),
         };
-        let code = if fault.too_long {
-            Some("context_length_exceeded".to_owned())
-        } else {
-            fault.code.clone().or_else(|| fault.kind.clone())
+        let code = match &fault.code {
+            _ if fault.too_long => Some("context_length_exceeded".to_owned()),
+            None if fault.out_of_credit => Some("insufficient_quota".to_owned()),
+            None => fault.kind.clone(),
+            code => code.clone(),
         };
         ErrorShape {
             status,
-            openai_type: openai.into(),
+            openai_type: if fault.out_of_credit { "insufficient_quota" } else { openai }.into(),
             anthropic_type: anthropic.into(),
             code,
             message: fault.message.clone(),

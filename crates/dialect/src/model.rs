@@ -39,6 +39,7 @@ pub(crate) struct Words {
     pub(crate) stop: &'static str,
     pub(crate) effort: &'static str,
     pub(crate) is_error: &'static str,
+    pub(crate) user: &'static str,
 }
 
 impl Request {

@@ -48,7 +48,7 @@ pub(crate) fn made_up(answer: &str, n: usize) -> String {
 }
 
 /// `name` itself, or what fits of it and a hash that tells it from its like.
-fn short(name: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn short(name: &str, most: usize) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() <= most && name.chars().all(is_plain) {
         return name.into();

@@ -71,11 +71,11 @@ pub(super) fn finish_reason(stop: &Stop) -> &'static str {
 
 /// Writes an answer.
 pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
-    let mut text: Option<String> = None;
+    let mut text = String::new();
     let mut calls: Vec<Value> = vec![];
     for part in &a.parts {
         match part {
-            Part::Text(t) => text.get_or_insert_default().push_str(&t.text),
+            Part::Text(t) => text.push_str(&t.text),
             Part::Call(c) => calls.push(json!({
                 "id": c.id, "type": "function",
                 "function": {"name": context.restore(&c.name), "arguments": c.arguments.to_string()},
@@ -83,7 +83,10 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
             _ => {}
         }
     }
-    let mut message = json!({"role": "assistant", "content": text, "refusal": a.refusal});
+    // Nothing beside calls or a refusal is null; an empty answer is still text.
+    let is_null = text.is_empty() && (!calls.is_empty() || a.refusal.is_some());
+    let content = if is_null { Value::Null } else { text.into() };
+    let mut message = json!({"role": "assistant", "content": content, "refusal": a.refusal});
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }

@@ -8,7 +8,7 @@ use crate::{
     translate::{Read, refuse},
 };
 
-const WORDS: Words = Words { stop: "stop", effort: "reasoning_effort", is_error: "" };
+const WORDS: Words = Words { stop: "stop", effort: "reasoning_effort", is_error: "", user: "user" };
 
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {

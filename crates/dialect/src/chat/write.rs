@@ -6,11 +6,15 @@ use super::{parts::written, schema::is_strict};
 use crate::{
     capability::Thinks,
     model::{Call, Choice, Media, Part, Request, Role, Text, Thinking, ToolResult, Turn},
+    names,
     translate::{Read, TargetModel, refuse},
 };
 
 /// Most stop sequences.
 const MAX_STOPS: usize = 4;
+
+/// Most characters of a user's name; longer ones, such as Claude Code's, are told apart by a hash.
+const MAX_USER: usize = 64;
 
 /// Writes a request; what the model refuses is left out and listed.
 pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
@@ -35,11 +39,13 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if r.top_k.is_some() {
         r.drop_member("top_k");
     }
-    if r.stop.len() > MAX_STOPS {
+    let stops = if can.stop { MAX_STOPS } else { 0 };
+    if r.stop.len() > stops {
         r.drop_member(r.words.stop);
+        r.stop.truncate(stops);
     }
     if !r.stop.is_empty() {
-        out.insert("stop".into(), r.stop.iter().take(MAX_STOPS).cloned().collect());
+        out.insert("stop".into(), r.stop.clone().into());
     }
     if let Some(effort) = effort(r, can.thinks) {
         out.insert("reasoning_effort".into(), effort.into());
@@ -50,7 +56,11 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
     }
     if let Some(user) = &r.user {
-        out.insert("user".into(), user.clone().into());
+        let wire = names::short(user, MAX_USER).into_owned();
+        if wire != *user {
+            r.drop_member(r.words.user);
+        }
+        out.insert("user".into(), wire.into());
     }
     if r.stream {
         out.insert("stream".into(), true.into());

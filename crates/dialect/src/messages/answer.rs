@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::blocks::arguments;
 use crate::{
     model::{Answer, Call, Part, Stop, Text},
     translate::Context,
     usage::Usage,
 };
 
-/// Reads an answer; thinking stays behind, since it must never become visible text.
+/// Reads an answer; `None` if it has no content, or a call without id or name. Thinking stays behind, since it must never become visible text.
 pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let mut parts = vec![];
     for block in v["content"].as_array()? {
@@ -20,9 +21,9 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
                 }));
             }
             Some("tool_use") => parts.push(Part::Call(Call {
-                id: block["id"].as_str().unwrap_or_default().to_owned(),
-                name: block["name"].as_str().unwrap_or_default().to_owned(),
-                arguments: block["input"].clone(),
+                id: block["id"].as_str()?.to_owned(),
+                name: block["name"].as_str()?.to_owned(),
+                arguments: arguments(Some(block["input"].clone())),
                 cache: None,
                 at: String::new(),
             })),

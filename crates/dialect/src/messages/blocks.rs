@@ -74,12 +74,7 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
             let (Some(id), Some(name)) = (word(&mut block, "id"), word(&mut block, "name")) else {
                 return refuse(at, "a tool_use needs an id and a name");
             };
-            // Nothing is `{}`; what is no object is kept under one member, as Chat's arguments are.
-            let arguments = match block.remove("input") {
-                Some(input @ Value::Object(_)) => input,
-                None | Some(Value::Null) => json!({}),
-                Some(other) => json!({"arguments": other}),
-            };
+            let arguments = arguments(block.remove("input"));
             Part::Call(Call { id, name, arguments, cache, at })
         }
         "tool_result" => {
@@ -96,6 +91,15 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
             return Ok(None);
         }
     }))
+}
+
+/// Nothing is `{}`; what is no object is kept under one member, as Chat's arguments are.
+pub(super) fn arguments(input: Option<Value>) -> Value {
+    match input {
+        Some(input @ Value::Object(_)) => input,
+        None | Some(Value::Null) => json!({}),
+        Some(other) => json!({"arguments": other}),
+    }
 }
 
 /// Whether a member is there and says something.

@@ -8,7 +8,8 @@ use crate::{
     translate::{Read, refuse},
 };
 
-const WORDS: Words = Words { stop: "stop_sequences", effort: "output_config.effort", is_error: "is_error" };
+const WORDS: Words =
+    Words { stop: "stop_sequences", effort: "output_config.effort", is_error: "is_error", user: "metadata.user_id" };
 
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {

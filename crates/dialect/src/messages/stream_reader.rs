@@ -76,13 +76,14 @@ impl StreamReader {
         match block["type"].as_str() {
             Some("tool_use") => {
                 self.calls += 1;
-                if self.calls > MOST_CALLS || some(&block["name"]).is_none() {
+                let (Some(id), Some(name)) = (some(&block["id"]), some(&block["name"])) else { return Err(BadStream) };
+                if self.calls > MOST_CALLS {
                     return Err(BadStream);
                 }
                 let key = self.calls as u64;
                 let input = if block["input"].is_object() { block["input"].to_string() } else { "{}".to_owned() };
                 self.call = Some((key, Some(input)));
-                out.push(Event::CallStart { key, id: text(&block["id"]), name: text(&block["name"]) });
+                out.push(Event::CallStart { key, id, name });
             }
             Some("text") => out.extend(some(&block["text"]).map(Event::Text)),
             // Thinking must never become visible text; other blocks are of tools that the provider runs.

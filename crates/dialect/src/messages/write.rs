@@ -35,6 +35,10 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         });
         out.insert("tools".into(), tools.collect());
     }
+    if let Some(tools) = called_tools(r) {
+        out.insert("tools".into(), tools);
+        out.insert("tool_choice".into(), json!({"type": "none"}));
+    }
     let choice = choice(r, can.forced_tools);
     let is_forced = choice.as_ref().is_some_and(|c| c["type"] == "any" || c["type"] == "tool");
     if let Some(choice) = choice {
@@ -163,6 +167,20 @@ fn media(kind: &str, m: &Media) -> Value {
     let mut block = json!({"type": kind, "source": source});
     put(&mut block, "cache_control", m.cache.clone());
     block
+}
+
+/// Tools that the history calls and the caller no longer offers: blocks of calls without tools are refused
+/// (LiteLLM#4689), while Chat callers leave the tools out when they want none called again.
+fn called_tools(r: &Request) -> Option<Value> {
+    let mut names: Vec<&str> = vec![];
+    for part in r.turns.iter().flat_map(|t| &t.parts) {
+        match part {
+            Part::Call(call) if !names.contains(&call.name.as_str()) => names.push(&call.name),
+            _ => {}
+        }
+    }
+    let define = |name: &&str| json!({"name": name, "input_schema": {"type": "object", "properties": {}}});
+    (r.tools.is_empty() && !names.is_empty()).then(|| names.iter().map(define).collect())
 }
 
 fn choice(r: &mut Request, forced: bool) -> Option<Value> {

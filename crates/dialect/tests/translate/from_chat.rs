@@ -428,6 +428,37 @@ fn t21_links_that_break_are_refused_by_name() {
 }
 
 #[test]
+fn t21_calls_in_history_keep_a_definition_when_the_caller_offers_none() {
+    let body = json!({"model": "m", "messages": [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "tool_calls": [call("a", "{}"), call("b", "{}")]},
+        {"role": "tool", "tool_call_id": "a", "content": "x"},
+        {"role": "tool", "tool_call_id": "b", "content": "y"},
+    ]});
+    let (got, lost) = sent(Chat, "claude-opus-5-5", &body).unwrap();
+    assert_eq!(got["tools"], json!([{"name": "f", "input_schema": {"type": "object", "properties": {}}}]));
+    assert_eq!((&got["tool_choice"], lost), (&json!({"type": "none"}), vec![]), "and none is called again");
+}
+
+#[test]
+fn t16_names_that_messages_refuses_are_one_plain_name_everywhere() {
+    let body = json!({
+        "model": "m",
+        "tools": [{"type": "function", "function": {"name": "files.read"}}],
+        "tool_choice": {"type": "function", "function": {"name": "files.read"}},
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "files.read", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "a", "content": "x"},
+        ],
+    });
+    let (got, lost) = sent(Chat, CLAUDE, &body).unwrap();
+    let wire = got["tools"][0]["name"].as_str().unwrap();
+    assert!(wire.starts_with("files_read_") && lost.is_empty(), "{wire}");
+    assert_eq!((&got["tool_choice"]["name"], &got["messages"][1]["content"][0]["name"]), (&json!(wire), &json!(wire)));
+}
+
+#[test]
 fn t41_cache_marks_are_kept_up_to_four() {
     let mark = json!({"type": "ephemeral"});
     let marked = |t: &str| json!({"type": "text", "text": t, "cache_control": mark});

@@ -205,7 +205,7 @@ pub async fn attempt(
                     let raw = Raw { status: head.status, headers, body, permit, idle: timeouts.idle };
                     return Ok(Answer::Raw(Box::new(raw)));
                 }
-                Some(body) if asked.stream => first_content(asked, wire.dialect, &head.headers, body, until, secret)
+                Some(body) if asked.stream => first_content(asked, &wire, &head.headers, body, until, secret)
                     .await
                     .map(|begun| Committed::Stream(head, begun)),
                 Some(body) => {
@@ -305,7 +305,7 @@ fn of_send(e: &SendError) -> Failure {
 /// Reads frames up to the first content.
 async fn first_content(
     asked: &Asked<'_>,
-    dialect: Dialect,
+    wire: &Wire,
     head: &HeaderMap,
     body: Decoded,
     until: Tick,
@@ -314,6 +314,7 @@ async fn first_content(
     if !has_type(head, "text/event-stream") {
         return Err((Failure::NoAnswer, None));
     }
+    let (dialect, translated) = (wire.dialect, wire.translation.is_some());
     let mut events = Events::new(body);
     let mut held: Vec<Frame> = vec![];
     let mut bytes = 0;
@@ -337,11 +338,12 @@ async fn first_content(
                 let body = secret.map_or_else(|| frame.data_bytes(), |s| s.scrub(frame.data_bytes()));
                 return Err((failure, Some(Told { status, headers: HeaderMap::new(), body, dialect, fault: *fault })));
             }
-            // A stream that ends without ever having begun is no answer.
-            Kind::End if held.is_empty() => return Err((Failure::NoAnswer, None)),
+            // A stream that ends without ever having begun is no answer; nor is one whose end cannot be translated, since it
+            // holds neither content nor a reason to have stopped.
+            Kind::End if held.is_empty() || translated => return Err((Failure::NoAnswer, None)),
             Kind::Content | Kind::End => Some(None),
-            Kind::Preamble if !asked.hold_preamble || bytes > MAX_HELD => Some(Some(until)),
-            Kind::Preamble | Kind::Ping | Kind::Other => None,
+            Kind::Preamble if !asked.hold_preamble => Some(Some(until)),
+            Kind::Preamble | Kind::Ping | Kind::Other => (bytes > MAX_HELD).then_some(Some(until)),
         };
         held.push(frame);
         if let Some(content_due) = committed {

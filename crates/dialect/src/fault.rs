@@ -145,8 +145,8 @@ impl ErrorShape {
     #[must_use]
     pub fn of_fault(fault: &Fault, status: u16) -> ErrorShape {
         let (openai, anthropic) = match status {
+            _ if fault.out_of_credit || status == 402 => ("insufficient_quota", "billing_error"),
             401 => ("authentication_error", "authentication_error"),
-            402 => ("insufficient_quota", "billing_error"),
             403 => ("permission_error", "permission_error"),
             404 => ("invalid_request_error", "not_found_error"),
             409 => ("invalid_request_error", "conflict_error"),
@@ -165,7 +165,7 @@ impl ErrorShape {
         };
         ErrorShape {
             status,
-            openai_type: if fault.out_of_credit { "insufficient_quota" } else { openai }.into(),
+            openai_type: openai.into(),
             anthropic_type: anthropic.into(),
             code,
             message: fault.message.clone(),

@@ -74,7 +74,7 @@ impl Tee {
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         let number = |f: &Frame| serde_json::from_slice::<Value>(f.data()).ok()?["sequence_number"].as_u64();
-        self.last.as_ref().and_then(number).map_or(0, |n| n + 1)
+        self.last.as_ref().and_then(number).map_or(0, |n| n.saturating_add(1))
     }
 
     fn chat(&mut self, data: &[u8]) -> Seen {

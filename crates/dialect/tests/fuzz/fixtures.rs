@@ -1,38 +1,44 @@
-//! Real shapes of what callers and providers send.
+//! Real shapes of what callers and providers send, by dialect.
 
-pub fn requests() -> Vec<&'static str> {
-    vec![CHAT, CHAT_TOOLS, CHAT_ODD, MESSAGES, MESSAGES_TOOLS, MESSAGES_ODD, RESPONSES]
+use dialect::Dialect;
+
+/// Of three lists, `dialect`'s own three times as often as the others': a parser also meets what was meant for another.
+fn own_first(
+    dialect: Dialect,
+    chat: &[&'static str],
+    responses: &[&'static str],
+    messages: &[&'static str],
+) -> Vec<&'static str> {
+    let own = match dialect {
+        Dialect::Chat => chat,
+        Dialect::Responses => responses,
+        Dialect::Messages => messages,
+    };
+    [own, own, chat, responses, messages].concat()
 }
 
-pub fn answers() -> Vec<&'static str> {
-    vec![CHAT_ANSWER, CHAT_CALLS, MESSAGES_ANSWER, MESSAGES_CALLS, RESPONSES_ANSWER, CHAT_ERROR, MESSAGES_ERROR]
+pub fn requests(dialect: Dialect) -> Vec<&'static str> {
+    own_first(dialect, &[CHAT, CHAT_TOOLS, CHAT_ODD], &[RESPONSES], &[MESSAGES, MESSAGES_TOOLS, MESSAGES_ODD])
 }
 
-pub fn errors() -> Vec<&'static str> {
-    vec![
-        CHAT_ERROR,
-        MESSAGES_ERROR,
-        CREDIT_ERROR,
-        FAILED,
-        r#"{"error":"words"}"#,
-        r#"{"message":"Not Found","code":404}"#,
-    ]
+pub fn answers(dialect: Dialect) -> Vec<&'static str> {
+    let chat = [CHAT_ANSWER, CHAT_CALLS, CHAT_ERROR];
+    own_first(dialect, &chat, &[RESPONSES_ANSWER], &[MESSAGES_ANSWER, MESSAGES_CALLS, MESSAGES_ERROR])
+}
+
+pub fn errors(dialect: Dialect) -> Vec<&'static str> {
+    let chat = [CHAT_ERROR, CREDIT_ERROR, r#"{"error":"words"}"#, r#"{"message":"Not Found","code":404}"#];
+    own_first(dialect, &chat, &[FAILED], &[MESSAGES_ERROR, MESSAGES_CREDIT])
+}
+
+pub fn streams(dialect: Dialect) -> Vec<&'static str> {
+    let chat = [CHAT_STREAM, CHAT_CALL_STREAM, CHAT_BROKEN];
+    own_first(dialect, &chat, &[RESPONSES_STREAM], &[MESSAGES_STREAM, MESSAGES_CALL_STREAM, MESSAGES_BROKEN])
 }
 
 pub fn bodies() -> Vec<&'static str> {
-    [requests(), answers(), errors()].concat()
-}
-
-pub fn streams() -> Vec<&'static str> {
-    vec![
-        CHAT_STREAM,
-        CHAT_CALL_STREAM,
-        MESSAGES_STREAM,
-        MESSAGES_CALL_STREAM,
-        RESPONSES_STREAM,
-        CHAT_BROKEN,
-        MESSAGES_BROKEN,
-    ]
+    let of = |d| [requests(d), answers(d), errors(d)].concat();
+    [of(Dialect::Chat), of(Dialect::Responses), of(Dialect::Messages)].concat()
 }
 
 const CHAT: &str = r#"{"model":"gpt-6-sol","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Say \"hi\"\n\u00e9"}],"temperature":0.2,"top_p":0.9,"stop":["END"],"max_completion_tokens":256,"stream":true,"stream_options":{"include_usage":true},"user":"u1","seed":7,"n":1}"#;
@@ -54,6 +60,7 @@ const CHAT_ERROR: &str =
 const CREDIT_ERROR: &str =
     r#"{"error":{"message":"no credit","type":"insufficient_quota","param":null,"code":"credit_balance_exhausted"}}"#;
 const MESSAGES_ERROR: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum","details":{"error_code":"x"}},"request_id":"req_1"}"#;
+const MESSAGES_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."},"request_id":"req_2"}"#;
 const FAILED: &str = r#"{"type":"response.failed","sequence_number":3,"response":{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"m"}}}"#;
 
 const CHAT_STREAM: &str = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}

@@ -115,7 +115,7 @@ fn t51_out_of_credit_is_told_apart_from_a_rate_limit_and_from_a_bad_request() {
     assert_eq!((status, body), (429, openai("insufficient_quota", Some("enforced_spend_limit_reached"), "m")));
     for code in ["insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded"] {
         let (status, body) = told(Chat, 429, &openai("insufficient_quota", Some(code), "m"));
-        assert_eq!((status, &body["error"]["type"]), (429, &json!("rate_limit_error")));
+        assert_eq!((status, &body["error"]["type"]), (429, &json!("billing_error")));
         assert_eq!(body["error"]["details"]["error_code"], code);
     }
     for words in ["Your credit card", "You have reached your specified goal", "max_tokens: too low"] {

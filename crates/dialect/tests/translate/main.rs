@@ -6,6 +6,7 @@ mod answers;
 mod errors;
 mod from_chat;
 mod from_messages;
+mod laws;
 mod order;
 mod streams;
 

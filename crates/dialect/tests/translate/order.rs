@@ -103,8 +103,8 @@ pub fn chat(events: &[Value], counted: bool) -> Result<bool, String> {
             }
             _ => return wrong("out of order"),
         }
-        if e["object"] != "chat.completion.chunk" || !counted && e.get("usage").is_some() {
-            return wrong("no chunk");
+        if e["object"] != "chat.completion.chunk" || counted != e.get("usage").is_some() {
+            return wrong("no chunk, or a count that was not asked");
         }
     }
     Ok(over)

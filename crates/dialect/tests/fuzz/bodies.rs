@@ -1,0 +1,114 @@
+//! Parsers of whole bodies: the scanner, heads and edits of requests, readers of requests, answers and errors.
+
+use bytes::Bytes;
+use dialect::{
+    AnswerFault, BadBody, Dialect, Edits, ErrorShape, Kind, add_to_answer, capability, classify, json, read_answer,
+    read_error, read_head, sse::Frame, translate_answer, translate_request, usage_of_answer, write_error,
+    write_error_event,
+};
+use serde_json::Value;
+
+use crate::{SIGNAL, context, fixtures, for_each_dialect, other, run, target};
+
+#[test]
+fn scanner() {
+    run("scanner", &fixtures::bodies(), |input, _| {
+        let theirs = serde_json::from_slice::<Value>(input);
+        let ours = json::check(input);
+        // serde_json also refuses numbers that no double holds, which are JSON all the same.
+        if !theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range")) {
+            assert_eq!(ours.is_ok(), theirs.is_ok());
+        }
+        let walked = json::members(input, |_, _| Ok(()));
+        assert_eq!(walked.is_ok(), ours.is_ok());
+        ours.is_ok()
+    });
+}
+
+for_each_dialect!(head_and_edits: head_chat Chat, head_responses Responses, head_messages Messages);
+
+fn head_and_edits(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::requests(dialect), |input, mutator| {
+        let head = match read_head(dialect, input) {
+            Ok(head) => head,
+            Err(bad) => return !matches!(bad, BadBody::Json(_)),
+        };
+        let mut edits = Edits::default();
+        edits.set_model(&head, "new \"model\"");
+        edits.set_max_tokens(&head, dialect, 77, capability(["gpt-4o", "gpt-6-sol"][mutator.below(2)]));
+        if dialect == Dialect::Chat {
+            edits.set_include_usage(&head, input);
+        }
+        let body = edits.apply(&Bytes::copy_from_slice(input)).concat();
+        let again = read_head(dialect, &body).unwrap();
+        assert_eq!((again.model.as_deref(), again.max_tokens), (Some("new \"model\""), Some(77)));
+        assert_eq!(
+            (again.messages, again.tools, again.images, again.stream),
+            (head.messages, head.tools, head.images, head.stream)
+        );
+        assert!(dialect != Dialect::Chat || again.include_usage);
+        true
+    });
+}
+
+for_each_dialect!(request_reader: requests_chat Chat, requests_messages Messages);
+
+fn request_reader(parser: &str, caller: Dialect) {
+    let provider = other(caller).unwrap();
+    run(parser, &fixtures::requests(caller), |input, mutator| {
+        let model = ["m", "gpt-4o", "gpt-6-sol", "claude-haiku-5-5", "claude-opus-5-5"][mutator.below(5)];
+        match translate_request(caller, provider, input, &target(model)) {
+            Err(why) => why.member != "body",
+            Ok(done) => {
+                let head = read_head(provider, &done.body).unwrap();
+                assert_eq!(head.model.as_deref(), Some(model));
+                // What one way wrote, the other way can read.
+                if let Err(why) = translate_request(provider, caller, &done.body, &target("m")) {
+                    panic!("the way back is refused: {why}");
+                }
+                true
+            }
+        }
+    });
+}
+
+for_each_dialect!(answer_reader: answers_chat Chat, answers_responses Responses, answers_messages Messages);
+
+fn answer_reader(parser: &str, provider: Dialect) {
+    run(parser, &fixtures::answers(provider), |input, _| {
+        let read = read_answer(provider, input);
+        if let Ok(head) = &read {
+            assert!(repeats(input) || head.usage == usage_of_answer(provider, input));
+            let signed = add_to_answer(&Bytes::copy_from_slice(input), &SIGNAL).concat();
+            assert_eq!(read_answer(provider, &signed).as_ref(), Ok(head));
+        }
+        if let Some(caller) = other(provider)
+            && let Ok(body) = translate_answer(&context(caller, provider), input)
+        {
+            assert!(read_answer(caller, &body).is_ok());
+        }
+        !matches!(read, Err(AnswerFault::NotJson | AnswerFault::Empty))
+    });
+}
+
+/// Some member stands twice, where the two readers may differ in which they take.
+fn repeats(input: &[u8]) -> bool {
+    matches!(read_head(Dialect::Chat, input), Err(BadBody::Repeated(_)))
+}
+
+for_each_dialect!(error_reader: errors_chat Chat, errors_responses Responses, errors_messages Messages);
+
+fn error_reader(parser: &str, provider: Dialect) {
+    run(parser, &fixtures::errors(provider), |input, _| {
+        let fault = read_error(provider, 400, input);
+        let shape = ErrorShape::of_fault(&fault, 400);
+        for caller in [Dialect::Chat, Dialect::Responses, Dialect::Messages] {
+            let again = read_error(caller, 400, &write_error(caller, &shape));
+            assert_eq!((&again.message, again.is_envelope), (&fault.message, true));
+            assert_eq!((again.out_of_credit, again.too_long), (fault.out_of_credit, fault.too_long));
+            let event = Frame::parse(write_error_event(caller, &shape, 3));
+            assert_eq!(classify(caller, &event).kind, Kind::Error);
+        }
+        json::check(input).is_ok()
+    });
+}

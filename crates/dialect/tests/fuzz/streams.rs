@@ -1,0 +1,122 @@
+//! Parsers of streams: framing, the classifier, the tee of usage and ends, readers of events.
+
+use bytes::Bytes;
+use dialect::{
+    Dialect, Kind, Seen, StreamTranslator, Tee, add_to_event, classify, is_usage_chunk, json, place_of,
+    sse::{Frame, Splitter},
+};
+use serde_json::Value;
+
+use crate::{SIGNAL, context, fixtures, for_each_dialect, mutate::Mutator, order, other, run};
+
+/// The frames of `input`, which comes in pieces of any size.
+fn frames(input: &[u8], mutator: &mut Mutator) -> Vec<Frame> {
+    let mut splitter = Splitter::new(1 << 20);
+    let mut frames = vec![];
+    let mut rest = Bytes::copy_from_slice(input);
+    while !rest.is_empty() {
+        splitter.push(rest.split_to(1 + mutator.below(rest.len())));
+        while let Some(frame) = splitter.next_frame().unwrap() {
+            frames.push(frame);
+        }
+    }
+    splitter.finish();
+    while let Some(frame) = splitter.next_frame().unwrap() {
+        frames.push(frame);
+    }
+    frames
+}
+
+for_each_dialect!(framing: framing_chat Chat, framing_responses Responses, framing_messages Messages);
+
+fn framing(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::streams(dialect), |input, mutator| {
+        let cut = frames(input, mutator);
+        let raw: Vec<u8> = cut.iter().flat_map(|f| f.raw.to_vec()).collect();
+        assert!(input.starts_with(&raw), "bytes in order");
+        assert!(input[raw.len()..].iter().all(|b| matches!(b, b'\r' | b'\n')), "only blank lines stay behind");
+        let data =
+            |frames: &[Frame]| frames.iter().filter(|f| !f.is_comment()).map(|f| f.data().to_vec()).collect::<Vec<_>>();
+        assert_eq!(data(&cut), data(&frames(input, mutator)), "cut elsewhere");
+        cut.iter().any(|f| !f.is_comment())
+    });
+}
+
+for_each_dialect!(classifier: classifier_chat Chat, classifier_responses Responses, classifier_messages Messages);
+
+fn classifier(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::streams(dialect), |input, mutator| {
+        let mut past = false;
+        for frame in frames(input, mutator) {
+            let seen = classify(dialect, &frame);
+            assert_eq!(seen.kind == Kind::Error, seen.error.is_some());
+            past |= !matches!(seen.kind, Kind::Malformed | Kind::Ping);
+        }
+        past
+    });
+}
+
+for_each_dialect!(tee: tee_chat Chat, tee_responses Responses, tee_messages Messages);
+
+fn tee(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::streams(dialect), |input, mutator| {
+        let mut tee = Tee::new(dialect);
+        let mut past = false;
+        for frame in frames(input, mutator) {
+            let kind = classify(dialect, &frame).kind;
+            let seen = tee.frame(&frame);
+            assert!(seen != Seen::Malformed || kind == Kind::Malformed, "the tee is the more lenient");
+            assert!(seen != Seen::End || matches!(kind, Kind::End | Kind::Content) || dialect != Dialect::Chat);
+            past |= seen != Seen::Malformed && !frame.is_comment();
+        }
+        let _ = (tee.usage(), tee.next_sequence());
+        past
+    });
+}
+
+for_each_dialect!(signature: signature_chat Chat, signature_responses Responses, signature_messages Messages);
+
+fn signature(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::streams(dialect), |input, mutator| {
+        let mut past = false;
+        for frame in frames(input, mutator) {
+            let place = place_of(dialect, &frame);
+            assert_eq!(place.has_usage && dialect == Dialect::Chat, is_usage_chunk(&frame) && dialect == Dialect::Chat);
+            let signed = Frame::parse(add_to_event(dialect, &frame, &SIGNAL));
+            if json::members(frame.data(), |_, _| Ok(())) == Ok(true) {
+                past = true;
+                assert!(String::from_utf8_lossy(signed.data()).contains("\"llmroute\":{\"status\""));
+                assert!(json::check(signed.data()).is_ok());
+            }
+        }
+        past
+    });
+}
+
+for_each_dialect!(event_reader: events_chat Chat, events_messages Messages);
+
+fn event_reader(parser: &str, provider: Dialect) {
+    let caller = other(provider).unwrap();
+    let context = context(caller, provider);
+    run(parser, &fixtures::streams(provider), |input, mutator| {
+        let mut translator = StreamTranslator::new(&context);
+        let mut out = vec![];
+        let mut past = false;
+        for frame in frames(input, mutator) {
+            let Ok(bytes) = translator.push(&frame) else { break };
+            past = true;
+            let mut splitter = Splitter::new(1 << 20);
+            splitter.push(bytes);
+            while let Some(frame) = splitter.next_frame().unwrap() {
+                let text = String::from_utf8_lossy(frame.data()).into_owned();
+                out.push(serde_json::from_str(&text).unwrap_or(Value::String(text)));
+            }
+        }
+        let ordered = match caller {
+            Dialect::Messages => order::messages(&out),
+            Dialect::Chat | Dialect::Responses => order::chat(&out, true),
+        };
+        ordered.unwrap();
+        past
+    });
+}

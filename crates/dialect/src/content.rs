@@ -122,6 +122,8 @@ fn responses(v: &Value) -> Kind {
             Kind::Preamble
         }
         "response.output_item.added" => Kind::Content,
+        // Models reason silently before they answer; what is shown of it comes as deltas.
+        "response.output_item.done" if v["item"]["type"] == "reasoning" => Kind::Preamble,
         "response.completed" | "response.incomplete" => Kind::Content,
         _ if kind.ends_with(".delta") => {
             if v["delta"].as_str() == Some("") {
@@ -179,6 +181,7 @@ mod tests {
             (Messages, r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#, Content),
             (Messages, r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"a"}}"#, Content),
             (Messages, r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#, Content),
+            (Messages, r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{}}"#, Preamble),
             (Messages, r#"{"type":"message_stop"}"#, End),
             (Messages, r#"{"type":"error","error":{}}"#, Error),
             (Messages, r#"{"type":"novelty"}"#, Other),
@@ -188,6 +191,10 @@ mod tests {
             (Responses, r#"{"type":"response.content_part.added"}"#, Preamble),
             (Responses, r#"{"type":"response.output_text.delta","delta":"a"}"#, Content),
             (Responses, r#"{"type":"response.reasoning_text.delta","delta":"a"}"#, Content),
+            (Responses, r#"{"type":"response.output_item.done","item":{"type":"reasoning","summary":[]}}"#, Preamble),
+            (Responses, r#"{"type":"response.output_item.done","item":{"type":"function_call"}}"#, Content),
+            (Responses, r#"{"type":"response.output_text.delta","delta":""}"#, Preamble),
+            (Responses, r#"{"type":"response.novelty"}"#, Other),
             (Responses, r#"{"type":"response.failed"}"#, Error),
             (Responses, r#"{"type":"response.completed"}"#, Content),
         ];

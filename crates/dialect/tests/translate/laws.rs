@@ -165,14 +165,29 @@ fn messages(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> String {
     out
 }
 
+/// The same events in another legal framing.
+fn framed(text: &str, how: u8) -> String {
+    match how % 5 {
+        0 => text.to_owned(),
+        1 => text.replace('\n', "\r\n"),
+        2 => text.replace('\n', "\r"),
+        3 => text.replace("\ndata: ", "\ndata:").replace("\n\n", "\n\n: keep-alive\n\n"),
+        // The last event without its blank line.
+        _ => text.trim_end().to_owned(),
+    }
+}
+
 /// The whole path of a translated stream: split, translate, tee of what the provider counted.
 fn path(context: &Context, provider: Dialect, chunks: &[&[u8]]) -> (Bytes, Option<Usage>) {
     let mut splitter = Splitter::new(1 << 20);
     let mut translator = StreamTranslator::new(context);
     let mut tee = Tee::new(provider);
     let mut out = vec![];
-    for chunk in chunks {
-        splitter.push(Bytes::copy_from_slice(chunk));
+    for chunk in chunks.iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => splitter.push(Bytes::copy_from_slice(chunk)),
+            None => splitter.finish(),
+        }
         while let Some(frame) = splitter.next_frame().unwrap() {
             tee.frame(&frame);
             out.extend_from_slice(&translator.push(&frame).unwrap());
@@ -259,9 +274,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn t23_t24_t26_t32_t38_chat_for_messages(pieces in pieces(), usage in counts(), shuffle: u64, cuts: [Index; 4]) {
+    fn t23_t24_t26_t32_t38_chat_for_messages(pieces in pieces(), usage in counts(), shuffle: u64, how: u8, cuts: [Index; 4]) {
         let text = chat(&pieces, usage, shuffle);
-        let (events, tee) = however_cut(&context(Messages, &json!({"stream": true})), Chat, &text, &cuts);
+        let sent = framed(&text, how);
+        let (events, tee) = however_cut(&context(Messages, &json!({"stream": true})), Chat, &sent, &cuts);
         prop_assert_eq!(order::messages(&events), Ok(true));
         prop_assert_eq!(tee, usage);
         let mut want = wanted(&pieces, usage);
@@ -273,8 +289,8 @@ proptest! {
     }
 
     #[test]
-    fn t25_t28_t29_t32_t46_messages_for_chat(pieces in pieces(), usage in counts(), cuts: [Index; 4]) {
-        let text = messages(&pieces, usage);
+    fn t25_t28_t29_t32_t46_messages_for_chat(pieces in pieces(), usage in counts(), how: u8, cuts: [Index; 4]) {
+        let text = framed(&messages(&pieces, usage), how);
         let asked = json!({"stream": true, "stream_options": {"include_usage": true}});
         let (events, tee) = however_cut(&context(Chat, &asked), Messages, &text, &cuts);
         prop_assert_eq!(order::chat(&events, true), Ok(true));

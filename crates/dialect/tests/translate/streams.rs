@@ -229,6 +229,43 @@ fn t30_a_stream_that_never_said_why_it_ended_is_no_answer() {
 }
 
 #[test]
+fn t30_an_empty_answer_that_says_why_it_ended_is_an_answer() {
+    let out =
+        for_messages(&[chunk(json!({"role": "assistant"}), None), chunk(json!({}), Some("stop")), json!("[DONE]")]);
+    assert_eq!(short(&out), "end_turn");
+    let [a, b] = end("end_turn");
+    let out = for_chat(&[start(), a, b]);
+    let reasons: Vec<&Value> = out.iter().map(|e| &e["choices"][0]["finish_reason"]).collect();
+    assert_eq!(reasons, [&Value::Null, &json!("stop"), &Value::Null, &Value::Null], "role, finish, usage, end");
+    let nothing = json!({"id": "c", "model": "m", "choices": []});
+    assert!(streamed(&context(Messages, &json!({})), &[nothing, usage(), json!("[DONE]")]).is_err());
+}
+
+#[test]
+fn t31_nothing_follows_the_end() {
+    let frames = [chunk(json!({"content": "a"}), Some("stop")), json!("[DONE]"), chunk(json!({"content": "b"}), None)];
+    assert_eq!(short(&for_messages(&frames)), "+text a - end_turn");
+    let [a, b] = end("end_turn");
+    assert_eq!(for_chat(&[start(), a, b, text(0, "late")]).len(), 4);
+}
+
+#[test]
+fn t38_counts_at_the_end_replace_those_of_the_start() {
+    let last = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+        "usage": {"input_tokens": 7, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2, "output_tokens": 3}});
+    let out = for_chat(&[start(), last, json!({"type": "message_stop"})]);
+    let counted = &out[out.len() - 2]["usage"];
+    assert_eq!((&counted["prompt_tokens"], &counted["completion_tokens"]), (&json!(13), &json!(3)), "not doubled");
+    assert_eq!(counted["prompt_tokens_details"]["cache_write_tokens"], 2);
+}
+
+#[test]
+fn t34_the_matched_sequence_is_not_made_up() {
+    let out = for_messages(&[chunk(json!({"content": "a"}), Some("stop")), json!("[DONE]")]);
+    assert_eq!(out[out.len() - 2]["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
+}
+
+#[test]
 fn t23_t28_t29_messages_to_chat_whole() {
     let [a, b] = end("end_turn");
     let out = for_chat(&[

@@ -158,4 +158,15 @@ mod tests {
             assert_eq!(has_both(head.as_bytes()), both, "{head}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever stands around them and however they are written, two headers that contradict are seen.
+        #[test]
+        fn both_are_found_in_any_head(before: Vec<u8>, between: Vec<u8>, upper: bool, space in "[ \t]{0,3}") {
+            let lower = |name: &str| if upper { name.to_ascii_uppercase() } else { name.to_owned() };
+            let line = |name| format!("\n{}{space}: x\r\n", lower(name)).into_bytes();
+            let head = [before, line("content-length"), between, line("transfer-encoding")].concat();
+            proptest::prop_assert!(has_both(&head));
+        }
+    }
 }

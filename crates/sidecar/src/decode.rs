@@ -159,4 +159,38 @@ mod tests {
         assert_eq!(unzstd(zstd(3 << 20)).unwrap(), 3 << 20);
         assert!(unzstd(zstd(64 << 20)).is_err(), "64 MiB in a few kilobytes");
     }
+
+    /// What chunks decode to, one after another.
+    fn joined(mut coding: Coding, coded: &[u8], step: usize) -> io::Result<Vec<u8>> {
+        let mut plain = vec![];
+        for chunk in coded.chunks(step) {
+            let mut chunk = Bytes::copy_from_slice(chunk);
+            while !chunk.is_empty() {
+                plain.extend_from_slice(&coding.decode(&mut chunk)?);
+            }
+        }
+        Ok(plain)
+    }
+
+    proptest::proptest! {
+        /// However it is cut, what was encoded comes back; and noise within is an error or other bytes, never a panic.
+        #[test]
+        fn any_cut_and_any_noise(plain: Vec<u8>, noise: Vec<u8>, at: proptest::sample::Index, step in 1usize..40) {
+            let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+            z.write_all(&plain).unwrap();
+            let codings: [(fn() -> Coding, Vec<u8>); 2] = [
+                (|| Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default()))), z.finish().unwrap()),
+                (
+                    || Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).unwrap())),
+                    zstd::encode_all(&*plain, 3).unwrap(),
+                ),
+            ];
+            for (coding, mut coded) in codings {
+                proptest::prop_assert_eq!(&joined(coding(), &coded, step).unwrap(), &plain);
+                let at = at.index(coded.len());
+                coded.splice(at..at, noise.iter().copied());
+                let _ = joined(coding(), &coded, step);
+            }
+        }
+    }
 }

@@ -56,11 +56,12 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
     }
     if let Some(user) = &r.user {
-        let wire = names::short(user, MAX_USER).into_owned();
-        if wire != *user {
+        let is_long = user.chars().count() > MAX_USER;
+        let wire = if is_long { names::short(user, MAX_USER) } else { user.into() };
+        out.insert("user".into(), wire.into());
+        if is_long {
             r.drop_member(r.words.user);
         }
-        out.insert("user".into(), wire.into());
     }
     if r.stream {
         out.insert("stream".into(), true.into());

@@ -9,7 +9,8 @@ use crate::{
     usage::Usage,
 };
 
-/// Reads an answer; `None` if it has no content, or a call without id or name. Thinking stays behind, since it must never become visible text.
+/// Reads an answer; `None` if it has no content, or a call without id or name. Thinking stays behind, since it must never
+/// become visible text.
 pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let mut parts = vec![];
     for block in v["content"].as_array()? {

@@ -111,7 +111,9 @@ mod tests {
         let head = read_head(Dialect::Chat, body.as_bytes()).unwrap();
         let mut edits = Edits::default();
         edit(&mut edits, &head);
-        String::from_utf8(edits.apply(&Bytes::from_static(body.as_bytes())).concat()).unwrap()
+        let pieces = edits.apply(&Bytes::from_static(body.as_bytes()));
+        assert!(pieces.iter().all(|p| !p.is_empty()), "each piece is a write");
+        String::from_utf8(pieces.concat()).unwrap()
     }
 
     #[test]
@@ -120,6 +122,12 @@ mod tests {
         assert_eq!(edited(odd, |e, h| e.set_model(h, "b\"")), odd.replace("\"a\"", "\"b\\\"\""));
         assert_eq!(edited("{}", |e, h| e.set_model(h, "m")), r#"{"model":"m"}"#);
         assert_eq!(edited(r#"{"n":1}"#, |e, h| e.set_model(h, "m")), r#"{"model":"m","n":1}"#);
+    }
+
+    #[test]
+    fn nothing_is_no_piece() {
+        assert!(Edits::default().apply(&Bytes::new()).is_empty());
+        assert_eq!(Edits::default().apply(&Bytes::from_static(b"{}")), ["{}"]);
     }
 
     #[test]

@@ -109,6 +109,8 @@ fn what_a_target_cannot_do_leaves_it_out() {
     s.tiers[0].strict_translation = true;
     let lossy = Fake { loses: Some("seed"), ..Fake::default() };
     check(&s, &ask(), &lossy, &[SOL, LUNA], &[(SONNET, Cause::StrictTranslation)]);
+    let messages = Ask { call: Call::Messages, ..ask() };
+    check(&s, &messages, &lossy, &[SONNET], &[(SOL, Cause::StrictTranslation), (LUNA, Cause::StrictTranslation)]);
     check(&s, &ask(), &f, &[SOL, LUNA, SONNET], &[]);
 }
 
@@ -139,7 +141,11 @@ fn slow_targets_are_left_out_while_another_fits() {
 fn a_passed_through_path_goes_to_the_first_provider_of_its_api_with_the_callers_model() {
     let s = snapshot();
     let through = Ask { call: Call::Through(Api::OpenAi), model: "text-embedding-3-small".into(), ..ask() };
-    check(&s, &through, &Fake::default(), &["text-embedding-3-small"], &[]);
+    let p = check(&s, &through, &Fake::default(), &["text-embedding-3-small"], &[]);
+    assert_eq!(p.candidates[0].key.provider, ProviderId(0));
+    let through = Ask { call: Call::Through(Api::Anthropic), ..through };
+    let p = check(&s, &through, &Fake::default(), &["text-embedding-3-small"], &[]);
+    assert_eq!(p.candidates[0].key.provider, ProviderId(1));
 }
 
 proptest::proptest! {

@@ -178,7 +178,8 @@ mod tests {
         fn any_cut_and_any_noise(plain: Vec<u8>, noise: Vec<u8>, at: proptest::sample::Index, step in 1usize..40) {
             let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
             z.write_all(&plain).unwrap();
-            let codings: [(fn() -> Coding, Vec<u8>); 2] = [
+            type Fresh = fn() -> Coding;
+            let codings: [(Fresh, Vec<u8>); 2] = [
                 (|| Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default()))), z.finish().unwrap()),
                 (
                     || Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).unwrap())),

@@ -22,6 +22,22 @@ fn messages_and_responses() {
 }
 
 #[test]
+fn what_is_not_said_has_its_default() {
+    let nothing = Head { n: 1, ..Head::default() };
+    let null = br#"{"model":null,"stream":null,"n":null,"tools":null,"messages":[],"response_format":null}"#;
+    for body in [&b"{\"messages\":[]}"[..], null] {
+        let mut h = read_head(Dialect::Chat, body).unwrap();
+        h.spots = Spots::default();
+        assert_eq!(h, nothing);
+    }
+    let h = read_head(Dialect::Chat, br#"{"tools":{"a":1,"b":2},"messages":[]}"#).unwrap();
+    assert_eq!(h.tools, 0, "no list, no tools");
+    let body = br#"{"system":[{"type":"image"}],"messages":[],"output_format":{"type":"json_schema"}}"#;
+    let h = read_head(Dialect::Messages, body).unwrap();
+    assert_eq!((h.images, h.json_schema), (1, true));
+}
+
+#[test]
 fn limits() {
     let rows: &[(Dialect, &str, Option<u64>)] = &[
         (Dialect::Chat, r#"{"max_tokens":5,"max_completion_tokens":7}"#, Some(7)),
@@ -50,6 +66,7 @@ fn refusals_name_the_member() {
         ("[]", "the body must be a JSON object"),
         ("{", "the body is not valid JSON at byte 1"),
         (r#"{"model":"a","mod\u0065l":"b"}"#, "member `model` stands more than once; send it once"),
+        (r#"{"b":1,"b":2,"a":1,"a":2}"#, "member `b` stands more than once; send it once"),
         (r#"{"model":1}"#, "member `model` must be a string"),
         (r#"{"stream":"yes"}"#, "member `stream` must be true or false"),
         (r#"{"messages":"x"}"#, "member `messages` must be an array"),

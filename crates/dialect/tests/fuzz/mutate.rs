@@ -138,9 +138,12 @@ impl Mutator {
             match at {
                 Value::Object(map) => {
                     let Some(key) = map.keys().nth(i).cloned() else { return };
-                    if deeper && map[&key].as_object().is_some_and(|m| !m.is_empty())
-                        || deeper && map[&key].as_array().is_some_and(|l| !l.is_empty())
-                    {
+                    let holds = match &map[&key] {
+                        Value::Object(map) => !map.is_empty(),
+                        Value::Array(list) => !list.is_empty(),
+                        _ => false,
+                    };
+                    if deeper && holds {
                         at = &mut map[&key];
                         continue;
                     }

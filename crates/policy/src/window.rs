@@ -64,6 +64,15 @@ impl Sums {
         self
     }
 
+    /// Share of the judged outcomes that were no answers, 0 for an empty minute.
+    #[must_use]
+    pub fn error_ratio(&self) -> f64 {
+        match self.judged() {
+            0 => 0.0,
+            all => (all - self.of(Class::Success)) as f64 / all as f64,
+        }
+    }
+
     /// Share of successes, 1 for an empty minute.
     #[must_use]
     pub fn success_rate(&self) -> f64 {
@@ -154,8 +163,8 @@ mod tests {
             w.record(class, None, at(1000));
         }
         let s = w.sums(at(1000));
-        assert_eq!((s.judged(), s.ratio(Class::Timeout), s.success_rate()), (4, 0.25, 0.5));
-        assert_eq!(Sums::default().success_rate(), 1.0);
+        assert_eq!((s.judged(), s.ratio(Class::Timeout), s.success_rate(), s.error_ratio()), (4, 0.25, 0.5, 0.5));
+        assert_eq!((Sums::default().success_rate(), Sums::default().error_ratio()), (1.0, 0.0));
         let both = s.plus(s);
         assert_eq!((both.judged(), both.of(Class::Success), both.ratio(Class::Timeout)), (8, 4, 0.25));
     }

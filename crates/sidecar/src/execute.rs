@@ -88,7 +88,7 @@ async fn tries(
         };
         let span = x.trace.attempt(course.made() + 1, provider, &candidate.key.model);
         wire.trace(span.traceparent());
-        let permit = match admit(&x.state, in_force, candidate, ask.stream, force, span) {
+        let permit = match admit(&x.state, in_force, candidate, ask, force, span) {
             Ok(permit) => permit,
             Err(Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
@@ -98,6 +98,9 @@ async fn tries(
                 continue;
             }
         };
+        if course.made() > 0 {
+            in_force.series.retry(candidate.key.provider);
+        }
         course.begin(index);
         let began = clock::now();
         let asked = Asked { call: ask.call, stream: ask.stream, tier, deadline, hold_preamble: course.could_go_on() };

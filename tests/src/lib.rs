@@ -9,6 +9,7 @@ pub mod otlp;
 pub mod panics;
 pub mod policy;
 pub mod program;
+pub mod prometheus;
 pub mod raw;
 pub mod scrape;
 pub mod speech;

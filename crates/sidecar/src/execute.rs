@@ -36,12 +36,12 @@ pub enum Executed {
 
 /// Runs the plan.
 pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut Inbound, deadline: Tick) -> Executed {
-    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.take()) else {
+    // The ask stays with the request, which is told by it even if the app leaves during a try.
+    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.clone()) else {
         return Executed::Refused(Refusal::own(Cause::Internal));
     };
     let executed = tries(x, in_force, inbound, &plan, &ask, deadline).await;
     x.plan = Some(plan);
-    x.ask = Some(ask);
     executed
 }
 

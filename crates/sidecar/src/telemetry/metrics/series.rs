@@ -46,7 +46,8 @@ pub(super) struct Target {
     classes: [Counter; Class::ALL.len()],
     pub(super) duration: Seconds,
     pub(super) first_content: Seconds,
-    tokens: [(Counter, fn(&Tokens) -> u64); 5],
+    /// By [`TOKENS`].
+    tokens: [Counter; TOKENS.len()],
     pub(super) cost: Money,
 }
 
@@ -68,13 +69,7 @@ pub(super) struct Request {
 }
 
 /// Kinds of tokens, each counted apart from the others.
-const TOKENS: [(&str, fn(&Tokens) -> u64); 5] = [
-    ("input", |t| t.input.saturating_sub(t.cached).saturating_sub(t.cache_write).saturating_sub(t.cache_write_long)),
-    ("cached_input", |t| t.cached),
-    ("cache_write", |t| t.cache_write),
-    ("cache_write_long", |t| t.cache_write_long),
-    ("output", |t| t.output),
-];
+const TOKENS: [&str; 5] = ["input", "cached_input", "cache_write", "cache_write_long", "output"];
 
 impl Series {
     pub(super) fn new(snapshot: &Snapshot, names: &Names, made: &Instruments) -> Series {
@@ -109,7 +104,7 @@ impl Target {
             classes: Class::ALL.map(|class| made.attempts.of([provider, model, class.label()])),
             duration: made.attempt_duration.of([provider, model]),
             first_content: made.attempt_first_content.of([provider, model]),
-            tokens: TOKENS.map(|(kind, count)| (made.tokens.of([provider, model, kind]), count)),
+            tokens: TOKENS.map(|kind| made.tokens.of([provider, model, kind])),
             cost: made.cost.of([provider, model]),
         }
     }
@@ -119,8 +114,10 @@ impl Target {
     }
 
     pub(super) fn count(&self, tokens: &Tokens) {
-        for (counter, count) in &self.tokens {
-            counter.inc_by(count(tokens));
+        let Tokens { input, cached, cache_write, cache_write_long, output, service_percent: _ } = *tokens;
+        let fresh = input.saturating_sub(cached).saturating_sub(cache_write).saturating_sub(cache_write_long);
+        for (counter, n) in self.tokens.iter().zip([fresh, cached, cache_write, cache_write_long, output]) {
+            counter.inc_by(n);
         }
     }
 }

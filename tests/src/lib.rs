@@ -1,6 +1,6 @@
 //! The loopback harness: pretend providers, a sidecar in this process or as its real program, and callers.
 //!
-//! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually`]).
+//! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually()`]).
 
 pub mod caller;
 pub mod eventually;

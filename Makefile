@@ -31,8 +31,9 @@ unit:
 	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
 
 .PHONY: gen
-gen: ## write generated files anew: crds/
+gen: ## write generated files anew: crds/, the list of metrics
 	LLMROUTE_GENERATE=1 cargo test --locked -p api -- crd
+	LLMROUTE_GENERATE=1 cargo test --locked -p sidecar --lib -- the_list_of_metrics
 
 ##@ Everything that must pass
 .PHONY: test
@@ -48,8 +49,13 @@ bins:
 	cargo build --locked -p sidecar -p sim
 
 .PHONY: loopback
-loopback: bins
+loopback: bins prometheus
 	cargo test --locked -p llmroute-tests --test it
+
+.PHONY: prometheus
+prometheus: # a real one scrapes the sidecar in a test; the package would start a server of its own at boot, not here
+	command -v prometheus >/dev/null && command -v promtool >/dev/null || \
+	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
 
 .PHONY: sdk
 sdk: bins $(VENV)/.done tests/sdk/node_modules/.done

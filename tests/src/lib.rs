@@ -1,6 +1,6 @@
 //! The loopback harness: pretend providers, a sidecar in this process or as its real program, and callers.
 //!
-//! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually`]).
+//! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually()`]).
 
 pub mod caller;
 pub mod eventually;
@@ -9,6 +9,7 @@ pub mod otlp;
 pub mod panics;
 pub mod policy;
 pub mod program;
+pub mod prometheus;
 pub mod raw;
 pub mod scrape;
 pub mod speech;

@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod reason;
 
 pub mod breaker;
+pub mod minute;
 pub mod retry_budget;
 pub mod window;
 

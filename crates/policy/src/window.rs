@@ -1,33 +1,28 @@
-//! What happened in the last minute: outcomes by class and latencies, in twelve slots of five seconds.
+//! What happened in the last minute: outcomes by class and latencies.
 
 use std::time::Duration;
 
-use crate::{Tick, outcome::Class};
+use crate::{Tick, minute::Minute, outcome::Class};
 
-const SLOTS: usize = 12;
-const SLOT: u64 = Duration::from_secs(5).as_nanos() as u64;
 const CLASSES: usize = Class::ALL.len();
 /// Latency buckets: 1 ms times 1.2 to the power of the index, so 2.8 min at the last; a reading is off by 20% at most.
 const BUCKETS: usize = 67;
 
 /// A sliding minute of one target or provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
-    slots: Box<[Slot; SLOTS]>,
+    minute: Box<Minute<Counts>>,
 }
 
 #[derive(Clone, Debug)]
-struct Slot {
-    number: u64,
+struct Counts {
     classes: [u32; CLASSES],
     latency: [u32; BUCKETS],
 }
 
-const EMPTY: Slot = Slot { number: 0, classes: [0; CLASSES], latency: [0; BUCKETS] };
-
-impl Default for Window {
+impl Default for Counts {
     fn default() -> Self {
-        Window { slots: Box::new([EMPTY; SLOTS]) }
+        Counts { classes: [0; CLASSES], latency: [0; BUCKETS] }
     }
 }
 
@@ -60,6 +55,24 @@ impl Sums {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: Sums) -> Sums {
+        for (sum, n) in self.classes.iter_mut().zip(other.classes) {
+            *sum += n;
+        }
+        self
+    }
+
+    /// Share of the judged outcomes that were no answers, 0 for an empty minute.
+    #[must_use]
+    pub fn error_ratio(&self) -> f64 {
+        match self.judged() {
+            0 => 0.0,
+            all => (all - self.of(Class::Success)) as f64 / all as f64,
+        }
+    }
+
     /// Share of successes, 1 for an empty minute.
     #[must_use]
     pub fn success_rate(&self) -> f64 {
@@ -70,14 +83,10 @@ impl Sums {
 impl Window {
     /// Counts one outcome; `latency` (to first content, or to the failure) for those that say how slow the target is.
     pub fn record(&mut self, class: Class, latency: Option<Duration>, now: Tick) {
-        let number = now.0 / SLOT;
-        let slot = &mut self.slots[(number % SLOTS as u64) as usize];
-        if slot.number != number {
-            *slot = Slot { number, ..EMPTY };
-        }
-        slot.classes[class as usize] += 1;
+        let counts = self.minute.at(now);
+        counts.classes[class as usize] += 1;
         if let Some(latency) = latency {
-            slot.latency[bucket(latency)] += 1;
+            counts.latency[bucket(latency)] += 1;
         }
     }
 
@@ -85,8 +94,8 @@ impl Window {
     #[must_use]
     pub fn sums(&self, now: Tick) -> Sums {
         let mut sums = Sums::default();
-        for slot in self.live(now) {
-            for (sum, n) in sums.classes.iter_mut().zip(slot.classes) {
+        for counts in self.minute.live(now) {
+            for (sum, n) in sums.classes.iter_mut().zip(counts.classes) {
                 *sum += u64::from(n);
             }
         }
@@ -97,8 +106,8 @@ impl Window {
     #[must_use]
     pub fn p95(&self, now: Tick, least: u64) -> Option<Duration> {
         let mut all = [0u64; BUCKETS];
-        for slot in self.live(now) {
-            for (sum, n) in all.iter_mut().zip(slot.latency) {
+        for counts in self.minute.live(now) {
+            for (sum, n) in all.iter_mut().zip(counts.latency) {
                 *sum += u64::from(n);
             }
         }
@@ -113,11 +122,6 @@ impl Window {
             seen >= rank
         })?;
         Some(upper(index))
-    }
-
-    fn live(&self, now: Tick) -> impl Iterator<Item = &Slot> {
-        let number = now.0 / SLOT;
-        self.slots.iter().filter(move |s| s.number + SLOTS as u64 > number)
     }
 }
 
@@ -159,8 +163,10 @@ mod tests {
             w.record(class, None, at(1000));
         }
         let s = w.sums(at(1000));
-        assert_eq!((s.judged(), s.ratio(Class::Timeout), s.success_rate()), (4, 0.25, 0.5));
-        assert_eq!(Sums::default().success_rate(), 1.0);
+        assert_eq!((s.judged(), s.ratio(Class::Timeout), s.success_rate(), s.error_ratio()), (4, 0.25, 0.5, 0.5));
+        assert_eq!((Sums::default().success_rate(), Sums::default().error_ratio()), (1.0, 0.0));
+        let both = s.plus(s);
+        assert_eq!((both.judged(), both.of(Class::Success), both.ratio(Class::Timeout)), (8, 4, 0.25));
     }
 
     #[test]

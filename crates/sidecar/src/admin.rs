@@ -70,7 +70,7 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
             told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"}))
         }
         (&Method::GET, "/metrics") => {
-            let mut response = text(state.metrics.render(state));
+            let mut response = text(state.metrics.render(state, clock::now()));
             let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, version);
             response
@@ -117,15 +117,7 @@ fn health(state: &State) -> Value {
     let snapshot = &in_force.snapshot;
     let rows = snapshot.providers.iter().enumerate().map(|(i, provider)| {
         let id = ProviderId(i as u16);
-        let mut models: Vec<&Arc<str>> = vec![];
-        for t in snapshot.scenes.iter().flat_map(|s| &s.targets).filter(|t| t.provider == id) {
-            if let Some(model) = &t.model
-                && !models.contains(&model)
-            {
-                models.push(model);
-            }
-        }
-        let models = models.into_iter().map(|model| {
+        let models = in_force.models(id).into_iter().map(|model| {
             let mut row = in_force.cell(id, Some(model)).with(|h| numbers(h, &in_force));
             row["name"] = (&**model).into();
             row
@@ -141,18 +133,15 @@ fn health(state: &State) -> Value {
 
 fn numbers(h: &mut Health, in_force: &InForce) -> Value {
     let now = clock::now();
-    let (streams, plain) = (h.streams.sums(now), h.plain.sums(now));
-    let both = |c: Class| streams.of(c) + plain.of(c);
-    let judged = streams.judged() + plain.judged();
-    let ratio = |n: u64| if judged == 0 { 0.0 } else { n as f64 / judged as f64 };
+    let sums = h.sums(now);
     let gate = h.breaker.gate(now, &in_force.snapshot.breaker);
     json!({
-        "requests": judged,
+        "attempts": sums.judged(),
         "p95_seconds": h.p95(now, 1).map(|d| d.as_secs_f64()),
-        "error_ratio": ratio(judged - both(Class::Success)),
-        "rate_limited_ratio": ratio(both(Class::RateLimited)),
-        "server_error_ratio": ratio(both(Class::Server)),
-        "timeout_ratio": ratio(both(Class::Timeout)),
+        "error_ratio": sums.error_ratio(),
+        "rate_limited_ratio": sums.ratio(Class::RateLimited),
+        "server_error_ratio": sums.ratio(Class::Server),
+        "timeout_ratio": sums.ratio(Class::Timeout),
         "circuit": gate.label(),
         "why": gate.why(now),
     })

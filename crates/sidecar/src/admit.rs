@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use policy::{
     Tick,
+    ask::Ask,
     breaker::{Gate, Ticket},
     catalogue::{Price, Tokens},
     money::Usd,
@@ -16,7 +17,7 @@ use crate::{
     clock,
     record::record,
     state::{Cell, InForce, State},
-    telemetry::AttemptSpan,
+    telemetry::{AttemptSpan, metrics::Payer},
 };
 
 /// Permission for one attempt.
@@ -28,7 +29,9 @@ pub struct Permit {
     pub(crate) cell: Arc<Cell>,
     pub(crate) tickets: (Ticket, Ticket),
     pub(crate) span: AttemptSpan,
-    pub(crate) model: Arc<str>,
+    /// As the target names it.
+    pub(crate) model: Option<Arc<str>>,
+    pub(crate) payer: Payer,
     price: Option<Price>,
     candidate: policy::snapshot::ProviderId,
     stream: bool,
@@ -49,7 +52,7 @@ pub fn admit(
     state: &Arc<State>,
     in_force: &Arc<InForce>,
     candidate: &Candidate,
-    stream: bool,
+    ask: &Ask,
     force: bool,
     span: AttemptSpan,
 ) -> Result<Permit, Shut> {
@@ -73,10 +76,11 @@ pub fn admit(
         cell,
         tickets: (outer, inner),
         span,
-        model: candidate.key.model.clone(),
+        model: candidate.target.model.clone(),
+        payer: Payer::from(ask),
         price: candidate.target.price().copied(),
         candidate: provider,
-        stream,
+        stream: ask.stream,
         sent: now,
         first_content: None,
         settled: false,

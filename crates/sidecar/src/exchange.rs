@@ -23,6 +23,7 @@ use crate::{
     telemetry::{
         Trace,
         decision::{Ending, Status},
+        metrics::Open,
     },
 };
 
@@ -66,6 +67,7 @@ pub struct Exchange {
     pub tries: Vec<Try>,
     /// Losses in translation to the target that answered.
     pub dropped: Vec<String>,
+    _open: Open,
     ended: bool,
 }
 
@@ -117,6 +119,7 @@ impl Exchange {
         Exchange {
             in_force,
             trace: state.spans.begin(headers),
+            _open: state.metrics.request_open(),
             state,
             accepted: clock::now(),
             call: "none",
@@ -142,6 +145,14 @@ impl Exchange {
         };
         let any = || self.tries.iter().find_map(|t| t.reason);
         (Status::Degraded, failed().or_else(left_out).or_else(any))
+    }
+
+    /// The request went to `target`: a fallback, if another one is preferred.
+    pub fn went_to(&self, target: &TargetKey, reason: Option<Reason>) {
+        let preferred = self.plan.as_ref().and_then(|p| p.preferred.as_ref()).filter(|p| *p != target);
+        if let (Some(preferred), Some(reason), Some(in_force)) = (preferred, reason, &self.in_force) {
+            self.state.metrics.fallback(in_force, preferred.provider, target.provider, reason);
+        }
     }
 
     /// A reason's text.

@@ -36,12 +36,12 @@ pub enum Executed {
 
 /// Runs the plan.
 pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut Inbound, deadline: Tick) -> Executed {
-    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.take()) else {
+    // The ask stays with the request, which is told by it even if the app leaves during a try.
+    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.clone()) else {
         return Executed::Refused(Refusal::own(Cause::Internal));
     };
     let executed = tries(x, in_force, inbound, &plan, &ask, deadline).await;
     x.plan = Some(plan);
-    x.ask = Some(ask);
     executed
 }
 
@@ -88,7 +88,7 @@ async fn tries(
         };
         let span = x.trace.attempt(course.made() + 1, provider, &candidate.key.model);
         wire.trace(span.traceparent());
-        let permit = match admit(&x.state, in_force, candidate, ask.stream, force, span) {
+        let permit = match admit(&x.state, in_force, candidate, ask, force, span) {
             Ok(permit) => permit,
             Err(Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
@@ -98,6 +98,9 @@ async fn tries(
                 continue;
             }
         };
+        if course.made() > 0 {
+            in_force.series.retry(candidate.key.provider);
+        }
         course.begin(index);
         let began = clock::now();
         let asked = Asked { call: ask.call, stream: ask.stream, tier, deadline, hold_preamble: course.could_go_on() };

@@ -1,6 +1,6 @@
 //! The data plane: a sidecar that answers localhost and calls the providers.
 //!
-//! One request reads top to bottom in [`pipeline`]. Modules stand in the order in which a request meets them.
+//! One request reads top to bottom in `pipeline`. Modules stand in the order in which a request meets them.
 
 pub mod config;
 pub mod reload;

@@ -5,13 +5,12 @@ use policy::{
     outcome::{Blame, Class, Failure, Outcome},
 };
 
-use crate::{admit::Permit, clock};
+use crate::{admit::Permit, clock, telemetry::metrics::Metrics};
 
 /// Takes the end of one attempt.
 pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
     let now = clock::now();
-    let snapshot = &permit.in_force.snapshot;
-    let conf = &snapshot.breaker;
+    let conf = &permit.in_force.snapshot.breaker;
     let live = permit.in_force.live(outcome.provider);
     let (outer, inner) = verdicts(outcome);
     let latency = match outcome.class {
@@ -32,7 +31,7 @@ pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
         live.cell.repeats(|b| b.deposit(now));
     }
     let cost = outcome.tokens.as_ref().and_then(|t| permit.cost(t));
-    permit.state.metrics.attempt(snapshot, &permit.model, outcome, cost, now);
+    Metrics::attempt(&permit.in_force, &permit.payer, permit.model.as_ref(), outcome, cost, now);
     permit.span.end(outcome, cost);
 }
 

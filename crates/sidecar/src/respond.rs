@@ -35,6 +35,7 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
     let mut headers = told_in(&x, headers, spoken, JSON);
     x.dropped = dropped;
     let (status, reason) = x.standing(&candidate.key);
+    x.went_to(&candidate.key, reason);
     let cost_text = cost.map(|c| c.to_string());
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
@@ -61,6 +62,7 @@ pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Res
     x.dropped = std::mem::take(&mut answer.dropped);
     let mut headers = told_in(&x, std::mem::take(&mut answer.headers), answer.dialect, EVENTS);
     let (status, reason) = x.standing(&candidate.key);
+    x.went_to(&candidate.key, reason);
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
     let first_content = clock::now().since(x.accepted);
@@ -72,6 +74,7 @@ pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Res
 pub fn raw(x: Exchange, candidate: &Candidate, answer: Raw) -> Response<Reply> {
     let Raw { status: http, mut headers, body, permit, idle } = answer;
     let (status, reason) = x.standing(&candidate.key);
+    x.went_to(&candidate.key, reason);
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
     let mut told = Told::new(status, http.as_u16(), reason);
@@ -83,6 +86,9 @@ pub fn raw(x: Exchange, candidate: &Candidate, answer: Raw) -> Response<Reply> {
 /// All tries failed: the first candidate's failure, in the caller's dialect.
 pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
     let Failed { failure, reason, told, message } = failed;
+    if let Some(last) = x.tries.last() {
+        x.went_to(&last.key, Some(reason));
+    }
     let row = failure.row();
     let retry_after = match failure {
         policy::outcome::Failure::RateLimited { retry_after } => retry_after,

@@ -18,13 +18,16 @@ use policy::{
     plan::View,
     retry_budget::RetryBudget,
     snapshot::{Api, BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
-    window::Window,
+    window::{Sums, Window},
 };
 
 use crate::{
     credentials::Keys,
     memory::Memory,
-    telemetry::{Spans, metrics::Metrics},
+    telemetry::{
+        Spans,
+        metrics::{Metrics, Series},
+    },
     upstream::{Pool, Upstream},
 };
 
@@ -71,6 +74,8 @@ pub struct InForce {
     scene_names: Vec<HeaderValue>,
     tier_names: Vec<HeaderValue>,
     cells: HashMap<(ProviderId, Option<Arc<str>>), Arc<Cell>>,
+    /// Rows of metrics.
+    pub series: Series,
     /// When it came into force, wall time since 1970.
     pub since: Duration,
 }
@@ -115,6 +120,12 @@ impl Health {
     /// The window of one kind of call.
     pub fn window(&mut self, stream: bool) -> &mut Window {
         if stream { &mut self.streams } else { &mut self.plain }
+    }
+
+    /// What both kinds came to in the last minute.
+    #[must_use]
+    pub fn sums(&self, now: Tick) -> Sums {
+        self.streams.sums(now).plus(self.plain.sums(now))
     }
 
     /// The slower kind's p95, from `least` readings on.
@@ -190,15 +201,16 @@ impl State {
         // What no policy in force names is forgotten, so that names cannot pile up.
         cells.retain(|_, c| Arc::strong_count(c) > 1);
         provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
+        let series = self.metrics.policy_in_force(&snapshot);
         let in_force = InForce {
             scene_names: snapshot.scenes.iter().map(|s| header_value(&s.name)).collect(),
             tier_names: snapshot.tiers.iter().map(|t| header_value(&t.name)).collect(),
             snapshot,
             providers,
             cells: live,
+            series,
             since: crate::clock::unix(),
         };
-        self.metrics.policy_in_force(&in_force.snapshot);
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
     }
@@ -237,6 +249,20 @@ impl InForce {
     #[must_use]
     pub fn live(&self, id: ProviderId) -> &LiveProvider {
         &self.providers[usize::from(id.0)]
+    }
+
+    /// The models that targets name at a provider, each once, in the policy's order.
+    #[must_use]
+    pub fn models(&self, provider: ProviderId) -> Vec<&Arc<str>> {
+        let mut models = vec![];
+        for target in self.snapshot.scenes.iter().flat_map(|s| &s.targets).filter(|t| t.provider == provider) {
+            if let Some(model) = &target.model
+                && !models.contains(&model)
+            {
+                models.push(model);
+            }
+        }
+        models
     }
 
     /// A target's cell; every target of the snapshot has one.

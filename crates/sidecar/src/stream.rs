@@ -24,7 +24,7 @@ use crate::{
     exchange::{self, Exchange},
     idle::Idle,
     respond::with_signal,
-    telemetry::decision::Status,
+    telemetry::{decision::Status, metrics::Open},
     usage::tokens,
 };
 
@@ -56,6 +56,7 @@ pub struct StreamReply {
     queue: VecDeque<Bytes>,
     /// The terminator, or an error event, has been written.
     over: bool,
+    _open: Open,
 }
 
 impl StreamReply {
@@ -71,6 +72,7 @@ impl StreamReply {
             waiting: None,
         };
         StreamReply {
+            _open: x.state.metrics.stream_open(),
             open: Some((x, permit)),
             told,
             held: held.into(),

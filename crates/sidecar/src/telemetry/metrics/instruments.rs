@@ -1,0 +1,197 @@
+//! Every instrument, in the order of the page: the six core metrics, whose names and meaning are promised, then
+//! `llmroute_*`. `tests/goldens/metrics.txt` lists them.
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+
+use super::{
+    core::Answers,
+    names::Names,
+    spend::Spend,
+    table::{Desc, Money, Rows, Seconds, Single, Table, counter, gauge, histogram},
+};
+
+// The six core metrics, over the last minute but for the fallbacks.
+
+pub(super) const SUCCESS_RATE: Desc = gauge(
+    "provider_success_rate",
+    &["provider"],
+    "Share of attempts that gave an answer, over the last minute; the caller's faults do not count.",
+);
+pub(super) const P95_LATENCY: Desc = gauge(
+    "provider_p95_latency",
+    &["provider"],
+    "95th percentile of seconds to first content, over the last minute, of the slower kind: streams or plain calls.",
+);
+pub(super) const TIMEOUT_RATIO: Desc =
+    gauge("provider_timeout_ratio", &["provider"], "Share of attempts that timed out, over the last minute.");
+pub(super) const COST_PER_MIN: Desc = gauge(
+    "token_cost_per_min",
+    &["budget"],
+    "USD spent in the last minute, by the value of the budget's scope that is nearest its limit.",
+);
+pub(super) const LIMIT_PER_MIN: Desc =
+    gauge("budget_limit_per_min", &["budget"], "The budget's limit in USD a minute.");
+const FALLBACKS: Desc = counter(
+    "fallback_trigger_count",
+    &["from", "to", "reason"],
+    "Requests that went to another target than the preferred one, by both targets' providers and the reason.",
+);
+pub(super) const DEGRADE_RATIO: Desc =
+    gauge("degrade_response_ratio", &["scene"], "Share of answers that were degraded, over the last minute.");
+
+// Requests.
+
+const REQUESTS: Desc = counter(
+    "llmroute_requests_total",
+    &["call", "scene", "tier", "status", "reason"],
+    "Requests ended, each once; scene and tier are empty for those refused before they were understood.",
+);
+const REQUEST_DURATION: Desc = histogram(
+    "llmroute_request_duration_seconds",
+    &["scene", "tier", "stream"],
+    "From accept to the end of the answer.",
+);
+const FIRST_CONTENT: Desc = histogram(
+    "llmroute_request_first_content_seconds",
+    &["scene", "tier", "stream"],
+    "From accept to the first content of a stream or to a whole plain answer.",
+);
+const REQUESTS_OPEN: Desc = gauge("llmroute_requests_in_flight", &[], "Requests under way, open streams included.");
+const STREAMS_OPEN: Desc = gauge("llmroute_streams_in_flight", &[], "Streams under way.");
+const CONNECTIONS_OPEN: Desc = gauge("llmroute_connections_open", &[], "Connections of apps.");
+const UNKNOWN_HINTS: Desc =
+    counter("llmroute_unknown_hints_total", &[], "Hints that named no scene or tier of the policy, ignored.");
+const FAILED_RULES: Desc =
+    counter("llmroute_failed_rules_total", &[], "Rules that failed on a request and did not match.");
+
+// Attempts.
+
+const ATTEMPTS: Desc = counter(
+    "llmroute_attempts_total",
+    &["provider", "model", "class"],
+    "Attempts ended, by how they ended; the model is * where the target sends the caller's.",
+);
+const ATTEMPT_DURATION: Desc =
+    histogram("llmroute_attempt_duration_seconds", &["provider", "model"], "From the send to the end of the attempt.");
+const ATTEMPT_FIRST_CONTENT: Desc = histogram(
+    "llmroute_attempt_first_content_seconds",
+    &["provider", "model"],
+    "From the send to the first content of a stream or the head of a plain answer.",
+);
+const RETRIES: Desc = counter("llmroute_retries_total", &["provider"], "Attempts after a request's first.");
+pub(super) const PROVIDER_CIRCUIT: Desc = gauge(
+    "llmroute_provider_circuit_state",
+    &["provider"],
+    "The provider's own circuit: 0 closed, 1 half-open, 2 open.",
+);
+pub(super) const CIRCUIT: Desc =
+    gauge("llmroute_circuit_state", &["provider", "model"], "The target's circuit: 0 closed, 1 half-open, 2 open.");
+
+// Money.
+
+const TOKENS: Desc = counter(
+    "llmroute_tokens_total",
+    &["provider", "model", "kind"],
+    "Tokens as the provider counted them; input is what was neither read from nor written to its cache.",
+);
+const COST: Desc = counter("llmroute_cost_usd_total", &["provider", "model"], "Cost of attempts at a known price.");
+
+// The policy and the keys.
+
+pub(super) const POLICY: Desc = gauge("llmroute_policy_info", &["policy"], "1 for the policy in force.");
+pub(super) const POLICY_GENERATION: Desc =
+    gauge("llmroute_policy_generation", &[], "metadata.generation of the policy in force, 0 where it has none.");
+pub(super) const POLICY_SINCE: Desc = gauge(
+    "llmroute_policy_in_force_since_seconds",
+    &[],
+    "When the policy came into force, seconds since 1970; 0 while none is.",
+);
+pub(super) const POLICY_REFUSED: Desc = gauge(
+    "llmroute_policy_refused_faults",
+    &[],
+    "Faults of the newest version of the policy, while it is refused and an older one stays in force.",
+);
+pub(super) const NOT_IN_FORCE: Desc =
+    gauge("llmroute_policy_not_in_force", &["field"], "1 for each field that is set and has no effect yet.");
+pub(super) const CREDENTIAL_MISSING: Desc =
+    gauge("llmroute_credential_missing", &["provider"], "1 for a provider whose key is not there.");
+pub(super) const CREDENTIAL_VANISHED: Desc =
+    gauge("llmroute_credential_vanished", &["key"], "1 for a key whose file is gone; it stays in use.");
+
+// The process.
+
+pub(super) const BUILD: Desc = gauge("llmroute_build_info", &["version"], "1.");
+pub(super) const DRAINING: Desc = gauge("llmroute_draining", &[], "1 from SIGTERM on.");
+pub(super) const BODY_BYTES: Desc =
+    gauge("llmroute_body_bytes_held", &[], "Bytes of request and answer bodies in memory.");
+pub(super) const BODY_BUDGET: Desc = gauge("llmroute_body_bytes_limit", &[], "The budget that they share.");
+
+// What telemetry itself lost: dropped spans, decision records and log lines.
+
+/// Counters and histograms with their rows, and what the core metrics slide over.
+#[derive(Debug)]
+pub(super) struct Instruments {
+    pub(super) fallbacks: Table<Counter, 3>,
+    pub(super) requests: Table<Counter, 5>,
+    pub(super) request_duration: Table<Seconds, 3>,
+    pub(super) first_content: Table<Seconds, 3>,
+    pub(super) requests_open: Single<Gauge>,
+    pub(super) streams_open: Single<Gauge>,
+    pub(super) connections_open: Single<Gauge>,
+    pub(super) unknown_hints: Single<Counter>,
+    pub(super) failed_rules: Single<Counter>,
+    pub(super) attempts: Table<Counter, 3>,
+    pub(super) attempt_duration: Table<Seconds, 2>,
+    pub(super) attempt_first_content: Table<Seconds, 2>,
+    pub(super) retries: Table<Counter, 1>,
+    pub(super) tokens: Table<Counter, 3>,
+    pub(super) cost: Table<Money, 2>,
+    /// By scene; behind [`DEGRADE_RATIO`].
+    pub(super) answers: Rows<Answers, 1>,
+    /// By budget and scope; behind [`COST_PER_MIN`].
+    pub(super) spend: Rows<Spend, 2>,
+}
+
+impl Default for Instruments {
+    fn default() -> Self {
+        Instruments {
+            fallbacks: Table::new(&FALLBACKS),
+            requests: Table::new(&REQUESTS),
+            request_duration: Table::new(&REQUEST_DURATION),
+            first_content: Table::new(&FIRST_CONTENT),
+            requests_open: Single::new(&REQUESTS_OPEN),
+            streams_open: Single::new(&STREAMS_OPEN),
+            connections_open: Single::new(&CONNECTIONS_OPEN),
+            unknown_hints: Single::new(&UNKNOWN_HINTS),
+            failed_rules: Single::new(&FAILED_RULES),
+            attempts: Table::new(&ATTEMPTS),
+            attempt_duration: Table::new(&ATTEMPT_DURATION),
+            attempt_first_content: Table::new(&ATTEMPT_FIRST_CONTENT),
+            retries: Table::new(&RETRIES),
+            tokens: Table::new(&TOKENS),
+            cost: Table::new(&COST),
+            answers: Rows::default(),
+            spend: Rows::default(),
+        }
+    }
+}
+
+impl Instruments {
+    /// Rows of names that are no longer in force vanish; the others keep their values.
+    pub(super) fn retain(&self, names: &Names) {
+        let target = |provider: &str, model: &str| names.target(provider, model);
+        let classified = |scene: &str, tier: &str| names.scene(scene) && names.tier(tier);
+        self.fallbacks.rows.retain(|[from, to, _]| names.provider(from) && names.provider(to));
+        self.requests.rows.retain(|[_, scene, tier, ..]| classified(scene, tier));
+        self.request_duration.rows.retain(|[scene, tier, _]| classified(scene, tier));
+        self.first_content.rows.retain(|[scene, tier, _]| classified(scene, tier));
+        self.attempts.rows.retain(|[provider, model, _]| target(provider, model));
+        self.attempt_duration.rows.retain(|[provider, model]| target(provider, model));
+        self.attempt_first_content.rows.retain(|[provider, model]| target(provider, model));
+        self.retries.rows.retain(|[provider]| names.provider(provider));
+        self.tokens.rows.retain(|[provider, model, _]| target(provider, model));
+        self.cost.rows.retain(|[provider, model]| target(provider, model));
+        self.answers.retain(|[scene]| names.scene(scene));
+        self.spend.retain(|[budget, scope]| names.budget(budget, scope));
+    }
+}

@@ -81,13 +81,26 @@ impl Gate {
         matches!(self, Gate::Closed | Gate::HalfOpen)
     }
 
-    /// When it is due, for those that do not let in; `Probing` is due at once after the open ones.
+    /// When it is due, for those that do not let in; `Probing` was due before the probes under way went.
     #[must_use]
     pub fn due(self) -> Tick {
         match self {
             Gate::Closed | Gate::HalfOpen | Gate::Probing => Tick(0),
             Gate::Open { until, .. } | Gate::Held { until } => until,
         }
+    }
+
+    /// What two circuits in a row come to: a Retry-After before all, else the one that is due later.
+    #[must_use]
+    pub fn and(self, other: Gate) -> Gate {
+        let rank = |gate: Gate| match gate {
+            Gate::Closed => (0, Tick(0)),
+            Gate::HalfOpen => (1, Tick(0)),
+            Gate::Probing => (2, Tick(0)),
+            Gate::Open { until, .. } => (3, until),
+            Gate::Held { until } => (4, until),
+        };
+        if rank(other) > rank(self) { other } else { self }
     }
 
     /// Why it is not closed, in words.

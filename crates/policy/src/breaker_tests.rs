@@ -132,6 +132,18 @@ fn a_retry_after_holds_a_closed_circuit_and_extends_an_open_one() {
 }
 
 #[test]
+fn of_two_circuits_the_worse_speaks() {
+    let open = |s| Gate::Open { until: at(s), why: Class::Server };
+    let held = |s| Gate::Held { until: at(s) };
+    let rising = [Gate::Closed, Gate::HalfOpen, Gate::Probing, open(1), open(2), held(1), held(2)];
+    for (i, worse) in rising.iter().enumerate() {
+        for better in &rising[..=i] {
+            assert_eq!((better.and(*worse), worse.and(*better)), (*worse, *worse));
+        }
+    }
+}
+
+#[test]
 fn a_forced_try_that_works_lets_probes_in() {
     let mut b = opened();
     let t = b.enter(at(101), &conf(), true).unwrap();

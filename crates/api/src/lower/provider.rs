@@ -134,11 +134,6 @@ fn facts(model: &Model) -> ModelFacts {
     }
 }
 
-/// What is known of `model` at `provider`: its own row there, else the catalogue's.
-pub(super) fn facts_on(model: &str, provider: &snap::Provider) -> Option<ModelFacts> {
-    provider.models.iter().find(|m| *m.name == *model).cloned().or_else(|| catalogue::find(model))
-}
-
 fn price(price: &types::Price, listed: Option<Price>) -> Price {
     let types::Price { input, cached_input, cache_write, cache_write_long, output, long_prompt } = price;
     let input = per_token(input);

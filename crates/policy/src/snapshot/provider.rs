@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{catalogue::ModelFacts, money::Usd};
+use crate::{
+    catalogue::{self, ModelFacts},
+    money::Usd,
+};
 
 /// Which family of API a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +43,14 @@ pub struct Provider {
     pub bill_horizon: Option<Duration>,
     /// The policy's own facts on models, by exact name; they win over the built-in catalogue.
     pub models: Vec<ModelFacts>,
+}
+
+impl Provider {
+    /// What is known of `model` here: the policy's own row, else the catalogue's.
+    #[must_use]
+    pub fn facts(&self, model: &str) -> Option<ModelFacts> {
+        self.models.iter().find(|m| *m.name == *model).cloned().or_else(|| catalogue::find(model))
+    }
 }
 
 /// A base URL taken apart once.

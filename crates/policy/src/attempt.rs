@@ -33,6 +33,8 @@ struct Standing {
     leg: Leg,
     tried: bool,
     out: bool,
+    /// A fault blamed its provider: once left, it is not come back to.
+    blamed: bool,
     /// Rate limited until then.
     held: Option<Tick>,
 }
@@ -67,7 +69,8 @@ impl Course {
     /// A course over the plan's candidates.
     #[must_use]
     pub fn new(legs: impl IntoIterator<Item = Leg>, retries: Retries) -> Course {
-        let legs = legs.into_iter().map(|leg| Standing { leg, tried: false, out: false, held: None }).collect();
+        let legs =
+            legs.into_iter().map(|leg| Standing { leg, tried: false, out: false, blamed: false, held: None }).collect();
         Course { legs, retries, made: 0, repeats: 0 }
     }
 
@@ -106,6 +109,7 @@ impl Course {
         let row = failure.row();
         let leg = self.legs[candidate].leg;
         if row.blame == Blame::Provider {
+            self.legs[candidate].blamed = true;
             // The target itself stays in while its row allows a repeat; its siblings are out.
             for (i, l) in self.legs.iter_mut().enumerate() {
                 l.out |= l.leg.provider == leg.provider && i != candidate;
@@ -161,7 +165,7 @@ impl Course {
                 return Step::Try { candidate: i, wait: Duration::ZERO };
             }
         }
-        let held = self.legs.iter().enumerate().filter(|(_, l)| !l.out && fits(&l.leg));
+        let held = self.legs.iter().enumerate().filter(|(i, l)| !l.out && fits(&l.leg) && (*i == from || !l.blamed));
         let soonest = held.filter_map(|(i, l)| Some((l.held?, i, l.leg.provider))).min();
         match soonest {
             Some((due, candidate, provider)) if due < present.deadline && (present.repeat)(provider) => {

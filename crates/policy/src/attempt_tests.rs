@@ -111,6 +111,11 @@ fn a_rate_limit_is_waited_out_only_when_nobody_else_is_left() {
     assert_eq!(once(&mut c, 0, &limited(5), at(0)), wait(1, 0));
     assert_eq!(once(&mut c, 1, &Failure::Timeout, at(2)), wait(0, 3), "b is out, so a is waited for");
 
+    let mut c = course("ab", 5);
+    assert!(matches!(once(&mut c, 0, &Failure::Connect, at(0)), Step::Try { candidate: 0, .. }));
+    assert_eq!(once(&mut c, 0, &limited(1), at(1)), wait(1, 0));
+    assert_eq!(once(&mut c, 1, &Failure::Timeout, at(2)), Step::Stop, "a fault of its provider ruled a out");
+
     let mut c = course("ab", 4);
     assert_eq!(once(&mut c, 0, &limited(5), at(0)), wait(1, 0));
     assert_eq!(once(&mut c, 1, &Failure::Rejected { status: 400 }, at(1)), Step::Stop, "the request is at fault");

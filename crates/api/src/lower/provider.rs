@@ -18,6 +18,7 @@ use crate::{
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const BILL_HORIZON: Duration = Duration::from_secs(120);
 
 pub(super) fn all(providers: &[Provider], faults: &mut Faults) -> Vec<snap::Provider> {
     let one = |(i, p)| provider(p, &format!("spec.providers[{i}]"), faults);
@@ -60,12 +61,12 @@ fn provider(provider: &Provider, path: &str, faults: &mut Faults) -> snap::Provi
             .collect(),
         http2: http2.unwrap_or(false),
         limits: limits.as_ref().map(|l| self::limits(l, path, faults)).unwrap_or_default(),
-        probe: probe.as_ref().map(|p| self::probe(p, path, faults)),
+        probe: self::probe(probe.as_ref().unwrap_or(&Probe::default()), path, faults),
         cancel_billing: match cancel_billing {
             None | Some(CancelBilling::Stops) => snap::CancelBilling::Stops,
             Some(CancelBilling::RunsOn) => snap::CancelBilling::RunsOn,
         },
-        bill_horizon: bill_horizon.as_deref().map(span),
+        bill_horizon: bill_horizon.as_deref().map_or(BILL_HORIZON, span),
         models: models.iter().map(facts).collect(),
     }
 }

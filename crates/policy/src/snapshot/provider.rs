@@ -35,12 +35,12 @@ pub struct Provider {
     pub http2: bool,
     /// Request and token rates, concurrency bounds.
     pub limits: Limits,
-    /// Active probe.
-    pub probe: Option<Probe>,
+    /// Active probe, for times of thin traffic.
+    pub probe: Probe,
     /// What a stream that we end goes on to cost.
     pub cancel_billing: CancelBilling,
     /// How long after its send a bill may still grow.
-    pub bill_horizon: Option<Duration>,
+    pub bill_horizon: Duration,
     /// The policy's own facts on models, by exact name; they win over the built-in catalogue.
     pub models: Vec<ModelFacts>,
 }

@@ -13,9 +13,9 @@ fn provider(name: &str, api: Api) -> Provider {
         paths: vec![],
         http2: false,
         limits: Limits::default(),
-        probe: None,
+        probe: Probe { interval: Duration::from_secs(30), timeout: Duration::from_secs(5) },
         cancel_billing: CancelBilling::Stops,
-        bill_horizon: None,
+        bill_horizon: Duration::from_secs(120),
         models: vec![],
     }
 }

@@ -43,8 +43,10 @@ pub(crate) struct Refuses {
     pub(crate) max_tokens: bool,
     /// Sampling values other than the default.
     pub(crate) sampling: bool,
-    /// `reasoning_effort: none`.
-    pub(crate) effort_none: bool,
+    /// These values of `reasoning_effort`.
+    pub(crate) efforts: &'static [&'static str],
+    /// Sampling values other than the default beside any effort but `none`, and effort is not `none` by default.
+    pub(crate) sampling_beside_effort: bool,
     /// `tool_choice` `any` or a named tool.
     pub(crate) forced_tools: bool,
     /// `thinking: enabled`.
@@ -58,14 +60,16 @@ pub(crate) struct Refuses {
 const PLAIN: Refuses = Refuses {
     max_tokens: false,
     sampling: false,
-    effort_none: false,
+    efforts: &[],
+    sampling_beside_effort: false,
     forced_tools: false,
     thinking_enabled: false,
     thinking_disabled: false,
     prefill: false,
 };
-const GPT6: Refuses = Refuses { max_tokens: true, ..PLAIN };
-const GPT61: Refuses = Refuses { effort_none: true, ..GPT6 };
+const GPT6: Refuses = Refuses { max_tokens: true, sampling_beside_effort: true, ..PLAIN };
+const GPT61: Refuses = Refuses { efforts: &["none"], ..GPT6 };
+const GPT62: Refuses = Refuses { efforts: &["none", "minimal"], ..GPT6 };
 const O_SERIES: Refuses = Refuses { sampling: true, ..GPT6 };
 const NO_PREFILL: Refuses = Refuses { prefill: true, ..PLAIN };
 const OPUS47: Refuses = Refuses { sampling: true, thinking_enabled: true, ..NO_PREFILL };
@@ -94,8 +98,8 @@ const GPT: u64 = 1_050_000;
 
 /// All models, newest first.
 pub(crate) const MODELS: &[Model] = &[
-    gpt("gpt-6.2-sol", GPT, steep(flat(2000, 100, 2500, 5000, 10_000), 272_000, 4, 3), GPT61),
-    gpt("gpt-6.2-astra", GPT, steep(flat(8000, 400, 10_000, 20_000, 40_000), 272_000, 4, 3), GPT61),
+    gpt("gpt-6.2-sol", GPT, steep(flat(2000, 100, 2500, 5000, 10_000), 272_000, 4, 3), GPT62),
+    gpt("gpt-6.2-astra", GPT, steep(flat(8000, 400, 10_000, 20_000, 40_000), 272_000, 4, 3), GPT62),
     gpt("gpt-6.1-sol", GPT, steep(flat(2000, 100, 2500, 2500, 10_000), 272_000, 4, 3), GPT61),
     gpt("gpt-6-astra", GPT, steep(flat(10_000, 1000, 12_500, 12_500, 50_000), 272_000, 4, 3), GPT6),
     gpt("gpt-6-sol", GPT, steep(flat(2000, 200, 2500, 2500, 10_000), 272_000, 4, 3), GPT6),

@@ -128,7 +128,7 @@ async fn the_first_failure_is_told_and_a_later_4xx_never_hides_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_too_long_goes_only_to_a_larger_window() {
-    let targets = [("openai", "gpt-6-sol"), ("openai", "gpt-6-luna"), ("claude", "claude-sonnet-5-5")];
+    let targets = [("openai", "gpt-6-sol"), ("openai", "gpt-5.4-mini"), ("claude", "claude-sonnet-5-5")];
     let world = World::builder()
         .openai("openai")
         .claude("claude")
@@ -138,5 +138,5 @@ async fn a_request_too_long_goes_only_to_a_larger_window() {
     let reply = ask(&world).await;
     assert_eq!((reply.status, reply.header("x-llmroute-provider")), (200, "claude"), "{}", reply.text());
     assert_eq!(reply.header("x-llmroute-reason"), "openai_context_too_long");
-    assert_eq!(world.seen("openai").len(), 1, "luna's window is no larger");
+    assert_eq!(world.seen("openai").len(), 1, "the smaller model's window is no larger");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use policy::{
     expr::{Cmp, Expr, Find, Num, Text},
     money::Usd,
-    snapshot::{Api, Objective, ProviderId, Ratio, Rung, SceneId, Snapshot, TierId, Timeouts},
+    snapshot::{Api, CancelBilling, Limits, Objective, ProviderId, Ratio, Rung, SceneId, Snapshot, TierId, Timeouts},
 };
 
 const SMALL: &str = include_str!("policies/small.yaml");
@@ -37,6 +37,9 @@ fn small_things_are_small_and_every_default_works() {
     let hosts: Vec<(&str, bool, u16, Api)> =
         policy.providers.iter().map(|p| (&*p.base.host, p.base.tls, p.base.port, p.api)).collect();
     assert_eq!(hosts, [("api.openai.com", true, 443, Api::OpenAi), ("api.anthropic.com", true, 443, Api::Anthropic)]);
+    let claude = &policy.providers[1];
+    assert_eq!((claude.probe.interval, claude.probe.timeout, claude.bill_horizon), (s(30), s(5), s(120)));
+    assert_eq!((claude.cancel_billing, claude.http2, claude.limits), (CancelBilling::Stops, false, Limits::default()));
     let [tier] = policy.tiers.as_slice() else { panic!("one tier") };
     assert_eq!((&*tier.name, tier.objective, &*tier.over_budget), ("default", Objective::Quality, &[Rung::Reject][..]));
     let want =
@@ -64,7 +67,7 @@ fn the_full_policy_says_all_of_it() {
     assert_eq!(&*policy.name, "shop/full");
     let openai = &policy.providers[0];
     assert_eq!(openai.limits.concurrency, Some((4, 64)));
-    assert_eq!(openai.probe.map(|p| (p.interval, p.timeout)), Some((s(30), s(5))));
+    assert_eq!((openai.probe.interval, openai.probe.timeout), (s(30), s(5)));
     let gold = &policy.tiers[0];
     let want =
         Timeouts { connect: s(2), tls: s(2), first_byte: s(4), first_byte_plain: s(4), idle: s(10), total: s(12) };

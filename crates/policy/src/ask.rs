@@ -72,6 +72,8 @@ pub struct Ask {
     pub input_estimate: u64,
     /// The caller's output limit.
     pub max_tokens: Option<u64>,
+    /// Answers asked for (`n`), at least 1.
+    pub answers: u32,
     /// Scene in force.
     pub scene: SceneId,
     /// Tier in force.

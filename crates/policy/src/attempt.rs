@@ -33,6 +33,10 @@ struct Standing {
     leg: Leg,
     tried: bool,
     out: bool,
+    /// A fault blamed its provider: once left, it is not come back to.
+    blamed: bool,
+    /// Rate limited until then.
+    held: Option<Tick>,
 }
 
 /// What to do next.
@@ -65,7 +69,8 @@ impl Course {
     /// A course over the plan's candidates.
     #[must_use]
     pub fn new(legs: impl IntoIterator<Item = Leg>, retries: Retries) -> Course {
-        let legs = legs.into_iter().map(|leg| Standing { leg, tried: false, out: false }).collect();
+        let legs =
+            legs.into_iter().map(|leg| Standing { leg, tried: false, out: false, blamed: false, held: None }).collect();
         Course { legs, retries, made: 0, repeats: 0 }
     }
 
@@ -104,6 +109,7 @@ impl Course {
         let row = failure.row();
         let leg = self.legs[candidate].leg;
         if row.blame == Blame::Provider {
+            self.legs[candidate].blamed = true;
             // The target itself stays in while its row allows a repeat; its siblings are out.
             for (i, l) in self.legs.iter_mut().enumerate() {
                 l.out |= l.leg.provider == leg.provider && i != candidate;
@@ -116,18 +122,16 @@ impl Course {
         if left == 0 {
             return Step::Stop;
         }
-        let others = self.legs.iter().enumerate().any(|(i, l)| i != candidate && !l.out && !l.tried);
-        let may_repeat = match row.same {
-            Same::Yes => left > self.untried_providers(),
-            Same::IfLast => !others,
-            Same::No => false,
-        };
-        if may_repeat {
-            let wait = self.pause(failure, present.random);
-            if present.now.after(wait) < present.deadline && (present.repeat)(leg.provider) {
-                self.repeats += 1;
-                return Step::Try { candidate, wait };
+        let wait = self.pause(failure, present.random);
+        match row.same {
+            Same::Yes if left > self.untried_providers() => {
+                if present.now.after(wait) < present.deadline && (present.repeat)(leg.provider) {
+                    self.repeats += 1;
+                    return Step::Try { candidate, wait };
+                }
             }
+            Same::Yes | Same::No => {}
+            Same::IfLast => self.legs[candidate].held = Some(present.now.after(wait)),
         }
         if row.next == Next::No {
             return Step::Stop;
@@ -139,7 +143,7 @@ impl Course {
         self.onward(candidate, row.next, present)
     }
 
-    /// The next candidate in order that may be tried, at once.
+    /// The next candidate in order that may be tried, at once; where none is left, the rate-limited one due soonest.
     fn onward(&mut self, from: usize, next: Next, present: &mut Present<'_>) -> Step {
         let left = self.retries.attempts.saturating_sub(self.made);
         if left == 0 || present.now >= present.deadline {
@@ -148,12 +152,12 @@ impl Course {
         // The last tries are kept for providers nobody has tried.
         let only_untried = left <= self.untried_providers();
         let floor = self.legs[from].leg.context_tokens;
+        let fits = |leg: &Leg| next != Next::LargerContext || leg.context_tokens > floor;
         let order = (from + 1..self.legs.len()).chain(0..from);
         for i in order {
-            let Standing { leg, tried, out } = self.legs[i];
+            let Standing { leg, tried, out, .. } = self.legs[i];
             let fresh = !self.provider_tried(leg.provider);
-            let larger = next != Next::LargerContext || leg.context_tokens > floor;
-            if out || tried || !larger || (only_untried && !fresh) {
+            if out || tried || !fits(&leg) || (only_untried && !fresh) {
                 continue;
             }
             if fresh || (present.repeat)(leg.provider) {
@@ -161,7 +165,15 @@ impl Course {
                 return Step::Try { candidate: i, wait: Duration::ZERO };
             }
         }
-        Step::Stop
+        let held = self.legs.iter().enumerate().filter(|(i, l)| !l.out && fits(&l.leg) && (*i == from || !l.blamed));
+        let soonest = held.filter_map(|(i, l)| Some((l.held?, i, l.leg.provider))).min();
+        match soonest {
+            Some((due, candidate, provider)) if due < present.deadline && (present.repeat)(provider) => {
+                self.repeats += 1;
+                Step::Try { candidate, wait: due.since(present.now) }
+            }
+            _ => Step::Stop,
+        }
     }
 
     fn provider_tried(&self, provider: ProviderId) -> bool {
@@ -180,8 +192,8 @@ impl Course {
 
     /// Full jitter: uniform below the exponential bound; a Retry-After is obeyed as given.
     fn pause(&self, failure: &Failure, random: u32) -> Duration {
-        if let Failure::RateLimited { retry_after: Some(wait) } = failure {
-            return *wait;
+        if let Some(wait) = failure.retry_after() {
+            return wait;
         }
         let Retries { base, cap, .. } = self.retries;
         let bound = base.saturating_mul(1 << self.repeats.min(16)).min(cap);

@@ -35,7 +35,7 @@ fn walk(providers: &str, attempts: u32, failure: &Failure, budget: bool) -> Vec<
 
 #[test]
 fn the_walk_of_every_failure() {
-    let server = Failure::Server { status: 500 };
+    let server = Failure::Server { status: 500, retry_after: None };
     let limited = Failure::RateLimited { retry_after: None };
     let rows: &[(&str, u32, &Failure, &[usize])] = &[
         // a repeat while more tries are left than untried providers, then the other provider
@@ -55,8 +55,9 @@ fn the_walk_of_every_failure() {
         ("aab", 3, &Failure::Timeout, &[0, 1, 2]),
         ("aaab", 3, &Failure::Timeout, &[0, 1, 3]),
         ("a", 3, &Failure::Timeout, &[0]),
-        // 429: the next at once, the same only when no other is left
-        ("ab", 3, &limited, &[0, 1, 1]),
+        // 429: the next at once; once no other is left, the one whose hold ends first
+        ("ab", 3, &limited, &[0, 1, 0]),
+        ("aab", 4, &limited, &[0, 1, 2, 0]),
         ("ab", 2, &limited, &[0, 1]),
         ("a", 3, &limited, &[0, 0, 0]),
         ("aab", 4, &Failure::NotFound, &[0, 1, 2]),
@@ -70,8 +71,8 @@ fn the_walk_of_every_failure() {
 
 #[test]
 fn a_spent_retry_budget_forbids_repeats_but_never_the_first_try_elsewhere() {
-    assert_eq!(walk("aab", 3, &Failure::Server { status: 500 }, false), [0, 2]);
-    assert_eq!(walk("a", 3, &Failure::Server { status: 500 }, false), [0]);
+    assert_eq!(walk("aab", 3, &Failure::Server { status: 500, retry_after: None }, false), [0, 2]);
+    assert_eq!(walk("a", 3, &Failure::Server { status: 500, retry_after: None }, false), [0]);
 }
 
 #[test]
@@ -93,6 +94,47 @@ fn retry_after_is_obeyed_within_the_deadline_and_refused_beyond_it() {
 }
 
 #[test]
+fn a_rate_limit_is_waited_out_only_when_nobody_else_is_left() {
+    let limited = |s| Failure::RateLimited { retry_after: Some(Duration::from_secs(s)) };
+    let once = |c: &mut Course, candidate, failure: &Failure, now| {
+        c.begin(candidate);
+        c.after(candidate, failure, &mut Present { now, ..present(&mut |_| true) })
+    };
+    let at = |s: u64| Tick(s * 1_000_000_000);
+    let wait = |candidate, s| Step::Try { candidate, wait: Duration::from_secs(s) };
+    let mut c = course("ab", 4);
+    assert_eq!(once(&mut c, 0, &limited(5), at(0)), wait(1, 0));
+    assert_eq!(once(&mut c, 1, &limited(60), at(1)), wait(0, 4), "the hold of a ends first, within the deadline");
+    assert_eq!(once(&mut c, 0, &limited(60), at(5)), Step::Stop);
+
+    let mut c = course("ab", 4);
+    assert_eq!(once(&mut c, 0, &limited(5), at(0)), wait(1, 0));
+    assert_eq!(once(&mut c, 1, &Failure::Timeout, at(2)), wait(0, 3), "b is out, so a is waited for");
+
+    let mut c = course("ab", 5);
+    assert!(matches!(once(&mut c, 0, &Failure::Connect, at(0)), Step::Try { candidate: 0, .. }));
+    assert_eq!(once(&mut c, 0, &limited(1), at(1)), wait(1, 0));
+    assert_eq!(once(&mut c, 1, &Failure::Timeout, at(2)), Step::Stop, "a fault of its provider ruled a out");
+
+    let mut c = course("ab", 4);
+    assert_eq!(once(&mut c, 0, &limited(5), at(0)), wait(1, 0));
+    assert_eq!(once(&mut c, 1, &Failure::Rejected { status: 400 }, at(1)), Step::Stop, "the request is at fault");
+}
+
+#[test]
+fn a_retry_after_of_a_failing_server_is_obeyed_too() {
+    let busy = |s| Failure::Server { status: 503, retry_after: Some(Duration::from_secs(s)) };
+    let mut c = course("ab", 3);
+    c.begin(0);
+    let step = c.after(0, &busy(2), &mut present(&mut |_| true));
+    assert_eq!(step, Step::Try { candidate: 0, wait: Duration::from_secs(2) });
+    let mut c = course("ab", 3);
+    c.begin(0);
+    let step = c.after(0, &busy(20), &mut present(&mut |_| true));
+    assert_eq!(step, Step::Try { candidate: 1, wait: Duration::ZERO }, "beyond the deadline");
+}
+
+#[test]
 fn a_shut_candidate_costs_no_try() {
     let mut c = course("ab", 1);
     assert_eq!(c.skip(0, &mut present(&mut |_| true)), Step::Try { candidate: 1, wait: Duration::ZERO });
@@ -107,8 +149,9 @@ fn failures() -> impl Strategy<Value = Failure> {
         Just(Failure::ConnectTimeout),
         Just(Failure::Timeout),
         Just(Failure::NoAnswer),
-        Just(Failure::Server { status: 503 }),
+        Just(Failure::Server { status: 503, retry_after: None }),
         Just(Failure::RateLimited { retry_after: None }),
+        Just(Failure::RateLimited { retry_after: Some(Duration::from_secs(3)) }),
         Just(Failure::OutOfCredit { status: 429 }),
         Just(Failure::Credential { status: 401 }),
         Just(Failure::NotFound),

@@ -80,16 +80,27 @@ impl Price {
         let scaled = percent * u128::from(t.service_percent);
         round_up(scaled.div_ceil(10_000))
     }
+
+    /// The most that `input` and `output` tokens can cost: all input in its dearest class.
+    #[must_use]
+    pub fn worst(&self, input: u64, output: u64) -> Usd {
+        let all = Tokens { input, output, service_percent: 100, ..Tokens::default() };
+        let classes = [
+            all,
+            Tokens { cached: input, ..all },
+            Tokens { cache_write: input, ..all },
+            Tokens { cache_write_long: input, ..all },
+        ];
+        classes.iter().map(|t| self.cost(t)).max().unwrap_or_default()
+    }
 }
 
-/// Built-in facts on `model`, by exact name first, then by the longest row that is a prefix ending at a `-` boundary
-/// (dated releases such as `gpt-6-sol-2026-08-01` share their family's row).
+/// Built-in facts on `model`: the row of its name, or of its name without a date or `-latest` at its end
+/// (`gpt-6-sol-2026-08-01` shares its family's row).
 #[must_use]
 pub fn find(model: &str) -> Option<ModelFacts> {
-    let row = MODELS
-        .iter()
-        .filter(|r| model.strip_prefix(r.name).is_some_and(|rest| rest.is_empty() || is_date_suffix(rest)))
-        .max_by_key(|r| r.name.len())?;
+    let is_version = |rest: &str| rest.is_empty() || rest == "-latest" || is_date(rest);
+    let row = MODELS.iter().find(|r| model.strip_prefix(r.name).is_some_and(is_version))?;
     Some(ModelFacts {
         name: model.into(),
         price: Some(row.price),
@@ -100,9 +111,21 @@ pub fn find(model: &str) -> Option<ModelFacts> {
 }
 
 /// `-20260801` or `-2026-08-01`.
-fn is_date_suffix(rest: &str) -> bool {
-    let digits = rest.bytes().filter(u8::is_ascii_digit).count();
-    rest.starts_with('-') && digits == 8 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+fn is_date(rest: &str) -> bool {
+    let shape: Vec<u8> = rest.bytes().map(|b| if b.is_ascii_digit() { b'0' } else { b }).collect();
+    shape == b"-00000000" || shape == b"-0000-00-00"
+}
+
+/// Billing multiplier of the service tier that served a request, in percent: Batch and Flex half, Fast and Priority
+/// double, Ultrafast triple (developers.openai.com pricing, read 2026-11-22). A tier nobody knows is billed as standard.
+#[must_use]
+pub fn service_percent(tier: Option<&str>) -> u32 {
+    match tier {
+        Some("flex" | "batch") => 50,
+        Some("priority" | "fast") => 200,
+        Some("ultrafast") => 300,
+        _ => 100,
+    }
 }
 
 /// One built-in row.
@@ -116,14 +139,14 @@ pub struct Row {
     pub context: u64,
     /// Longest answer, tokens.
     pub output: u64,
-    /// Where the price stands.
+    /// Where the price stands, and what of it is inferred.
     pub source: &'static str,
-    /// When it was read, ISO date.
-    pub read: &'static str,
+    /// The day on which it was known to hold, ISO date.
+    pub as_of: &'static str,
 }
 
-/// Above 272K input gpt-6 doubles input and cache classes and takes 1.5 times for output, for the whole request.
-const GPT6_CLIFF: Option<LongPrompt> = Some(LongPrompt { above: 272_000, input_percent: 200, output_percent: 150 });
+/// Above 272K input OpenAI doubles input and cache classes and takes 1.5 times for output, for the whole request.
+const GPT_CLIFF: Option<LongPrompt> = Some(LongPrompt { above: 272_000, input_percent: 200, output_percent: 150 });
 /// Haiku 5.5 prices prompts above 100K five times higher, output too.
 const HAIKU_CLIFF: Option<LongPrompt> = Some(LongPrompt { above: 100_000, input_percent: 500, output_percent: 500 });
 
@@ -142,42 +165,81 @@ const fn usd(milli: [u64; 5], long_prompt: Option<LongPrompt>) -> Price {
     }
 }
 
-const fn row(name: &'static str, price: Price, context: u64, output: u64, source: &'static str) -> Row {
-    Row { name, price, context, output, source, read: "2026-11-22" }
+/// Context length and longest answer, in tokens, as the vendors' model pages say.
+type Limits = (u64, u64);
+const GPT: Limits = (1_050_000, 128_000);
+const GPT_MINI: Limits = (400_000, 128_000);
+const CLAUDE: Limits = (1_000_000, 128_000);
+const CLAUDE_4_5: Limits = (200_000, 64_000);
+
+const fn row(name: &'static str, price: Price, limits: Limits, as_of: &'static str, source: &'static str) -> Row {
+    Row { name, price, context: limits.0, output: limits.1, source, as_of }
 }
 
 const OPENAI: &str = "developers.openai.com/api/docs/models";
-const CLAUDE: &str = "platform.claude.com/docs/en/about-claude/pricing";
-const THIRD: &str = "third party listings, vendor page not seen";
+const ANTHROPIC: &str = "platform.claude.com/docs/en/about-claude/pricing";
+const MYTHOS: &str = "platform.claude.com/docs/en/about-claude/pricing: Mythos costs what Fable costs";
+const GENAI: &str = "genai-prices snapshot";
 
-/// Built-in catalogue. A price in a policy wins over it.
+/// Built-in catalogue. A price in a policy wins over it. A class for which a vendor has no price of its own costs what
+/// such tokens else cost; what is not known is inferred upwards, and the row says so.
 pub const MODELS: &[Row] = &[
-    row("gpt-6.2-sol", usd([2_000, 100, 2_500, 5_000, 10_000], GPT6_CLIFF), 1_000_000, 128_000, OPENAI),
-    row("gpt-6.2-astra", usd([8_000, 400, 10_000, 16_000, 40_000], GPT6_CLIFF), 1_000_000, 128_000, THIRD),
-    row("gpt-6.1-sol", usd([2_000, 100, 2_500, 2_500, 10_000], GPT6_CLIFF), 1_000_000, 128_000, THIRD),
-    row("gpt-6-astra", usd([10_000, 1_000, 12_500, 12_500, 50_000], GPT6_CLIFF), 400_000, 128_000, THIRD),
-    row("gpt-6-sol", usd([2_000, 200, 2_500, 2_500, 10_000], GPT6_CLIFF), 400_000, 128_000, THIRD),
-    row("gpt-6-luna", usd([100, 10, 125, 125, 500], GPT6_CLIFF), 400_000, 128_000, THIRD),
-    row("gpt-5.6-sol", usd([4_000, 400, 5_000, 5_000, 20_000], None), 400_000, 128_000, THIRD),
-    row("gpt-5.6-terra", usd([2_000, 200, 2_500, 2_500, 12_000], None), 400_000, 128_000, THIRD),
-    row("gpt-5.6-luna", usd([200, 20, 250, 250, 1_200], None), 400_000, 128_000, THIRD),
-    row("gpt-5.5", usd([5_000, 500, 5_000, 5_000, 30_000], None), 400_000, 128_000, THIRD),
-    row("gpt-5.4", usd([2_500, 250, 2_500, 2_500, 15_000], None), 400_000, 128_000, THIRD),
-    row("gpt-5.4-mini", usd([750, 75, 750, 750, 4_500], None), 400_000, 128_000, THIRD),
-    row("claude-fable-5-2", usd([8_000, 200, 10_000, 16_000, 40_000], None), 1_000_000, 128_000, THIRD),
-    row("claude-mythos-5-2", usd([8_000, 200, 10_000, 16_000, 40_000], None), 1_000_000, 128_000, THIRD),
-    row("claude-fable-5-1", usd([10_000, 250, 12_500, 20_000, 50_000], None), 1_000_000, 128_000, CLAUDE),
-    row("claude-mythos-5-1", usd([10_000, 250, 12_500, 20_000, 50_000], None), 1_000_000, 128_000, CLAUDE),
-    row("claude-opus-5-5", usd([4_000, 200, 5_000, 8_000, 20_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-sonnet-5-5", usd([2_000, 100, 2_500, 4_000, 10_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-haiku-5-5", usd([100, 10, 125, 200, 500], HAIKU_CLIFF), 200_000, 64_000, THIRD),
-    row("claude-opus-5", usd([5_000, 500, 6_250, 10_000, 25_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-opus-4-8", usd([5_000, 500, 6_250, 10_000, 25_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-opus-4-7", usd([5_000, 500, 6_250, 10_000, 25_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-opus-4-6", usd([5_000, 500, 6_250, 10_000, 25_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-opus-4-5", usd([5_000, 500, 6_250, 10_000, 25_000], None), 200_000, 64_000, CLAUDE),
-    row("claude-sonnet-5", usd([2_000, 200, 2_500, 4_000, 10_000], None), 200_000, 64_000, THIRD),
-    row("claude-haiku-4-5", usd([1_000, 100, 1_250, 2_000, 5_000], None), 200_000, 64_000, THIRD),
+    row("gpt-6.2-sol", usd([2_000, 100, 2_500, 5_000, 10_000], GPT_CLIFF), GPT, "2026-11-17", OPENAI),
+    row(
+        "gpt-6.2-astra",
+        usd([8_000, 400, 10_000, 20_000, 40_000], GPT_CLIFF),
+        GPT,
+        "2026-11-18",
+        "litellm discussion 52347, docs.laozhang.ai; cache classes inferred from gpt-6-astra and gpt-6.2-sol",
+    ),
+    row("gpt-6.1-sol", usd([2_000, 100, 2_500, 2_500, 10_000], GPT_CLIFF), GPT, "2026-11-22", "PromptFuel 1.0.22"),
+    row(
+        "gpt-6-astra",
+        usd([10_000, 1_000, 12_500, 12_500, 50_000], GPT_CLIFF),
+        GPT,
+        "2026-09-05",
+        "third parties that cite developers.openai.com/api/docs/models/gpt-6-astra",
+    ),
+    row("gpt-6-sol", usd([2_000, 200, 2_500, 2_500, 10_000], GPT_CLIFF), GPT, "2026-11-22", "codexometer 0.18.4"),
+    row("gpt-6-luna", usd([100, 10, 125, 125, 500], GPT_CLIFF), GPT, "2026-11-22", "codexometer 0.18.4"),
+    row("gpt-5.6-sol", usd([4_000, 400, 5_000, 5_000, 20_000], GPT_CLIFF), GPT, "2026-08-01", GENAI),
+    row("gpt-5.6-terra", usd([2_000, 200, 2_500, 2_500, 12_000], GPT_CLIFF), GPT, "2026-08-01", GENAI),
+    row("gpt-5.6-luna", usd([200, 20, 250, 250, 1_200], GPT_CLIFF), GPT, "2026-08-01", GENAI),
+    row("gpt-5.5", usd([5_000, 500, 5_000, 5_000, 30_000], GPT_CLIFF), GPT, "2026-11-22", GENAI),
+    row("gpt-5.4", usd([2_500, 250, 2_500, 2_500, 15_000], GPT_CLIFF), GPT, "2026-11-22", GENAI),
+    row("gpt-5.4-mini", usd([750, 75, 750, 750, 4_500], None), GPT_MINI, "2026-11-22", GENAI),
+    row(
+        "claude-fable-5-2",
+        usd([8_000, 200, 10_000, 16_000, 40_000], None),
+        CLAUDE,
+        "2026-11-09",
+        "docs.laozhang.ai; the 1 h write inferred as twice the input",
+    ),
+    row("claude-mythos-5-2", usd([8_000, 200, 10_000, 16_000, 40_000], None), CLAUDE, "2026-11-09", MYTHOS),
+    row("claude-fable-5-1", usd([10_000, 250, 12_500, 20_000, 50_000], None), CLAUDE, "2026-11-22", ANTHROPIC),
+    row("claude-mythos-5-1", usd([10_000, 250, 12_500, 20_000, 50_000], None), CLAUDE, "2026-11-22", MYTHOS),
+    row(
+        "claude-opus-5-5",
+        usd([4_000, 200, 5_000, 8_000, 20_000], None),
+        CLAUDE,
+        "2026-11-22",
+        "platform.claude.com/docs/en/about-claude/pricing for input and output; cache classes from third parties",
+    ),
+    row(
+        "claude-sonnet-5-5",
+        usd([2_000, 100, 2_500, 4_000, 10_000], None),
+        CLAUDE,
+        "2026-10-07",
+        "platform.claude.com/docs/en/about-claude/pricing; the cache read as lowered on that day, from third parties",
+    ),
+    row("claude-haiku-5-5", usd([100, 10, 125, 200, 500], HAIKU_CLIFF), CLAUDE, "2026-11-22", "claudit 1.9.2"),
+    row("claude-opus-5", usd([5_000, 500, 6_250, 10_000, 25_000], None), CLAUDE, "2026-11-22", ANTHROPIC),
+    row("claude-opus-4-8", usd([5_000, 500, 6_250, 10_000, 25_000], None), CLAUDE, "2026-11-22", ANTHROPIC),
+    row("claude-opus-4-7", usd([5_000, 500, 6_250, 10_000, 25_000], None), CLAUDE, "2026-11-22", ANTHROPIC),
+    row("claude-opus-4-6", usd([5_000, 500, 6_250, 10_000, 25_000], None), CLAUDE, "2026-11-22", ANTHROPIC),
+    row("claude-opus-4-5", usd([5_000, 500, 6_250, 10_000, 25_000], None), CLAUDE_4_5, "2026-11-22", ANTHROPIC),
+    row("claude-sonnet-5", usd([2_000, 200, 2_500, 4_000, 10_000], None), CLAUDE, "2026-11-22", GENAI),
+    row("claude-haiku-4-5", usd([1_000, 100, 1_250, 2_000, 5_000], None), CLAUDE_4_5, "2026-11-22", GENAI),
 ];
 
 #[cfg(test)]
@@ -191,8 +253,18 @@ mod tests {
     #[test]
     fn a_dated_name_shares_its_familys_row_and_nothing_else_does() {
         assert_eq!(find("gpt-6-sol-2026-08-01").and_then(|f| f.price), find("gpt-6-sol").and_then(|f| f.price));
-        assert!(find("claude-opus-5-5-20261009").is_some());
-        for unknown in ["gpt-6", "gpt-6-solar", "gpt-6-sol-mini", "mock", ""] {
+        let price = |name: &str| find(name).and_then(|f| f.price).map(|p| p.input.0);
+        for (name, input) in [
+            ("claude-opus-5-5-20261009", 4_000_000),
+            ("claude-opus-5-20260724", 5_000_000),
+            ("claude-haiku-4-5-latest", 1_000_000),
+            ("gpt-5.4-mini", 750_000),
+        ] {
+            assert_eq!(price(name), Some(input), "{name}");
+        }
+        for unknown in
+            ["gpt-6", "gpt-6-solar", "gpt-6-sol-mini", "gpt-6-sol-2026080", "gpt-6-sol--20260801", "mock", ""]
+        {
             assert!(find(unknown).is_none(), "{unknown}");
         }
     }
@@ -213,11 +285,49 @@ mod tests {
         assert_eq!(sol.cost(&half), Usd(1_550_000));
     }
 
+    /// Every class has a price of its own, above the cliff and below it, and the service tier scales all of them.
+    #[test]
+    fn classes_cliffs_and_service_tiers() {
+        let price = |name| find(name).and_then(|f| f.price).unwrap();
+        let (sol, haiku) = (price("gpt-6.2-sol"), price("claude-haiku-5-5"));
+        let of = |input, cached, cache_write, cache_write_long, output, tier| Tokens {
+            input,
+            cached,
+            cache_write,
+            cache_write_long,
+            output,
+            service_percent: service_percent(tier),
+        };
+        let rows = [
+            (sol.cost(&of(10, 10, 0, 0, 0, None)), 1_000),
+            (sol.cost(&of(10, 0, 10, 0, 0, None)), 25_000),
+            (sol.cost(&of(10, 0, 0, 10, 0, None)), 50_000),
+            (sol.cost(&of(10, 1, 2, 3, 4, None)), 8_000 + 100 + 5_000 + 15_000 + 40_000),
+            (sol.cost(&of(272_000, 0, 0, 0, 2, None)), 544_000_000 + 20_000),
+            (sol.cost(&of(272_001, 0, 0, 0, 2, None)), 1_088_004_000 + 30_000),
+            (haiku.cost(&of(100_001, 100_000, 1, 0, 0, None)), 5_000_000 + 625),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("flex"))), 15_000),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("batch"))), 15_000),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("default"))), 30_000),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("priority"))), 60_000),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("fast"))), 60_000),
+            (sol.cost(&of(10, 0, 0, 0, 1, Some("ultrafast"))), 90_000),
+            (sol.worst(10, 1), 60_000),
+            (sol.worst(272_001, 0), 2_720_010_000),
+        ];
+        for (i, (got, nano)) in rows.into_iter().enumerate() {
+            assert_eq!(got, Usd(nano), "row {i}");
+        }
+    }
+
     #[test]
     fn every_row_says_where_and_when() {
         for r in MODELS {
-            assert!(r.price.output.0 > 0 && r.context > 0 && r.output > 0, "{}", r.name);
-            assert!(!r.source.is_empty() && r.read.len() == 10, "{}", r.name);
+            let Price { input, cached_input, cache_write, cache_write_long, output, .. } = r.price;
+            let rising = cached_input < input && input <= cache_write && cache_write <= cache_write_long;
+            assert!(rising && cache_write_long < output && r.context > r.output, "{}", r.name);
+            assert!(!r.source.is_empty() && is_date(&format!("-{}", r.as_of)), "{}", r.name);
+            assert_eq!(MODELS.iter().filter(|o| o.name == r.name).count(), 1, "{}", r.name);
         }
     }
 }

@@ -41,28 +41,25 @@ pub struct Matched {
 pub fn classify(snapshot: &Snapshot, facts: &Facts<'_>) -> Matched {
     let Classify { scene_headers, tier_headers, tenant_headers, trust_hints, rules, default_scene, default_tier } =
         &snapshot.classify;
-    let hint = |names: &[Box<str>]| if *trust_hints { first(names, facts.headers) } else { None };
+    let trusted = |names| if *trust_hints { names } else { &[][..] };
+    let hints = |names| values(trusted(names), facts.headers);
 
+    // A value that nobody defines is ignored, so that the next header may still speak.
     let mut unknown_hints = 0;
-    let mut named = |index: Option<usize>, given: bool| {
-        unknown_hints += u32::from(given && index.is_none());
+    let mut known = |index: Option<usize>| {
+        unknown_hints += u32::from(index.is_none());
         index.and_then(|i| u16::try_from(i).ok())
     };
-    let scene_hint = hint(scene_headers);
-    let scene =
-        named(scene_hint.and_then(|h| snapshot.scenes.iter().position(|s| *s.name == *h)), scene_hint.is_some());
-    let tier_hint = hint(tier_headers);
-    let tier = named(tier_hint.and_then(|h| snapshot.tiers.iter().position(|t| *t.name == *h)), tier_hint.is_some());
-
+    let scene = hints(scene_headers).find_map(|h| known(snapshot.scenes.iter().position(|s| *s.name == *h)));
+    let tier = hints(tier_headers).find_map(|h| known(snapshot.tiers.iter().position(|t| *t.name == *h)));
     let mut scene = scene.map(|i| (SceneId(i), Source::Hint));
     let mut tier = tier.map(|i| (TierId(i), Source::Hint));
+
     let mut failed_rules = 0;
-    for (i, rule) in rules.iter().enumerate() {
-        // A rule is worth evaluating only if it can still settle something.
-        if !(scene.is_none() && rule.scene.is_some() || tier.is_none() && rule.tier.is_some()) {
-            continue;
-        }
+    let open = if scene.is_none() || tier.is_none() { rules.as_slice() } else { &[] };
+    for (i, rule) in open.iter().enumerate() {
         match rule.when.eval(facts) {
+            // The first match wins, also where a hint has settled all that it gives.
             Ok(true) => {
                 scene = scene.or(rule.scene.map(|s| (s, Source::Rule(i))));
                 tier = tier.or(rule.tier.map(|t| (t, Source::Rule(i))));
@@ -75,14 +72,15 @@ pub fn classify(snapshot: &Snapshot, facts: &Facts<'_>) -> Matched {
     Matched {
         scene: scene.unwrap_or((*default_scene, Source::Default)),
         tier: tier.unwrap_or((*default_tier, Source::Default)),
-        tenant: hint(tenant_headers).map(|t| Arc::from(cut(t, TENANT_BYTES))),
+        tenant: hints(tenant_headers).next().map(|t| Arc::from(cut(t, TENANT_BYTES))),
         unknown_hints,
         failed_rules,
     }
 }
 
-fn first<'a>(names: &[Box<str>], headers: &'a dyn Headers) -> Option<&'a str> {
-    names.iter().find_map(|n| headers.get(n).map(str::trim).filter(|v| !v.is_empty()))
+/// Values of the headers called `names`, in that order, without the empty ones.
+fn values<'a>(names: &'a [Box<str>], headers: &'a dyn Headers) -> impl Iterator<Item = &'a str> {
+    names.iter().filter_map(|n| headers.get(n).map(str::trim).filter(|v| !v.is_empty()))
 }
 
 fn cut(text: &str, at: usize) -> &str {
@@ -133,6 +131,13 @@ mod tests {
 
         let unknown = classify(&s, &with(&[("x-llmroute-scene", "nope")]));
         assert_eq!((unknown.scene.1, unknown.unknown_hints), (Source::Rule(1), 1));
+
+        let half = classify(&s, &with(&[("x-llmroute-scene", "chat")]));
+        assert_eq!((half.scene, half.tier.1), ((SceneId(0), Source::Hint), Source::Default), "rule 1 won all the same");
+
+        let aliased = classify(&s, &with(&[("x-llmroute-scene", "nope"), ("x-scene", "code"), ("x-tier", "none")]));
+        assert_eq!(aliased.scene, (SceneId(1), Source::Hint), "the next header speaks");
+        assert_eq!((aliased.tier.1, aliased.unknown_hints), (Source::Default, 2));
 
         s.classify.trust_hints = false;
         let distrusted = classify(&s, &with(&[("x-llmroute-scene", "chat"), ("x-tenant", "acme")]));

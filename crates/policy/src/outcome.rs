@@ -25,6 +25,8 @@ pub enum Failure {
     Server {
         /// The provider's status; for an error event the status its type stands for.
         status: u16,
+        /// Before that the same target is not tried again.
+        retry_after: Option<Duration>,
     },
     /// 429.
     RateLimited {
@@ -117,10 +119,10 @@ impl Failure {
             Failure::ConnectTimeout => row(Same::No, Next::Yes, Provider, 504, Cause::ConnectTimeout),
             Failure::Timeout => row(Same::No, Next::Yes, Target, 504, Cause::TimeoutBudgetExceeded),
             Failure::NoAnswer => row(Same::Yes, Next::Yes, Target, 502, Cause::InvalidAnswer),
-            Failure::Server { status } if status == 503 || status == 529 => {
+            Failure::Server { status, .. } if status == 503 || status == 529 => {
                 row(Same::Yes, Next::Yes, Target, status, Cause::Overloaded)
             }
-            Failure::Server { status } => row(Same::Yes, Next::Yes, Target, status, Cause::ServerError),
+            Failure::Server { status, .. } => row(Same::Yes, Next::Yes, Target, status, Cause::ServerError),
             Failure::RateLimited { .. } => row(Same::IfLast, Next::Yes, Target, 429, Cause::RateLimited),
             Failure::OutOfCredit { status } => row(Same::No, Next::Yes, Provider, status, Cause::OutOfCredit),
             Failure::Credential { status } => row(Same::No, Next::Yes, Provider, status, Cause::CredentialRefused),
@@ -139,10 +141,19 @@ impl Failure {
             402 => Failure::OutOfCredit { status },
             401 | 403 => Failure::Credential { status },
             404 => Failure::NotFound,
-            408 | 409 | 500.. => Failure::Server { status },
+            408 | 409 | 500.. => Failure::Server { status, retry_after },
             400..500 if too_long => Failure::TooLong { status },
             400..500 => Failure::Rejected { status },
             _ => Failure::NoAnswer,
+        }
+    }
+
+    /// When the provider wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::RateLimited { retry_after } | Failure::Server { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -243,10 +254,10 @@ mod tests {
     fn statuses_map_to_rows_of_the_failure_table() {
         let s = Some(Duration::from_secs(3));
         let rows: &[(u16, bool, bool, Failure)] = &[
-            (408, false, false, Failure::Server { status: 408 }),
-            (409, false, false, Failure::Server { status: 409 }),
-            (500, false, false, Failure::Server { status: 500 }),
-            (529, false, false, Failure::Server { status: 529 }),
+            (408, false, false, Failure::Server { status: 408, retry_after: s }),
+            (409, false, false, Failure::Server { status: 409, retry_after: s }),
+            (500, false, false, Failure::Server { status: 500, retry_after: s }),
+            (529, false, false, Failure::Server { status: 529, retry_after: s }),
             (429, false, false, Failure::RateLimited { retry_after: s }),
             (429, true, false, Failure::OutOfCredit { status: 429 }),
             (400, true, false, Failure::OutOfCredit { status: 400 }),
@@ -277,8 +288,8 @@ mod tests {
             (Failure::ConnectTimeout, Same::No, Next::Yes, Provider, 504),
             (Failure::Timeout, Same::No, Next::Yes, Target, 504),
             (Failure::NoAnswer, Same::Yes, Next::Yes, Target, 502),
-            (Failure::Server { status: 500 }, Same::Yes, Next::Yes, Target, 500),
-            (Failure::Server { status: 529 }, Same::Yes, Next::Yes, Target, 529),
+            (Failure::Server { status: 500, retry_after: None }, Same::Yes, Next::Yes, Target, 500),
+            (Failure::Server { status: 529, retry_after: None }, Same::Yes, Next::Yes, Target, 529),
             (Failure::RateLimited { retry_after: None }, Same::IfLast, Next::Yes, Target, 429),
             (Failure::OutOfCredit { status: 429 }, Same::No, Next::Yes, Provider, 429),
             (Failure::Credential { status: 401 }, Same::No, Next::Yes, Provider, 401),

@@ -16,8 +16,8 @@ use crate::{
 pub trait View {
     /// The worse of the target's and its provider's circuit.
     fn gate(&self, target: &Target) -> Gate;
-    /// Observed p95 to first content, from `least` readings on.
-    fn p95(&self, target: &Target, least: u64) -> Option<Duration>;
+    /// Observed p95 to first content of streams, or of plain calls, from `least` readings on.
+    fn p95(&self, target: &Target, stream: bool, least: u64) -> Option<Duration>;
     /// Whether the provider needs no key or has one.
     fn has_credential(&self, provider: ProviderId) -> bool;
     /// What a translation to `api` would lose; asked only for strict tiers.
@@ -29,7 +29,7 @@ pub trait View {
 pub struct Plan {
     /// First to last; may be empty.
     pub candidates: Vec<Candidate>,
-    /// The rest, in the policy's order.
+    /// The rest, in the order in which they would have been tried.
     pub left_out: Vec<LeftOut>,
     /// The first target by policy and objective, before anything was left out: an answer from any other is degraded.
     pub preferred: Option<TargetKey>,
@@ -60,6 +60,8 @@ pub struct Candidate {
 pub enum Standing {
     /// First by the policy's order or the objective.
     Preferred,
+    /// The first that is left: whatever stands before it is left out.
+    FirstLeft,
     /// Another model of the provider before it.
     SameProvider,
     /// The next provider.
@@ -79,6 +81,7 @@ impl Standing {
             (Standing::Preferred, Objective::Quality) => "first in the scene's order",
             (Standing::Preferred, Objective::Cost) => "cheapest for this request",
             (Standing::Preferred, Objective::Latency) => "fastest by observed p95",
+            (Standing::FirstLeft, _) => "first of those that are left",
             (Standing::SameProvider, _) => "another model of the same provider comes before a provider switch",
             (Standing::NextProvider, _) => "next provider",
             (Standing::LastResort { .. }, _) => "every circuit is open; this one is due soonest and is tried once",
@@ -105,69 +108,110 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
     match tier.objective {
         Objective::Quality => {}
         // Unknown prices last; the sort is stable, so the scene's order breaks ties.
-        Objective::Cost => order.sort_by_key(|t| worst_cost(snapshot, ask, t).map_or((1, Usd::ZERO), |c| (0, c))),
+        Objective::Cost => order.sort_by_key(|t| likely_cost(snapshot, ask, t).map_or((1, Usd::ZERO), |c| (0, c))),
         // A target nobody has measured is worth one look.
-        Objective::Latency => order.sort_by_key(|t| view.p95(t, 1).unwrap_or_default()),
+        Objective::Latency => order.sort_by_key(|t| view.p95(t, ask.stream, 1).unwrap_or_default()),
     }
     let order = group_by_provider(order);
-    let key =
-        |t: &Target| TargetKey { provider: t.provider, model: t.model.clone().unwrap_or_else(|| ask.model.clone()) };
-    let preferred = order.first().map(&key);
+    let judged = judge(snapshot, ask, view, &order);
 
-    let mut left_out = vec![];
-    let mut shut: Vec<(Target, Gate)> = vec![];
-    let mut fit: Vec<Target> = vec![];
-    for t in order {
-        if let Some((cause, detail)) = unfit(snapshot, ask, view, &t) {
-            left_out.push(LeftOut { key: key(&t), reason: Reason::of(t.provider, cause), detail });
-            continue;
-        }
-        match view.gate(&t) {
-            gate if gate.lets_in() => fit.push(t),
-            gate => shut.push((t, gate)),
-        }
-    }
-    fit = leave_out_the_slow(ask, view, fit, snapshot.health.min_requests.into(), |t, p95| {
-        let detail = format!("p95 of {} ms exceeds the request's max latency", p95.as_millis());
-        left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, Cause::MaxLatencyExceeded), detail });
-    });
-
+    let key = |t: &Target| TargetKey { provider: t.provider, model: model(t, ask) };
+    let last_resort = last_resort(&judged, now);
     let mut candidates: Vec<Candidate> = vec![];
-    for t in fit {
-        let standing = match candidates.last() {
-            None => Standing::Preferred,
-            Some(last) if last.key.provider == t.provider => Standing::SameProvider,
-            Some(_) => Standing::NextProvider,
+    let mut left_out = vec![];
+    for (i, (t, fate)) in order.iter().zip(judged).enumerate() {
+        let standing = match (fate, last_resort) {
+            (Fate::Fit, _) => match candidates.last() {
+                None if i == 0 => Standing::Preferred,
+                None => Standing::FirstLeft,
+                Some(last) if last.key.provider == t.provider => Standing::SameProvider,
+                Some(_) => Standing::NextProvider,
+            },
+            (Fate::Shut(_), Some((at, not_before))) if at == i => Standing::LastResort { not_before },
+            (Fate::Shut(gate), _) => {
+                let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
+                let detail = gate.why(now).unwrap_or_default();
+                left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, cause), detail });
+                continue;
+            }
+            (Fate::Unfit(cause, detail), _) => {
+                left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, cause), detail });
+                continue;
+            }
         };
-        candidates.push(Candidate { key: key(&t), target: t, standing });
+        candidates.push(Candidate { key: key(t), target: t.clone(), standing });
     }
-    if candidates.is_empty()
-        && let Some(due) = (0..shut.len()).min_by_key(|i| shut[*i].1.due())
-    {
-        let (t, gate) = shut.remove(due);
-        let not_before = if let Gate::Held { until } = gate { until } else { now };
-        candidates.push(Candidate { key: key(&t), target: t, standing: Standing::LastResort { not_before } });
+    Plan { candidates, left_out, preferred: order.first().map(key) }
+}
+
+/// What becomes of a target.
+enum Fate {
+    /// It may be tried.
+    Fit,
+    /// It could serve the request, but its circuit lets nobody in.
+    Shut(Gate),
+    /// It cannot serve this request.
+    Unfit(Cause, String),
+}
+
+/// The fate of each target of `order`.
+fn judge(snapshot: &Snapshot, ask: &Ask, view: &dyn View, order: &[Target]) -> Vec<Fate> {
+    let one = |t| match (unfit(snapshot, ask, view, t), view.gate(t)) {
+        (Some((cause, detail)), _) => Fate::Unfit(cause, detail),
+        (None, gate) if gate.lets_in() => Fate::Fit,
+        (None, gate) => Fate::Shut(gate),
+    };
+    let mut fates: Vec<Fate> = order.iter().map(one).collect();
+    let Some(max) = ask.max_latency else { return fates };
+    // The slow are left out only while a faster one is left.
+    let least = snapshot.health.min_requests.into();
+    let slow = |(t, fate): (&Target, &Fate)| match fate {
+        Fate::Fit => Some(view.p95(t, ask.stream, least).filter(|p95| *p95 > max)),
+        Fate::Shut(_) | Fate::Unfit(..) => None,
+    };
+    let slow: Vec<Option<Option<Duration>>> = order.iter().zip(&fates).map(slow).collect();
+    if slow.contains(&Some(None)) {
+        for (fate, slow) in fates.iter_mut().zip(slow) {
+            if let Some(Some(p95)) = slow {
+                let detail = format!("p95 of {} ms exceeds the request's max latency", p95.as_millis());
+                *fate = Fate::Unfit(Cause::MaxLatencyExceeded, detail);
+            }
+        }
     }
-    for (t, gate) in shut {
-        let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
-        let detail = gate.why(now).unwrap_or_default();
-        left_out.push(LeftOut { key: key(&t), reason: Reason::of(t.provider, cause), detail });
+    fates
+}
+
+/// Where nobody may be tried, the shut target that is due soonest, and when it may be.
+fn last_resort(fates: &[Fate], now: Tick) -> Option<(usize, Tick)> {
+    if fates.iter().any(|f| matches!(f, Fate::Fit)) {
+        return None;
     }
-    Plan { candidates, left_out, preferred }
+    let shut =
+        fates.iter().enumerate().filter_map(|(i, f)| if let Fate::Shut(gate) = f { Some((i, *gate)) } else { None });
+    let (at, gate) = shut.min_by_key(|(_, gate)| gate.due())?;
+    Some((at, if let Gate::Held { until } = gate { until } else { now }))
+}
+
+/// What goes on the wire for a target.
+fn model(t: &Target, ask: &Ask) -> Arc<str> {
+    t.model.clone().unwrap_or_else(|| ask.model.clone())
 }
 
 /// The targets that may serve this call at all: the scene's, or for a passed-through path the first provider of its API
-/// with the caller's model.
+/// with the caller's model. Where a target sends the caller's model, the facts are those on that one.
 fn targets(snapshot: &Snapshot, ask: &Ask) -> Vec<Target> {
-    let through = |api| {
-        let first = snapshot.providers.iter().position(|p| p.api == api);
-        let id = first.and_then(|i| u16::try_from(i).ok()).map(ProviderId);
-        id.map(|provider| Target { provider, model: None, facts: None }).into_iter().collect()
-    };
-    match ask.call {
-        Call::Through(api) => through(api),
+    let mut targets = match ask.call {
+        Call::Through(api) => {
+            let first = snapshot.providers.iter().position(|p| p.api == api);
+            let id = first.and_then(|i| u16::try_from(i).ok()).map(ProviderId);
+            id.map(|provider| Target { provider, model: None, facts: None }).into_iter().collect()
+        }
         Call::Chat | Call::Responses | Call::Messages | Call::CountTokens => snapshot.scene(ask.scene).targets.clone(),
+    };
+    for t in targets.iter_mut().filter(|t| t.model.is_none()) {
+        t.facts = snapshot.provider(t.provider).facts(&ask.model).map(Arc::new);
     }
+    targets
 }
 
 /// Groups by provider in order of first appearance: a lower model of the same provider comes before a provider switch.
@@ -230,38 +274,29 @@ fn unfit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Option<
     None
 }
 
-/// The most that this request can cost at `t`: input bounded by bytes, output by its limit; `None` without a price.
+/// The most that this request can cost at `t`: input bounded by bytes and at its dearest class, output by its limit;
+/// `None` without a price.
 #[must_use]
 pub fn worst_cost(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<Usd> {
-    let facts = t.facts.as_ref()?;
-    let price = facts.price.as_ref()?;
-    let limit = ask.max_tokens.or(snapshot.scene(ask.scene).max_output_tokens).or(facts.max_output_tokens)?;
-    Some(price.cost(&Tokens { input: ask.input_bound, output: limit, service_percent: 100, ..Tokens::default() }))
+    if ask.call == Call::CountTokens {
+        return Some(Usd::ZERO);
+    }
+    Some(t.price()?.worst(ask.input_bound, output_bound(snapshot, ask, t)?))
 }
 
-/// Leaves out targets slower than the request's hint while a faster one is left.
-fn leave_out_the_slow(
-    ask: &Ask,
-    view: &dyn View,
-    fit: Vec<Target>,
-    least: u64,
-    mut left_out: impl FnMut(&Target, Duration),
-) -> Vec<Target> {
-    let Some(max) = ask.max_latency else { return fit };
-    let slow: Vec<Option<Duration>> = fit.iter().map(|t| view.p95(t, least).filter(|p| *p > max)).collect();
-    if slow.iter().all(Option::is_some) {
-        return fit;
-    }
-    fit.into_iter()
-        .zip(slow)
-        .filter_map(|(t, slow)| match slow {
-            None => Some(t),
-            Some(p95) => {
-                left_out(&t, p95);
-                None
-            }
-        })
-        .collect()
+/// What this request costs if its input is text that nobody has cached and its answer takes all the room it has: good
+/// for comparing targets.
+fn likely_cost(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<Usd> {
+    let output = output_bound(snapshot, ask, t)?;
+    let tokens = Tokens { input: ask.input_estimate, output, service_percent: 100, ..Tokens::default() };
+    Some(t.price()?.cost(&tokens))
+}
+
+/// The most tokens that come back, over all the answers asked for.
+fn output_bound(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<u64> {
+    let own = t.facts.as_ref().and_then(|f| f.max_output_tokens);
+    let limit = ask.max_tokens.or(snapshot.scene(ask.scene).max_output_tokens).or(own)?;
+    Some(limit.saturating_mul(ask.answers.into()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    catalogue,
     outcome::Class,
     snapshot::{
         SceneId, TierId,
@@ -11,6 +12,8 @@ use crate::{
 struct Fake {
     gates: Vec<(&'static str, Gate)>,
     p95: Vec<(&'static str, u64)>,
+    /// The readings are of streams, not of plain calls.
+    of_streams: bool,
     no_key: Option<u16>,
     loses: Option<&'static str>,
 }
@@ -19,8 +22,9 @@ impl View for Fake {
     fn gate(&self, t: &Target) -> Gate {
         self.gates.iter().find(|(m, _)| t.model.as_deref() == Some(*m)).map_or(Gate::Closed, |(_, g)| *g)
     }
-    fn p95(&self, t: &Target, _: u64) -> Option<Duration> {
-        self.p95.iter().find(|(m, _)| t.model.as_deref() == Some(*m)).map(|(_, ms)| Duration::from_millis(*ms))
+    fn p95(&self, t: &Target, stream: bool, _: u64) -> Option<Duration> {
+        let readings = if stream == self.of_streams { self.p95.as_slice() } else { &[] };
+        readings.iter().find(|(m, _)| t.model.as_deref() == Some(*m)).map(|(_, ms)| Duration::from_millis(*ms))
     }
     fn has_credential(&self, p: ProviderId) -> bool {
         self.no_key != Some(p.0)
@@ -39,6 +43,7 @@ fn ask() -> Ask {
         input_bound: 1000,
         input_estimate: 250,
         max_tokens: None,
+        answers: 1,
         scene: SceneId(0),
         tier: TierId(0),
         tenant: None,
@@ -99,10 +104,9 @@ fn what_a_target_cannot_do_leaves_it_out() {
         &[SOL, LUNA],
         &[(SONNET, Cause::CredentialMissing)],
     );
-    check(&s, &Ask { input_estimate: 300_000, ..ask() }, &f, &[SOL, LUNA], &[(SONNET, Cause::ContextTooLong)]);
-    // Sol: 1000 input at 2 and 2048 output at 10 USD/M is 0.02248; luna 0.001124.
-    let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };
-    check(&s, &cheap, &f, &[LUNA], &[(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)]);
+    let long = Ask { input_estimate: 1_000_001, ..ask() };
+    check(&s, &long, &f, &[SOL, LUNA], &[(SONNET, Cause::ContextTooLong)]);
+    check(&s, &Ask { input_estimate: 1_000_000, ..ask() }, &f, &[SOL, LUNA, SONNET], &[]);
     let mut no_images = s.clone();
     std::sync::Arc::make_mut(no_images.scenes[0].targets[1].facts.as_mut().unwrap()).images = Some(false);
     check(&no_images, &Ask { images: 1, ..ask() }, &f, &[SOL, SONNET], &[(LUNA, Cause::CannotCarry)]);
@@ -115,16 +119,55 @@ fn what_a_target_cannot_do_leaves_it_out() {
 }
 
 #[test]
+fn a_cap_on_the_cost_is_held_against_the_worst_case() {
+    let mut s = snapshot();
+    let f = Fake::default();
+    // Luna: 1000 of input at 0.125 (written to the cache) and 2048 of output at 0.50 USD/M is 0.001149.
+    let cap = |nano| Ask { max_cost: Some(Usd(nano)), ..ask() };
+    let dear = [(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)];
+    check(&s, &cap(1_149_000), &f, &[LUNA], &dear);
+    let all = [(SOL, Cause::MaxCostExceeded), (LUNA, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)];
+    check(&s, &cap(1_148_999), &f, &[], &all);
+    check(&s, &Ask { answers: 2, ..cap(1_149_000) }, &f, &[], &all);
+    check(&s, &Ask { answers: 2, max_tokens: Some(1024), ..cap(1_149_000) }, &f, &[LUNA], &dear);
+    let count = Ask { call: Call::CountTokens, ..cap(0) };
+    check(&s, &count, &f, &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
+    s.scenes[0].targets = vec![target(0, "mock"), target(0, LUNA)];
+    check(&s, &cap(1_149_000), &f, &[LUNA], &[("mock", Cause::MaxCostExceeded)]);
+}
+
+#[test]
+fn a_target_without_a_model_is_judged_by_the_callers() {
+    let mut s = snapshot();
+    s.scenes[0].targets = vec![Target { provider: ProviderId(0), model: None, facts: None }, target(1, SONNET)];
+    let f = Fake::default();
+    let p = check(&s, &Ask { model: LUNA.into(), ..ask() }, &f, &[LUNA, SONNET], &[]);
+    assert_eq!(p.candidates[0].target.price(), target(0, LUNA).price());
+    let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };
+    check(&s, &Ask { model: LUNA.into(), ..cheap.clone() }, &f, &[LUNA], &[(SONNET, Cause::MaxCostExceeded)]);
+    check(&s, &cheap, &f, &[], &[(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)]);
+    s.providers[0].models = vec![catalogue::ModelFacts { images: Some(false), ..catalogue::find(SOL).unwrap() }];
+    check(&s, &Ask { images: 1, ..ask() }, &f, &[SONNET], &[(SOL, Cause::CannotCarry)]);
+}
+
+#[test]
 fn an_open_circuit_is_left_out_unless_all_are_open() {
     let s = snapshot();
     let one = Fake { gates: vec![(SOL, OPEN)], ..Fake::default() };
     let p = check(&s, &ask(), &one, &[LUNA, SONNET], &[(SOL, Cause::CircuitOpen)]);
+    assert_eq!(p.candidates[0].standing, Standing::FirstLeft);
     assert_eq!(p.preferred.unwrap().model.as_ref(), SOL, "an answer from luna is degraded");
 
     let held = Gate::Held { until: Tick(2_000_000_000) };
     let all = Fake { gates: vec![(SOL, OPEN), (LUNA, held), (SONNET, OPEN)], ..Fake::default() };
     let p = check(&s, &ask(), &all, &[LUNA], &[(SOL, Cause::CircuitOpen), (SONNET, Cause::CircuitOpen)]);
     assert_eq!(p.candidates[0].standing, Standing::LastResort { not_before: Tick(2_000_000_000) });
+
+    // An open circuit is due to be tried at once; one that cannot serve the request is no last resort.
+    let soon = Gate::Open { until: Tick(1), why: Class::Server };
+    let keyless = Fake { gates: vec![(SOL, OPEN), (LUNA, OPEN), (SONNET, soon)], no_key: Some(1), ..Fake::default() };
+    let p = check(&s, &ask(), &keyless, &[SOL], &[(LUNA, Cause::CircuitOpen), (SONNET, Cause::CredentialMissing)]);
+    assert_eq!(p.candidates[0].standing, Standing::LastResort { not_before: Tick(0) });
 }
 
 #[test]
@@ -135,6 +178,12 @@ fn slow_targets_are_left_out_while_another_fits() {
     check(&s, &hurry, &some, &[LUNA, SONNET], &[(SOL, Cause::MaxLatencyExceeded)]);
     let all = Fake { p95: vec![(SOL, 900), (LUNA, 800), (SONNET, 700)], ..Fake::default() };
     check(&s, &hurry, &all, &[SOL, LUNA, SONNET], &[]);
+    let streams = Fake { of_streams: true, ..some };
+    check(&s, &hurry, &streams, &[SOL, LUNA, SONNET], &[]);
+    let stream = Ask { stream: true, ..hurry.clone() };
+    check(&s, &stream, &streams, &[LUNA, SONNET], &[(SOL, Cause::MaxLatencyExceeded)]);
+    let rest = [(SOL, Cause::MaxLatencyExceeded), (LUNA, Cause::CircuitOpen)];
+    check(&s, &stream, &Fake { gates: vec![(LUNA, OPEN)], ..streams }, &[SONNET], &rest);
 }
 
 #[test]

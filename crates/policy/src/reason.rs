@@ -74,7 +74,7 @@ pub enum Cause {
     MethodNotAllowed,
     /// `Upgrade`.
     UpgradeRefused,
-    /// Our own fault.
+    /// Our own fault; the last one, by which a test counts them.
     Internal,
 }
 
@@ -248,14 +248,14 @@ impl Reason {
         Reason { cause, provider: None }
     }
 
-    /// The text of the header and of labels: `openai_circuit_open`, `budget_exhausted`. A `-` or `.` in a provider's
-    /// name becomes `_`, so that the whole is snake_case.
+    /// The text of the header and of labels: `openai_circuit_open`, `budget_exhausted`. Capitals in a provider's name
+    /// become small, a `-` or `.` becomes `_`, so that the whole is snake_case.
     #[must_use]
     pub fn text(self, snapshot: &Snapshot) -> String {
         let row = self.cause.row();
         match self.provider {
             Some(p) if row.provider => {
-                let name = snapshot.provider(p).name.replace(['-', '.'], "_");
+                let name = snapshot.provider(p).name.replace(['-', '.'], "_").to_ascii_lowercase();
                 format!("{name}_{}", row.label)
             }
             _ => row.label.to_owned(),
@@ -270,6 +270,8 @@ mod tests {
 
     #[test]
     fn every_cause_has_a_sound_row_of_its_own() {
+        assert_eq!(Cause::ALL.len(), Cause::Internal as usize + 1);
+        assert!(Cause::ALL.iter().enumerate().all(|(i, c)| *c as usize == i), "each once, in order");
         let mut labels: Vec<_> = Cause::ALL.iter().map(|c| c.row().label).collect();
         for c in Cause::ALL {
             let r = c.row();
@@ -285,8 +287,10 @@ mod tests {
 
     #[test]
     fn a_reason_names_the_provider_to_blame() {
-        let s = snapshot();
+        let mut s = snapshot();
         assert_eq!(Reason::of(ProviderId(0), Cause::CircuitOpen).text(&s), "openai_circuit_open");
         assert_eq!(Reason::own(Cause::BudgetExhausted).text(&s), "budget_exhausted");
+        s.providers[0].name = "OpenAI-eu.2".into();
+        assert_eq!(Reason::of(ProviderId(0), Cause::CircuitOpen).text(&s), "openai_eu_2_circuit_open");
     }
 }

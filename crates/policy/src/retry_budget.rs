@@ -1,6 +1,6 @@
 //! Repeats on a provider as a share of its successes, so that retries never multiply an outage.
 //!
-//! Ten repeats in ten seconds are always allowed, so that a quiet sidecar can retry at all.
+//! Ten repeats in ten seconds are always allowed, so that a quiet sidecar can retry at all; they are no bonus on top.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl RetryBudget {
             .iter()
             .filter(|s| s.number + SLOTS as u64 > number)
             .fold((0u64, 0u64), |(s, r), x| (s + u64::from(x.successes), r + u64::from(x.repeats)));
-        if repeats >= FLOOR + successes * u64::from(ratio.0) / 10_000 {
+        if repeats >= FLOOR.max(successes * u64::from(ratio.0) / 10_000) {
             return false;
         }
         self.slot(now).repeats += 1;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_are_free_and_successes_buy_a_share() {
+    fn a_share_of_the_successes_or_ten() {
         let at = |s: u64| Tick(s * SLOT);
         let mut b = RetryBudget::default();
         assert_eq!(spend(&mut b, at(100)), 10);
@@ -73,6 +73,8 @@ mod tests {
         for _ in 0..100 {
             b.deposit(at(111));
         }
-        assert_eq!(spend(&mut b, at(112)), 20, "a fifth of a hundred successes");
+        assert_eq!(spend(&mut b, at(112)), 10, "a fifth of a hundred successes, ten of them spent already");
+        assert_eq!(spend(&mut b, at(120)), 10, "the ten of second 110 are forgotten");
+        assert_eq!(spend(&mut b, at(130)), 10, "the successes too; ten are free again");
     }
 }

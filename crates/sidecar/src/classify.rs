@@ -94,6 +94,7 @@ pub fn ask(
         input_bound: bytes,
         input_estimate: bytes.saturating_sub(head.map_or(0, |h| h.media_bytes)) / 4,
         max_tokens: facts.max_tokens,
+        answers: head.map_or(1, |h| h.n),
         scene: matched.scene.0,
         tier: matched.tier.0,
         tenant: matched.tenant.clone(),

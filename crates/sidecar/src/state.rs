@@ -307,14 +307,12 @@ impl View for Present<'_> {
     fn gate(&self, t: &Target) -> Gate {
         let conf = &self.in_force.snapshot.breaker;
         let provider = self.in_force.live(t.provider).cell.with(|h| h.breaker.gate(self.now, conf));
-        if !provider.lets_in() {
-            return provider;
-        }
-        self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.breaker.gate(self.now, conf))
+        let target = self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.breaker.gate(self.now, conf));
+        provider.and(target)
     }
 
-    fn p95(&self, t: &Target, least: u64) -> Option<Duration> {
-        self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.p95(self.now, least))
+    fn p95(&self, t: &Target, stream: bool, least: u64) -> Option<Duration> {
+        self.in_force.cell(t.provider, t.model.as_ref()).with(|h| h.window(stream).p95(self.now, least))
     }
 
     fn has_credential(&self, provider: ProviderId) -> bool {

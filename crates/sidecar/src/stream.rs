@@ -148,7 +148,7 @@ impl StreamReply {
                 self.close(None);
             }
             // The provider's own error event has been passed on: the stream is over.
-            Seen::Error => self.close(Some(Failure::Server { status: 500 })),
+            Seen::Error => self.close(Some(Failure::Server { status: 500, retry_after: None })),
             Seen::Malformed | Seen::Other => {}
         }
     }

@@ -43,8 +43,10 @@ pub(crate) struct Refuses {
     pub(crate) max_tokens: bool,
     /// Sampling values other than the default.
     pub(crate) sampling: bool,
-    /// `reasoning_effort: none`.
-    pub(crate) effort_none: bool,
+    /// These values of `reasoning_effort`.
+    pub(crate) efforts: &'static [&'static str],
+    /// Sampling values other than the default beside any effort but `none`, and effort is not `none` by default.
+    pub(crate) sampling_beside_effort: bool,
     /// `tool_choice` `any` or a named tool.
     pub(crate) forced_tools: bool,
     /// `thinking: enabled`.
@@ -58,14 +60,16 @@ pub(crate) struct Refuses {
 const PLAIN: Refuses = Refuses {
     max_tokens: false,
     sampling: false,
-    effort_none: false,
+    efforts: &[],
+    sampling_beside_effort: false,
     forced_tools: false,
     thinking_enabled: false,
     thinking_disabled: false,
     prefill: false,
 };
-const GPT6: Refuses = Refuses { max_tokens: true, ..PLAIN };
-const GPT61: Refuses = Refuses { effort_none: true, ..GPT6 };
+const GPT6: Refuses = Refuses { max_tokens: true, sampling_beside_effort: true, ..PLAIN };
+const GPT61: Refuses = Refuses { efforts: &["none"], ..GPT6 };
+const GPT62: Refuses = Refuses { efforts: &["none", "minimal"], ..GPT6 };
 const O_SERIES: Refuses = Refuses { sampling: true, ..GPT6 };
 const NO_PREFILL: Refuses = Refuses { prefill: true, ..PLAIN };
 const OPUS47: Refuses = Refuses { sampling: true, thinking_enabled: true, ..NO_PREFILL };
@@ -84,24 +88,27 @@ const fn gpt(id: &'static str, context: u64, price: Price, refuses: Refuses) -> 
 }
 
 const fn claude(id: &'static str, context: u64, price: Price, refuses: Refuses) -> Model {
-    Model { id, vendor: Vendor::Anthropic, context, max_output: 128_000, price, refuses }
+    let max_output = if context < M { 64_000 } else { 128_000 };
+    Model { id, vendor: Vendor::Anthropic, context, max_output, price, refuses }
 }
 
 const M: u64 = 1_000_000;
+/// The window of the newer GPTs: 922K of prompt and 128K of answer.
+const GPT: u64 = 1_050_000;
 
 /// All models, newest first.
 pub(crate) const MODELS: &[Model] = &[
-    gpt("gpt-6.2-sol", M, steep(flat(2000, 100, 2500, 5000, 10_000), 272_000, 4, 3), GPT61),
-    gpt("gpt-6.2-astra", M, steep(flat(8000, 400, 10_000, 20_000, 40_000), 272_000, 4, 3), GPT61),
-    gpt("gpt-6.1-sol", M, steep(flat(2000, 100, 2500, 2500, 10_000), 272_000, 4, 3), GPT61),
-    gpt("gpt-6-astra", 400_000, steep(flat(10_000, 1000, 12_500, 12_500, 50_000), 272_000, 4, 3), GPT6),
-    gpt("gpt-6-sol", 400_000, steep(flat(2000, 200, 2500, 2500, 10_000), 272_000, 4, 3), GPT6),
-    gpt("gpt-6-luna", 400_000, steep(flat(100, 10, 125, 125, 500), 272_000, 4, 3), GPT6),
-    gpt("gpt-5.6-sol", 400_000, flat(4000, 400, 5000, 5000, 20_000), PLAIN),
-    gpt("gpt-5.6-terra", 400_000, flat(2000, 200, 2500, 2500, 12_000), PLAIN),
-    gpt("gpt-5.6-luna", 400_000, flat(200, 20, 250, 250, 1200), PLAIN),
-    gpt("gpt-5.5", 400_000, flat(5000, 500, 5000, 5000, 30_000), PLAIN),
-    gpt("gpt-5.4", 400_000, flat(2500, 250, 2500, 2500, 15_000), PLAIN),
+    gpt("gpt-6.2-sol", GPT, steep(flat(2000, 100, 2500, 5000, 10_000), 272_000, 4, 3), GPT62),
+    gpt("gpt-6.2-astra", GPT, steep(flat(8000, 400, 10_000, 20_000, 40_000), 272_000, 4, 3), GPT62),
+    gpt("gpt-6.1-sol", GPT, steep(flat(2000, 100, 2500, 2500, 10_000), 272_000, 4, 3), GPT61),
+    gpt("gpt-6-astra", GPT, steep(flat(10_000, 1000, 12_500, 12_500, 50_000), 272_000, 4, 3), GPT6),
+    gpt("gpt-6-sol", GPT, steep(flat(2000, 200, 2500, 2500, 10_000), 272_000, 4, 3), GPT6),
+    gpt("gpt-6-luna", GPT, steep(flat(100, 10, 125, 125, 500), 272_000, 4, 3), GPT6),
+    gpt("gpt-5.6-sol", GPT, steep(flat(4000, 400, 5000, 5000, 20_000), 272_000, 4, 3), PLAIN),
+    gpt("gpt-5.6-terra", GPT, steep(flat(2000, 200, 2500, 2500, 12_000), 272_000, 4, 3), PLAIN),
+    gpt("gpt-5.6-luna", GPT, steep(flat(200, 20, 250, 250, 1200), 272_000, 4, 3), PLAIN),
+    gpt("gpt-5.5", GPT, steep(flat(5000, 500, 5000, 5000, 30_000), 272_000, 4, 3), PLAIN),
+    gpt("gpt-5.4", GPT, steep(flat(2500, 250, 2500, 2500, 15_000), 272_000, 4, 3), PLAIN),
     gpt("gpt-5.4-mini", 400_000, flat(750, 75, 750, 750, 4500), PLAIN),
     gpt("gpt-4.1", M, flat(2000, 500, 2000, 2000, 8000), PLAIN),
     gpt("gpt-4o", 128_000, flat(2500, 1250, 2500, 2500, 10_000), PLAIN),
@@ -115,7 +122,7 @@ pub(crate) const MODELS: &[Model] = &[
     claude("claude-fable-5-1", M, flat(10_000, 250, 12_500, 20_000, 50_000), OPUS47),
     claude("claude-opus-5-5", M, flat(4000, 200, 5000, 8000, 20_000), CLAUDE55),
     claude("claude-sonnet-5-5", M, flat(2000, 100, 2500, 4000, 10_000), CLAUDE55),
-    claude("claude-haiku-5-5", 200_000, steep(flat(100, 10, 125, 200, 500), 100_000, 10, 10), PLAIN),
+    claude("claude-haiku-5-5", M, steep(flat(100, 10, 125, 200, 500), 100_000, 10, 10), PLAIN),
     claude("claude-opus-5", M, flat(5000, 500, 6250, 10_000, 25_000), OPUS47),
     claude("claude-opus-4-8", M, flat(5000, 500, 6250, 10_000, 25_000), OPUS47),
     claude("claude-opus-4-7", M, flat(5000, 500, 6250, 10_000, 25_000), OPUS47),

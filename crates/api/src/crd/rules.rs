@@ -63,14 +63,14 @@ pub(crate) const LABELS: Rules = Rules(&[rule(
 pub(crate) const HEADERS: Rules = Rules(&[
     rule("self.all(k, k.matches('^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$'))", "has a name that is not a header name"),
     rule(
-        "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|x-llmroute-.*)$'))",
+        "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|accept-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|traceparent|proxy-.*|x-llmroute-.*)$'))",
         "has a header that the sidecar sets itself",
     ),
     rule("self.all(a, self.exists_one(b, a.lowerAscii() == b.lowerAscii()))", "has a header twice; names have no case"),
 ]);
 
 pub(crate) const HINTS: Rules = Rules(&[rule(
-    "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|x-llmroute-.*)$'))",
+    "self.all(k, !k.matches('(?i)^(authorization|x-api-key|api-key|cookie|host|content-length|content-type|content-encoding|accept-encoding|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|traceparent|proxy-.*|x-llmroute-.*)$'))",
     "has a header that is not for hints",
 )]);
 

@@ -18,6 +18,7 @@ use crate::{
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const BILL_HORIZON: Duration = Duration::from_secs(120);
 
 pub(super) fn all(providers: &[Provider], faults: &mut Faults) -> Vec<snap::Provider> {
     let one = |(i, p)| provider(p, &format!("spec.providers[{i}]"), faults);
@@ -60,12 +61,12 @@ fn provider(provider: &Provider, path: &str, faults: &mut Faults) -> snap::Provi
             .collect(),
         http2: http2.unwrap_or(false),
         limits: limits.as_ref().map(|l| self::limits(l, path, faults)).unwrap_or_default(),
-        probe: probe.as_ref().map(|p| self::probe(p, path, faults)),
+        probe: self::probe(probe.as_ref().unwrap_or(&Probe::default()), path, faults),
         cancel_billing: match cancel_billing {
             None | Some(CancelBilling::Stops) => snap::CancelBilling::Stops,
             Some(CancelBilling::RunsOn) => snap::CancelBilling::RunsOn,
         },
-        bill_horizon: bill_horizon.as_deref().map(span),
+        bill_horizon: bill_horizon.as_deref().map_or(BILL_HORIZON, span),
         models: models.iter().map(facts).collect(),
     }
 }
@@ -132,11 +133,6 @@ fn facts(model: &Model) -> ModelFacts {
         max_output_tokens: max_output_tokens.map(count).or(known.and_then(|k| k.max_output_tokens)),
         images: images.or(known.and_then(|k| k.images)),
     }
-}
-
-/// What is known of `model` at `provider`: its own row there, else the catalogue's.
-pub(super) fn facts_on(model: &str, provider: &snap::Provider) -> Option<ModelFacts> {
-    provider.models.iter().find(|m| *m.name == *model).cloned().or_else(|| catalogue::find(model))
 }
 
 fn price(price: &types::Price, listed: Option<Price>) -> Price {

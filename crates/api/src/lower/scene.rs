@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::snapshot::{self as snap, ProviderId};
 
-use super::{count, provider, resolve, span};
+use super::{count, resolve, span};
 use crate::{
     fault::Faults,
     text,
@@ -31,10 +31,7 @@ fn scene(
         snap::Target {
             provider: ProviderId(id),
             model: target.model.as_deref().map(Into::into),
-            facts: owner
-                .zip(target.model.as_deref())
-                .and_then(|(owner, model)| provider::facts_on(model, owner))
-                .map(Arc::new),
+            facts: owner.zip(target.model.as_deref()).and_then(|(owner, model)| owner.facts(model)).map(Arc::new),
         }
     };
     snap::Scene {

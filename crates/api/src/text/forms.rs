@@ -235,7 +235,7 @@ pub(crate) fn reserved_header(name: &str) -> bool {
     RESERVED.contains(&name.as_str()) || name.starts_with("proxy-") || name.starts_with("x-llmroute-")
 }
 
-const RESERVED: [&str; 15] = [
+pub(super) const RESERVED: [&str; 17] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -244,6 +244,7 @@ const RESERVED: [&str; 15] = [
     "content-length",
     "content-type",
     "content-encoding",
+    "accept-encoding",
     "transfer-encoding",
     "connection",
     "keep-alive",
@@ -251,6 +252,7 @@ const RESERVED: [&str; 15] = [
     "trailer",
     "upgrade",
     "expect",
+    "traceparent",
 ];
 
 fn given(ok: bool, wrong: &'static str) -> Result<(), &'static str> {

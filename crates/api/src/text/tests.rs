@@ -107,6 +107,14 @@ fn a_pattern_tells_its_form() {
     }
 }
 
+#[test]
+fn the_schema_reserves_the_same_headers() {
+    let pattern = format!("(?i)^({}|proxy-.*|x-llmroute-.*)$", forms::RESERVED.join("|"));
+    let crd = crate::crd_yaml();
+    assert_eq!(crd.matches("|proxy-.*|").count(), 4, "fixed headers, and hints for scene, tier and tenant");
+    assert_eq!(crd.matches(&pattern).count(), 4, "{pattern}");
+}
+
 fn compiled() -> Vec<(&'static Form, Regex)> {
     let regex = |pattern| RegexBuilder::new(pattern).unicode(false).build().unwrap();
     FORMS.iter().map(|form| (*form, regex(form.pattern))).collect()

@@ -35,13 +35,13 @@ pub struct Provider {
     /// Rates and concurrency that the account allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Active probe for times of thin traffic: lists models, or asks for one token.
+    /// Active probe for times of thin traffic: lists models, or asks for one token. Unset: every 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// What a stream that we end goes on to cost. Unset: Stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_billing: Option<CancelBilling>,
-    /// How long after its send a bill may still grow.
+    /// How long after its send a bill may still grow. Unset: 2m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bill_horizon: Option<Span>,
     /// Facts on models; they win, field by field, over the built-in catalogue.
@@ -100,7 +100,7 @@ pub struct Concurrency {
 }
 
 /// Active probe.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = crate::crd::rules::PROBE.json()))]
 pub struct Probe {
     /// Between probes. Unset: 30s.

@@ -116,15 +116,15 @@ fn refused(body: &Value, model: &Model) -> Checked<()> {
     let effort = &body["reasoning_effort"];
     if !effort.is_null() {
         check::one_of(effort, "reasoning_effort", EFFORTS)?;
-        if effort == "none" && model.refuses.effort_none {
-            return Err(Refusal::invalid(
-                "Unsupported value: 'reasoning_effort' does not support 'none' with this model.",
-            )
+        if let Some(refused) = model.refuses.efforts.iter().find(|e| effort == **e) {
+            return Err(Refusal::invalid(format!(
+                "Unsupported value: 'reasoning_effort' does not support '{refused}' with this model."
+            ))
             .param("reasoning_effort")
             .code("unsupported_value"));
         }
     }
-    let thinks = model.refuses.max_tokens && effort.is_string() && effort != "none";
+    let thinks = model.refuses.sampling_beside_effort && effort != "none";
     for name in ["temperature", "top_p"] {
         if (model.refuses.sampling || thinks) && body[name].as_f64().is_some_and(|value| value != 1.0) {
             return Err(Refusal::invalid(format!(

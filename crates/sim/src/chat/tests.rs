@@ -48,7 +48,9 @@ fn refusals() {
         (request(json!({"temperature": 3})), "Invalid 'temperature': integer above maximum value. Expected a value <= 2, but got 3 instead.", Some("temperature"), Some("integer_above_max_value")),
         (request(json!({"temperature": 2.5})), "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 2.5 instead.", Some("temperature"), Some("decimal_above_max_value")),
         (request(json!({"reasoning_effort": "low", "temperature": 0.5})), "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.", Some("temperature"), Some("unsupported_value")),
+        (request(json!({"temperature": 0.5})), "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.", Some("temperature"), Some("unsupported_value")),
         (request(json!({"model": "gpt-6.1-sol", "reasoning_effort": "none"})), "Unsupported value: 'reasoning_effort' does not support 'none' with this model.", Some("reasoning_effort"), Some("unsupported_value")),
+        (request(json!({"model": "gpt-6.2-sol", "reasoning_effort": "minimal"})), "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model.", Some("reasoning_effort"), Some("unsupported_value")),
         (request(json!({"stop": ["a", "b", "c", "d", "e"]})), "Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length 5 instead.", Some("stop"), Some("array_above_max_length")),
         (request(json!({"stream_options": {}})), "The 'stream_options' parameter is only allowed when 'stream' is enabled.", Some("stream_options"), None),
         (request(json!({"messages": [user, result]})), "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.", Some("messages.[1].role"), None),
@@ -73,6 +75,10 @@ fn refusals() {
         assert_eq!((refusal.param.as_deref(), refusal.code), (param, code), "{message}");
     }
     assert_eq!(ask(&request(json!({"model": "gpt-9"}))).unwrap_err().status, 404);
+    assert!(
+        ask(&request(json!({"reasoning_effort": "none", "temperature": 0.5}))).is_ok(),
+        "gpt-6 that does not think"
+    );
 }
 
 #[test]

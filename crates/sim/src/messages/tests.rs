@@ -87,7 +87,7 @@ fn refusals() {
         (request(json!({"stop_sequences": [" "]})), "stop_sequences: each stop sequence must contain non-whitespace"),
         (request(json!({"metadata": {"foo": "x"}})), "metadata.foo: Extra inputs are not permitted"),
         (request(json!({"messages": turns(json!([cached, cached, cached, cached, cached]))})), "A maximum of 4 blocks with cache_control may be provided. Found 5."),
-        (request(json!({"messages": turns(json!("a ".repeat(200_001)))})), "prompt is too long: 200008 tokens > 200000 maximum"),
+        (request(json!({"model": "claude-haiku-4-5", "messages": turns(json!("a ".repeat(200_001)))})), "prompt is too long: 200008 tokens > 200000 maximum"),
     ];
     for (body, message) in rows {
         let refusal = ask(&body).expect_err(message);

@@ -46,7 +46,9 @@ fn refusals() {
         (request(json!({"input": [{"type": "function_call", "id": "call_9", "call_id": "c", "name": "f", "arguments": "{}"}]})), "Invalid 'input[0].id': 'call_9'. Expected an ID that begins with 'fc'.", Some("input[0].id"), Some("invalid_value")),
         (request(json!({"tools": [{"type": "function", "name": "n".repeat(65)}]})), "Invalid 'tools[0].name': string too long. Expected a string with maximum length 64, but got a string with length 65 instead.", Some("tools[0].name"), Some("string_above_max_length")),
         (request(json!({"reasoning": {"effort": "low"}, "temperature": 0.2})), "Unsupported parameter: 'temperature' is not supported with this model.", Some("temperature"), None),
-        (request(json!({"input": "a ".repeat(400_001)})), "Your input exceeds the context window of this model. Please adjust your input and try again.", Some("input"), Some("context_length_exceeded")),
+        (request(json!({"temperature": 0.2})), "Unsupported parameter: 'temperature' is not supported with this model.", Some("temperature"), None),
+        (request(json!({"model": "gpt-6.1-sol", "reasoning": {"effort": "none"}})), "Unsupported value: 'reasoning.effort' does not support 'none' with this model.", Some("reasoning.effort"), Some("unsupported_value")),
+        (request(json!({"model": "gpt-5.4-mini", "input": "a ".repeat(400_001)})), "Your input exceeds the context window of this model. Please adjust your input and try again.", Some("input"), Some("context_length_exceeded")),
     ];
     for (body, message, param, code) in rows {
         let refusal = ask(&body).expect_err(message);

@@ -9,6 +9,8 @@ CACHE := .cache
 VENV := $(CACHE)/venv
 PY := $(VENV)/bin/python
 CARGO_TOOLS := $(CACHE)/tools
+# Where `bins` puts the programs that demo and suites run.
+export LLMROUTE_BIN_DIR ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug)
 
 ##@ Daily
 .PHONY: help

@@ -75,6 +75,24 @@ tests/sdk/node_modules/.done: tests/sdk/package-lock.json
 	cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error
 	touch $(abspath $@)
 
+##@ To ship it
+# Static against glibc: its allocator and resolver are those that are measured, and the image holds nothing else.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
+IMAGES := sidecar sim
+
+.PHONY: static
+static: ## release programs that need nothing of the machine they run on
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) -p sidecar -p sim
+
+.PHONY: images
+images: static ## container images in dist/images, without a Docker daemon
+	for name in $(IMAGES); do
+	  image=llmroute.dev/$$name:dev archive=dist/images/llmroute-$$name.tar
+	  images/make.py $$image $(STATIC)/llmroute-$$name $$archive
+	  images/check.py $$image $$archive
+	done
+
 ##@ Measuring
 .PHONY: bench
 bench: bench-peers ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars

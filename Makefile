@@ -21,15 +21,15 @@ help: ## this list
 check: fmt clippy unit ## fast: format, lints, unit tests
 
 .PHONY: fmt
-fmt:
+fmt: ## formatting
 	cargo fmt --all --check
 
 .PHONY: clippy
-clippy:
+clippy: ## lints, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: unit
-unit:
+unit: ## tests beside the code and of the crates alone
 	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
 
 .PHONY: gen
@@ -38,27 +38,31 @@ gen: ## write generated files anew: crds/
 
 ##@ Everything that must pass
 .PHONY: test
-test: fmt clippy unit docs loopback sdk demo purity ## everything, installing what it needs
+test: fmt clippy unit docs loopback sdk readme purity ## everything, installing what it needs
 	@echo "make test: all parts passed"
 
 .PHONY: docs
-docs:
+docs: ## documentation builds without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 .PHONY: bins
-bins:
+bins: ## the sidecar and the simulator, debug build
 	cargo build --locked -p sidecar -p sim
 
 .PHONY: loopback
-loopback: bins
+loopback: bins ## stories over real sockets
 	cargo test --locked -p llmroute-tests --test it
 
 .PHONY: sdk
-sdk: bins $(VENV)/.done tests/sdk/node_modules/.done
+sdk: bins $(VENV)/.done tests/sdk/node_modules/.done ## official SDKs and agents, every cell of the table
 	tests/sdk/run
 
+.PHONY: readme
+readme: bins $(VENV)/.done ## the documents are true; their commands run in a fresh clone, `make demo` among them
+	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/readme
+
 .PHONY: purity
-purity:
+purity: ## what must not be compiled into a crate is not
 	tests/purity
 
 ##@ To see it run
@@ -99,7 +103,7 @@ bench: bench-peers ## the release sidecar beside nginx, haproxy, bare hyper and 
 	tests/bench/run
 
 .PHONY: bench-peers
-bench-peers:
+bench-peers: ## installs nginx and haproxy where they are missing
 	command -v nginx >/dev/null && command -v haproxy >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy; }
 

@@ -34,6 +34,7 @@ class Answer:
     reason: str | None
     attempts: str
     cost: decimal.Decimal | None
+    member: dict
     sdk_retries: int
     text: str
     error: str | None
@@ -43,7 +44,7 @@ class Answer:
         told = json.loads(line)
         headers, member = told.get("headers", {}), told.get("member", {})
         cost = headers.get("x-llmroute-cost-usd", member.get("cost_usd"))
-        answer = cls(
+        return cls(
             app=app,
             call=told["call"],
             seconds=told["seconds"],
@@ -54,20 +55,21 @@ class Answer:
             reason=headers.get("x-llmroute-reason"),
             attempts=headers.get("x-llmroute-attempts", ""),
             cost=None if cost is None else decimal.Decimal(cost),
+            member=member,
             sdk_retries=told.get("sdk_retries", 0),
             text=told.get("text", ""),
             error=told.get("error"),
         )
-        answer.check(member)
-        return answer
 
-    def check(self, member):
-        """Answered, with words, and a degraded body says the same as its headers."""
-        if self.error is None and not self.text:
-            raise Untrue(f"{self.app}: an answer without text")
-        told = tuple(member.get(name) for name in ("status", "provider", "model", "reason"))
+    def check(self):
+        """Answered at the SDK's first try, with words; a degraded body says the same as its headers."""
+        if self.error:
+            raise Untrue(f"the {self.app} app got no answer: {self.error}")
+        if not self.text or self.sdk_retries:
+            raise Untrue(f"no words, or the SDK had to ask again: {self}")
+        told = tuple(self.member.get(name) for name in ("status", "provider", "model", "reason"))
         if self.status == "degraded" and told != (self.status, self.provider, self.model, self.reason):
-            raise Untrue(f"{self.app}: headers and body disagree: {self} and {member}")
+            raise Untrue(f"headers and body disagree: {self}")
 
 
 class Cast:
@@ -112,10 +114,7 @@ class Cast:
         """Prints answers until `come_true(answers of this act)`; none within so many seconds, or a failed one, is untrue."""
         act, deadline = [], time.monotonic() + within
         while not come_true(act):
-            try:
-                answer = self.next(deadline)
-            except queue.Empty:
-                raise Untrue(f"not within {within} s: {what}") from None
+            answer = self.next(what, deadline)
             if answer is None:
                 raise Untrue("an app ended before its time")
             act.append(answer)
@@ -127,16 +126,18 @@ class Cast:
             program.terminate()
         ended, deadline = 0, time.monotonic() + 60
         while ended < len(self.programs):
-            ended += self.next(deadline) is None
+            ended += self.next("both apps end", deadline) is None
 
-    def next(self, deadline):
-        """The next answer, printed; None for an app that ended."""
-        app, line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+    def next(self, what, deadline):
+        """The next answer, printed; None for an app that ended. `what` does not come true if there is none by `deadline`."""
+        try:
+            app, line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise Untrue(f"it took too long: {what}") from None
         if line is None:
             return None
         answer = Answer.of(app, line)
         terminal.row(time.monotonic() - self.began, answer)
-        if answer.error:
-            raise Untrue(f"the {app} app got no answer: {answer.error}")
+        answer.check()
         self.answers.append(answer)
         return answer

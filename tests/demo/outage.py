@@ -27,7 +27,7 @@ class Simulated(stack.Stack):
 
     def __init__(self):
         super().__init__(POLICY_FILE)
-        self.policy = POLICY.substitute(openai="$sim", claude="$sim", patience="1s")
+        self.policy = POLICY.substitute(openai="$sim", claude="$sim", patience="1500ms")
 
     def start(self):
         super().start()

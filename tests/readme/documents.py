@@ -33,7 +33,7 @@ def targets():
 
 def missing_places():
     """What a document names in `code` and the repository has not: paths, modules and items as Rust writes them, links."""
-    missing = [link for link in re.findall(r"\]\(([^):]+)\)", README + ARCHITECTURE) if not (ROOT / link).exists()]
+    missing = [link for link in re.findall(r"\]\(([^):#]+)\)", README + ARCHITECTURE) if not (ROOT / link).exists()]
     for code in re.findall(r"`([^`\n]+)`", README + ARCHITECTURE):
         if re.fullmatch(r"\.?\w[\w.-]*(/[\w.-]+)+/?", code):
             missing += [] if is_path(code) else [code]

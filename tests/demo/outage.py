@@ -11,8 +11,8 @@ import stack
 POLICY_FILE = pathlib.Path(__file__).with_name("policy.yaml")
 POLICY = string.Template(POLICY_FILE.read_text())
 VENDORS = {"openai": "openai", "claude": "anthropic"}
-# Answers take about as long as a small model's, so that the figures mean something to the eye.
-DELAYS = b'{"rules": [{"match": {}, "head_ms": 120, "first_ms": 80, "event_ms": 12, "jitter_ms": 20}]}'
+# Answers as long and as slow as a small model's, so that the figures mean something to the eye.
+MANNER = b'{"rules": [{"match": {}, "words": 24, "head_ms": 120, "first_ms": 80, "event_ms": 12, "jitter_ms": 20}]}'
 
 
 class Simulated(stack.Stack):
@@ -31,7 +31,7 @@ class Simulated(stack.Stack):
 
     def start(self):
         super().start()
-        self.control("script", DELAYS)
+        self.control("script", MANNER)
 
     def dark(self, provider):
         """Takes it away. What was done, in words, and the cause that answers will name."""

@@ -9,6 +9,8 @@ CACHE := .cache
 VENV := $(CACHE)/venv
 PY := $(VENV)/bin/python
 CARGO_TOOLS := $(CACHE)/tools
+# Where `bins` puts the programs that demo and suites run.
+export LLMROUTE_BIN_DIR ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug)
 
 ##@ Daily
 .PHONY: help
@@ -19,15 +21,15 @@ help: ## this list
 check: fmt clippy unit ## fast: format, lints, unit tests
 
 .PHONY: fmt
-fmt:
+fmt: ## formatting
 	cargo fmt --all --check
 
 .PHONY: clippy
-clippy:
+clippy: ## lints, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: unit
-unit:
+unit: ## tests beside the code and of the crates alone
 	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
 
 .PHONY: gen
@@ -37,19 +39,19 @@ gen: ## write generated files anew: crds/, the list of metrics
 
 ##@ Everything that must pass
 .PHONY: test
-test: fmt clippy unit docs loopback sdk demo purity ## everything, installing what it needs
+test: fmt clippy unit docs loopback sdk readme purity ## everything, installing what it needs
 	@echo "make test: all parts passed"
 
 .PHONY: docs
-docs:
+docs: ## documentation builds without warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 .PHONY: bins
-bins:
+bins: ## the sidecar and the simulator, debug build
 	cargo build --locked -p sidecar -p sim
 
 .PHONY: loopback
-loopback: bins prometheus
+loopback: bins prometheus ## stories over real sockets
 	cargo test --locked -p llmroute-tests --test it
 
 .PHONY: prometheus
@@ -58,11 +60,15 @@ prometheus: # a real one scrapes the sidecar in a test; the package would start 
 	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
 
 .PHONY: sdk
-sdk: bins $(VENV)/.done tests/sdk/node_modules/.done
+sdk: bins $(VENV)/.done tests/sdk/node_modules/.done ## official SDKs and agents, every cell of the table
 	tests/sdk/run
 
+.PHONY: readme
+readme: bins $(VENV)/.done ## the documents are true; their commands run in a fresh clone, `make demo` among them
+	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/readme
+
 .PHONY: purity
-purity:
+purity: ## what must not be compiled into a crate is not
 	tests/purity
 
 ##@ To see it run
@@ -79,13 +85,31 @@ tests/sdk/node_modules/.done: tests/sdk/package-lock.json
 	cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error
 	touch $(abspath $@)
 
+##@ To ship it
+# Static against glibc: its allocator and resolver are those that are measured, and the image holds nothing else.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
+IMAGES := sidecar sim
+
+.PHONY: static
+static: ## release programs that need nothing of the machine they run on
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) -p sidecar -p sim
+
+.PHONY: images
+images: static ## container images in dist/images, without a Docker daemon
+	for name in $(IMAGES); do
+	  image=llmroute.dev/$$name:dev archive=dist/images/llmroute-$$name.tar
+	  images/make.py $$image $(STATIC)/llmroute-$$name $$archive
+	  images/check.py $$image $$archive
+	done
+
 ##@ Measuring
 .PHONY: bench
 bench: bench-peers ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars
 	tests/bench/run
 
 .PHONY: bench-peers
-bench-peers:
+bench-peers: ## installs nginx and haproxy where they are missing
 	command -v nginx >/dev/null && command -v haproxy >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy; }
 

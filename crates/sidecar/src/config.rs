@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// The llmroute data plane: apps call localhost, it calls the providers.
 #[derive(Debug, Parser)]
-#[command(name = "llmroute-sidecar", version, about)]
+#[command(name = "llmroute-sidecar", version)]
 pub struct Config {
     /// An LLMRoutePolicy manifest; a change is in force within 2 s
     #[arg(long, value_name = "FILE")]

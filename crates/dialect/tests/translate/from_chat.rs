@@ -394,6 +394,18 @@ fn t19_t20_t21_t22_tool_turns() {
 }
 
 #[test]
+fn an_answer_sent_back_whole_loses_nothing() {
+    let user = json!({"role": "user", "content": "hi"});
+    let whole = json!({"role": "assistant", "content": "Hello.", "refusal": null, "annotations": []});
+    let (_, messages, lost) = talk(CLAUDE, &json!([user, whole, user])).unwrap();
+    assert_eq!(messages[1], json!({"role": "assistant", "content": [text("Hello.")]}));
+    assert!(lost.is_empty(), "{lost:?}");
+    let cites = json!({"role": "assistant", "content": "Hello.", "annotations": [{"type": "url_citation"}]});
+    let (_, _, lost) = talk(CLAUDE, &json!([user, cites, user])).unwrap();
+    assert_eq!(lost, ["messages[1].annotations"]);
+}
+
+#[test]
 fn t21_links_that_break_are_refused_by_name() {
     let user = json!({"role": "user", "content": "go"});
     let asks = json!({"role": "assistant", "tool_calls": [call("a", "{}")]});

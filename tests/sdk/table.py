@@ -1,9 +1,11 @@
 """Which cells the suite must fill, and how the table is printed."""
 
+import json
+
 FEATURES = ["plain", "stream", "helper", "tools", "parallel", "images", "structured", "errors", "degraded", "degraded stream"]
 APIS = {"chat": "openai", "responses": "openai", "messages": "anthropic"}
 WAYS = ["same", "translated"]
-LANGUAGES = ["python", "node"]
+LANGUAGES = ["python", "python async", "node"]
 AGENTS = ["claude-code", "codex"]
 
 
@@ -27,6 +29,12 @@ def expected():
         if left_out(api, way, feature) is None
     ]
     return cells + [(agent, "tool loop") for agent in AGENTS]
+
+
+def note(path, row, cell, outcome):
+    """Adds an outcome to the file of results."""
+    with open(path, "a") as results:
+        results.write(json.dumps({"row": row, "cell": cell, "outcome": outcome}) + "\n")
 
 
 def faults(results):

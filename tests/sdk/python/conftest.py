@@ -20,6 +20,21 @@ KEY_IN = {"openai": ("authorization", "Bearer "), "claude": ("x-api-key", "")}
 ASKED_MODEL = "a-model-of-the-app"
 
 
+def received():
+    """The requests that the simulator saw in this test."""
+    entries = stack.get(os.environ["LLMROUTE_SIM_URL"] + "/sim/log")
+    for entry in entries:
+        entry["headers"] = dict(entry["headers"])
+        entry["body"] = json.loads(entry["body"])
+    return entries
+
+
+@pytest.fixture(autouse=True)
+def forgetful():
+    """The simulator forgets what other tests sent."""
+    stack.post(os.environ["LLMROUTE_SIM_URL"] + "/sim/reset")
+
+
 class Row:
     """An API, called by a kind of client, served in the same dialect or translated."""
 
@@ -30,20 +45,11 @@ class Row:
         self.provider, self.other = ("openai", "claude") if openai_serves else ("claude", "openai")
         self.model, self.cheaper = MODELS[self.provider]
         self.served_api = name if way == "same" else ("chat" if openai_serves else "messages")
-        stack.post(os.environ["LLMROUTE_SIM_URL"] + "/sim/reset")
 
     def ask(self, feature, scene=None, tier="quick"):
         """What the SDK is given."""
         hints = {"x-llmroute-scene": scene or self.provider, "x-llmroute-tier": tier}
         return {"model": ASKED_MODEL, **CELLS[self.name][feature]["ask"], "extra_headers": hints}
-
-    def received(self):
-        """The requests that the simulator saw."""
-        entries = stack.get(os.environ["LLMROUTE_SIM_URL"] + "/sim/log")
-        for entry in entries:
-            entry["headers"] = dict(entry["headers"])
-            entry["body"] = json.loads(entry["body"])
-        return entries
 
     def served(self, request, body, model=None):
         """The simulator received this body, under the sidecar's key and the target's model, and no hint or key of the app's."""
@@ -99,8 +105,7 @@ def row(request, api, way):
 def pytest_generate_tests(metafunc):
     if "row" in metafunc.fixturenames:
         feature = metafunc.definition.get_closest_marker("cell").args[0]
-        rows = [(api, way) for api in table.APIS for way in table.WAYS if not table.left_out(api, way, feature)]
-        metafunc.parametrize("api,way", rows)
+        metafunc.parametrize("api,way", table.rows(feature))
 
 
 def pytest_configure(config):
@@ -113,5 +118,5 @@ def pytest_runtest_makereport(item, call):
     marker = item.get_closest_marker("cell")
     if marker and (report.when == "call" or not report.passed):
         given = item.callspec.params
-        name = f"{given['row'].language}/{given['api']}/{given['way']}"
+        name = given.get("agent") or f"{given['row'].language}/{given['api']}/{given['way']}"
         table.note(os.environ["LLMROUTE_RESULTS"], name, marker.args[0], report.outcome)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import ASKED_MODEL, CELLS, stack
+from conftest import ASKED_MODEL, CELLS, received
 
 HELLO = "You said: Hello there."
 
@@ -25,7 +25,7 @@ def test_plain(row):
     assert not row.api.member(answer), "nothing was degraded"
     row.told(headers)
     assert float(headers["x-llmroute-cost-usd"]) > 0
-    [request] = row.received()
+    [request] = received()
     row.served(request, body_of(row, "plain", ask))
 
 
@@ -37,7 +37,7 @@ def test_stream(row):
     assert len(deltas) > 1 and "".join(deltas) == HELLO
     assert row.api.streamed_end(events) == [row.api.ends["text"]]
     row.told(headers)
-    [request] = row.received()
+    [request] = received()
     row.served(request, row.streamed(body_of(row, "plain", ask)))
 
 
@@ -48,7 +48,7 @@ def test_stream_helper(row):
     deltas = row.api.helped_deltas(events)
     assert len(deltas) > 1 and "".join(deltas) == row.api.text(answer) == HELLO
     assert (answer.model, row.api.end(answer)) == (row.model, row.api.ends["text"])
-    [request] = row.received()
+    [request] = received()
     row.served(request, row.streamed(body_of(row, "plain", ask)))
 
 
@@ -64,7 +64,7 @@ def test_a_tool_and_its_result(row):
     assert row.api.text(last) == "The tools answered: sunny."
     assert row.api.end(last) == row.api.ends["text"]
     row.told(headers)
-    first, second = row.received()
+    first, second = received()
     row.served(first, body_of(row, "tools", ask))
     row.served(second, then_of(row, "tools", then, answer))
 
@@ -84,7 +84,7 @@ def test_parallel_tools_and_their_results(row):
     last, headers = row.api.create(then)
     assert row.api.text(last) == "The tools answered: sunny; noon."
     row.told(headers)
-    *streamed, plain, second = row.received()
+    *streamed, plain, second = received()
     body = body_of(row, "parallel", ask)
     assert len(streamed) == 2
     for request in streamed:
@@ -99,7 +99,7 @@ def test_an_image(row):
     answer, headers = row.api.create(ask)
     assert row.api.text(answer) == "You said: What is this?. I see 1 image."
     row.told(headers)
-    [request] = row.received()
+    [request] = received()
     row.served(request, body_of(row, "images", ask))
 
 
@@ -107,7 +107,7 @@ def test_an_image(row):
 def test_structured_output(row):
     city, schema = row.api.structured(row.ask("structured"))
     assert (type(city).__name__, city.name, city.population) == ("City", "sim", 1)
-    [request] = row.received()
+    [request] = received()
     assert untitled(row.api.schema(request["body"])) == schema
 
 
@@ -124,7 +124,7 @@ def test_errors(row):
         status, name = error.get(row.way, error["same"])[row.api.vendor]
         ask = row.api.with_prompt(row.ask("plain", tier="once"), f"Hello @@sim:fault={error['fault']}@@")
         for stream in [False, True]:
-            before = len(row.received())
+            before = len(received())
             with pytest.raises(row.api.errors.APIStatusError) as raised:
                 row.api.create({**ask, "stream": stream})
             assert (type(raised.value).__name__, raised.value.status_code) == (name, status), error
@@ -133,8 +133,8 @@ def test_errors(row):
             assert headers["x-llmroute-status"] == "failed"
             assert headers["x-llmroute-reason"].startswith(f"{row.provider}_")
             assert raised.value.body and str(status) in str(raised.value)
-            assert len(row.received()) == before + 1, f"{error}: the SDK came again"
-            assert row.received()[-1]["body"]["model"] == row.model
+            assert len(received()) == before + 1, f"{error}: the SDK came again"
+            assert received()[-1]["body"]["model"] == row.model
 
 
 @pytest.mark.cell("errors")
@@ -151,7 +151,7 @@ def test_an_error_in_the_stream(row, fault):
             row.api.events(ask, events)
         assert isinstance(raised.value.body, dict)
     assert len(row.api.deltas(events)) == 2, "what came before the error was delivered"
-    assert len(row.received()) == 1
+    assert len(received()) == 1
 
 
 @pytest.mark.cell("degraded")
@@ -163,7 +163,7 @@ def test_a_degraded_answer(row):
     assert row.api.member(answer) == {
         **member(row, headers, reason, model), "cost_usd": headers["x-llmroute-cost-usd"]
     }
-    assert [request["body"]["model"] for request in row.received()][1:] == [model]
+    assert [request["body"]["model"] for request in received()][1:] == [model]
 
 
 @pytest.mark.cell("degraded stream")

@@ -1,5 +1,6 @@
-"""A simulator and a sidecar on free ports, each in a temporary directory of its own."""
+"""A simulator and a sidecar in front of it, on free ports, each in a temporary directory of its own."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,7 +8,6 @@ import string
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -18,119 +18,94 @@ BINARIES = pathlib.Path(os.environ.get("LLMROUTE_BIN_DIR", ROOT / "target" / "de
 KEYS = {"openai": "sk-sidecar-openai-0000", "claude": "sk-ant-sidecar-claude-0000"}
 CALLERS_KEY = "sk-placeholder-of-the-app"
 READY_WITHIN = 20.0
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Program:
-    """A running program, its directory, and its JSON log."""
+class Stack(contextlib.ExitStack):
+    """What runs; `url`, `admin_url` and `sim_url` say where. Everything is stopped and removed on the way out."""
 
-    def __init__(self, name, *args):
-        binary = BINARIES / name
-        if not binary.exists():
-            raise SystemExit(f"{binary} is missing: run `make bins` or set LLMROUTE_BIN_DIR")
-        self.name = name
-        self.dir = tempfile.TemporaryDirectory(prefix=f"{name}-")
-        self.log = pathlib.Path(self.dir.name, "stderr.log")
-        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        with self.log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [binary, *args], cwd=self.dir.name, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment
-            )
-
-    def ready(self):
-        """The fields of the line that says the program is ready."""
-        deadline = time.monotonic() + READY_WITHIN
-        while time.monotonic() < deadline:
-            for line in self.log.read_text(errors="replace").splitlines():
-                fields = fields_of(line)
-                if fields.get("message") == "ready":
-                    return fields
-            if self.process.poll() is not None:
-                raise SystemExit(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
-            time.sleep(0.02)
-        raise SystemExit(f"{self.name} was not ready within {READY_WITHIN:.0f} s:\n{self.tail()}")
-
-    def tail(self, lines=25):
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.dir.cleanup()
-
-
-class Stack:
-    """One simulator and one sidecar in front of it; a context manager."""
-
-    def __init__(self, policy, sim_flags=()):
-        self.policy = pathlib.Path(policy)
-        self.sim_flags = sim_flags
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = pathlib.Path(policy).read_text()
 
     def __enter__(self):
-        self.running = []
+        super().__enter__()
         try:
             self.start()
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
         return self
 
     def start(self):
+        self.dir = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory(prefix="llmroute-sdk-")))
         keys = [f"--openai-key={KEYS['openai']}", f"--anthropic-key={KEYS['claude']}"]
-        self.sim = Program("llmroute-sim", "--listen", "127.0.0.1:0", *keys, *self.sim_flags)
-        self.running.append(self.sim)
-        self.sim_url = f"http://{self.sim.ready()['listen']}"
-        home = tempfile.TemporaryDirectory(prefix="llmroute-policy-")
-        self.home = home
-        policy = pathlib.Path(home.name, "policy.yaml")
-        policy.write_text(string.Template(self.policy.read_text()).substitute(sim=self.sim_url))
-        credentials = pathlib.Path(home.name, "credentials")
-        credentials.mkdir(mode=0o700)
+        sim = self.run("llmroute-sim", "--words", "0", *keys)
+        self.sim_url = "http://" + self.wait_for(sim, sim_ready)
+        (self.dir / "policy.yaml").write_text(string.Template(self.policy).substitute(sim=self.sim_url))
+        (self.dir / "credentials").mkdir(mode=0o700)
         for name, key in KEYS.items():
-            pathlib.Path(credentials, name).write_text(key + "\n")
-        self.sidecar = start_sidecar(policy, credentials)
-        self.running.append(self.sidecar)
-        ready = self.sidecar.ready()
-        self.url = f"http://{ready['listen']}"
-        self.admin_url = f"http://{ready['admin']}"
+            (self.dir / "credentials" / name).write_text(key + "\n")
+        files = ["--policy", "policy.yaml", "--credentials", "credentials"]
+        sidecar = self.run("llmroute-sidecar", *files, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+        ready = self.wait_for(sidecar, sidecar_ready)
+        self.url, self.admin_url = f"http://{ready['listen']}", f"http://{ready['admin']}"
 
-    def __exit__(self, *_):
-        for program in reversed(self.running):
-            program.stop()
-        if hasattr(self, "home"):
-            self.home.cleanup()
+    def run(self, name, *args):
+        binary = BINARIES / name
+        if not binary.exists():
+            raise SystemExit(f"{binary} is missing: run `make bins` or set LLMROUTE_BIN_DIR")
+        environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        with self.log(name).open("wb") as log:
+            process = subprocess.Popen(
+                [binary, *args], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            )
+        self.callback(stop, process)
+        return name, process
 
-    def environment(self):
-        """What a suite needs to know, for a child process."""
-        return {**os.environ, "LLMROUTE_URL": self.url, "LLMROUTE_SIM_URL": self.sim_url, "NO_PROXY": "127.0.0.1"}
+    def wait_for(self, program, found):
+        """What `found` reads from a line of the program's log."""
+        name, process = program
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline and process.poll() is None:
+            for line in self.log(name).read_text(errors="replace").splitlines():
+                if value := found(line):
+                    return value
+            time.sleep(0.02)
+        raise SystemExit(f"{name} was not ready within {READY_WITHIN:.0f} s:\n{self.tail(name)}")
+
+    def log(self, name):
+        return self.dir / f"{name}.log"
+
+    def tail(self, name, lines=25):
+        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-lines:])
 
 
-def start_sidecar(policy, credentials):
-    addresses = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-    return Program("llmroute-sidecar", "--policy", str(policy), "--credentials", str(credentials), *addresses)
-
-
-def fields_of(line):
-    """A JSON log line as one flat object."""
+def stop(process):
+    process.terminate()
     try:
-        fields = json.loads(line)
-    except ValueError:
-        return {}
-    return {**fields, **fields.get("fields", {})} if isinstance(fields, dict) else {}
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def call(method, url, body=None):
-    """A small JSON request; the answer's JSON, or None if it has no body."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=10) as answer:
-            text = answer.read()
-    except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{method} {url}: {error.code} {error.read().decode(errors='replace')[:400]}") from None
-    return json.loads(text) if text.strip() else None
+def sim_ready(line):
+    return line.removeprefix("listening on ") if line.startswith("listening on ") else None
+
+
+def sidecar_ready(line):
+    fields = json.loads(line) if line.startswith("{") else {}
+    fields = {**fields, **fields.get("fields", {})}
+    return fields if fields.get("message") == "ready" else None
+
+
+def get(url):
+    """The JSON at a loopback address."""
+    with DIRECT.open(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def post(url):
+    """Calls a control of the simulator that takes no body."""
+    DIRECT.open(urllib.request.Request(url, b"", method="POST"), timeout=10).close()

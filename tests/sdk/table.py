@@ -1,9 +1,11 @@
 """Which cells the suite must fill, and how the table is printed."""
 
+import json
+
 FEATURES = ["plain", "stream", "helper", "tools", "parallel", "images", "structured", "errors", "degraded", "degraded stream"]
 APIS = {"chat": "openai", "responses": "openai", "messages": "anthropic"}
 WAYS = ["same", "translated"]
-LANGUAGES = ["python", "node"]
+LANGUAGES = ["python", "python async", "node"]
 AGENTS = ["claude-code", "codex"]
 
 
@@ -16,17 +18,23 @@ def left_out(api, way, feature):
     return None
 
 
+def rows(feature):
+    """The (API, way) pairs that have a cell in a column."""
+    return [(api, way) for api in APIS for way in WAYS if left_out(api, way, feature) is None]
+
+
 def expected():
     """Every cell that must be there, as (row, column)."""
     cells = [
-        (f"{language}/{api}/{way}", feature)
-        for language in LANGUAGES
-        for api in APIS
-        for way in WAYS
-        for feature in FEATURES
-        if left_out(api, way, feature) is None
+        (f"{language}/{api}/{way}", feature) for language in LANGUAGES for feature in FEATURES for api, way in rows(feature)
     ]
     return cells + [(agent, "tool loop") for agent in AGENTS]
+
+
+def note(path, row, cell, outcome):
+    """Adds an outcome to the file of results."""
+    with open(path, "a") as results:
+        results.write(json.dumps({"row": row, "cell": cell, "outcome": outcome}) + "\n")
 
 
 def faults(results):

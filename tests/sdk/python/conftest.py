@@ -1,118 +1,122 @@
-"""Clients that point at the sidecar, the simulator's log, and the record of which cell each test fills."""
+"""The rows of the table, each a fixture, and the record of which cell each test filled."""
 
 import json
 import os
+import pathlib
 import re
 import sys
-import pathlib
 
-import anthropic
-import openai
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import apis
 import stack
-import wire
+import table
 
-URL = os.environ.get("LLMROUTE_URL", "")
-SIM_URL = os.environ.get("LLMROUTE_SIM_URL", "")
-RESULTS = os.environ.get("LLMROUTE_RESULTS")
-
-
-class Sim:
-    """What the simulator received since the test began."""
-
-    def __init__(self):
-        self.seen_before = len(self.log())
-
-    @staticmethod
-    def log():
-        entries = stack.call("GET", f"{SIM_URL}/sim/log")
-        return [e for e in entries if e["method"] == "POST" and e["path"].startswith("/v1/")]
-
-    def received(self):
-        return [wire.request(entry) for entry in self.log()[self.seen_before :]]
-
-    def only(self):
-        """The one request that was received."""
-        received = self.received()
-        assert len(received) == 1, [r.path for r in received]
-        return received[0]
+CELLS = json.loads((stack.HERE / "cells.json").read_text())
+MODELS = {"openai": ["gpt-6-sol", "gpt-6-luna"], "claude": ["claude-sonnet-5-5", "claude-haiku-5-5"]}
+KEY_IN = {"openai": ("authorization", "Bearer "), "claude": ("x-api-key", "")}
+ASKED_MODEL = "a-model-of-the-app"
 
 
-class Lane:
-    """How a row of the table is served: by which provider, in which dialect, with which model."""
+def received():
+    """The requests that the simulator saw in this test."""
+    entries = stack.get(os.environ["LLMROUTE_SIM_URL"] + "/sim/log")
+    for entry in entries:
+        entry["headers"] = dict(entry["headers"])
+        entry["body"] = json.loads(entry["body"])
+    return entries
 
-    def __init__(self, caller, way):
-        openai_serves = (caller == "messages") == (way == "translated")
-        self.way = way
-        self.caller = caller
+
+@pytest.fixture(autouse=True)
+def forgetful():
+    """The simulator forgets what other tests sent."""
+    stack.post(os.environ["LLMROUTE_SIM_URL"] + "/sim/reset")
+
+
+class Row:
+    """An API, called by a kind of client, served in the same dialect or translated."""
+
+    def __init__(self, caller, name, way):
+        self.api = apis.APIS[name](caller, os.environ["LLMROUTE_URL"], stack.CALLERS_KEY)
+        self.name, self.way = name, way
+        openai_serves = (name == "messages") == (way == "translated")
         self.provider, self.other = ("openai", "claude") if openai_serves else ("claude", "openai")
-        self.model = "gpt-6-sol" if openai_serves else "claude-sonnet-5-5"
-        self.api = caller if way == "same" else ("chat" if openai_serves else "messages")
+        self.model, self.cheaper = MODELS[self.provider]
+        self.served_api = name if way == "same" else ("chat" if openai_serves else "messages")
 
-    def hint(self, scene=None):
-        return {"x-llmroute-scene": scene or f"{self.provider}-only"}
+    def ask(self, feature, scene=None, tier="quick"):
+        """What the SDK is given."""
+        hints = {"x-llmroute-scene": scene or self.provider, "x-llmroute-tier": tier}
+        return {"model": ASKED_MODEL, **CELLS[self.name][feature]["ask"], "extra_headers": hints}
 
-    def served(self, request):
-        """The request went to the right provider, with the sidecar's key and the target's model."""
-        assert request.api == self.api
-        assert request.key == stack.KEYS[self.provider]
-        assert request.body["model"] == self.model
-        assert stack.CALLERS_KEY not in json.dumps(request.headers)
-        assert not [name for name in request.headers if name.startswith("x-llmroute-")]
+    def served(self, request, body, model=None):
+        """The simulator received this body, under the sidecar's key and the target's model, and no hint or key of the app's."""
+        assert request["path"] == apis.APIS[self.served_api].path
+        header, scheme = KEY_IN[self.provider]
+        assert request["headers"][header] == scheme + stack.KEYS[self.provider]
+        assert stack.CALLERS_KEY not in json.dumps(request["headers"])
+        assert not [name for name in request["headers"] if name.startswith("x-llmroute-")]
+        assert request["body"] == {**body, "model": model or self.model}
 
-    def told(self, headers, status="ok", provider=None, model=None):
-        """The answer's headers say who served it and why."""
-        assert headers["x-llmroute-status"] == status
-        assert headers["x-llmroute-provider"] == (provider or self.provider)
-        assert headers["x-llmroute-model"] == (model or self.model)
-        assert headers["x-llmroute-tier"] == "quick"
-        assert re.fullmatch(r"rt_\d{8}_[0-9a-f]{32}", headers["x-llmroute-trace-id"])
-        assert headers["traceparent"].split("-")[1] == headers["x-llmroute-trace-id"].rsplit("_", 1)[1]
-        assert ("x-llmroute-reason" in headers) == (status != "ok")
+    def sent(self, ask):
+        """The body of `ask` as JSON, for a provider of the same dialect."""
+        return plain({name: value for name, value in ask.items() if name != "extra_headers"})
 
+    def translated(self, feature, part="translated", calls=()):
+        text = json.dumps(CELLS[self.name][feature][part])
+        for n, (id, _, _) in enumerate(calls):
+            text = text.replace(f"$call{n}", id)
+        return json.loads(text)
 
-@pytest.fixture
-def sim():
-    return Sim()
+    def streamed(self, body):
+        """`body`, asked for as a stream; the sidecar needs its usage."""
+        usage = {"stream_options": {"include_usage": True}} if self.served_api == "chat" else {}
+        return {**body, "stream": True, **usage}
 
-
-@pytest.fixture
-def openai_client():
-    return openai.OpenAI(base_url=f"{URL}/v1", api_key=stack.CALLERS_KEY, max_retries=2, timeout=30)
-
-
-@pytest.fixture
-def anthropic_client():
-    return anthropic.Anthropic(base_url=URL, api_key=stack.CALLERS_KEY, max_retries=2, timeout=30)
-
-
-@pytest.fixture
-def lane(request, way):
-    return Lane(request.node.get_closest_marker("cell").args[0], way)
+    def told(self, headers, status="ok", reason=None, model=None):
+        """The raw headers say who served it and why."""
+        said = {name: headers.get(f"x-llmroute-{name}") for name in ["status", "reason", "provider", "model", "dropped"]}
+        wanted = {"status": status, "reason": reason, "provider": self.provider, "model": model or self.model, "dropped": None}
+        assert said == wanted
+        trace = re.fullmatch(r"rt_\d{8}_([0-9a-f]{32})", headers["x-llmroute-trace-id"])
+        assert headers["traceparent"].split("-")[1] == trace[1]
+        assert headers["x-request-id" if self.api.vendor == "openai" else "request-id"].startswith("req_")
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "cell(api, feature): the cell of the table that a test fills")
+def plain(value):
+    """SDK objects as the JSON they are sent as."""
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
+@pytest.fixture(params=[apis.Blocking, apis.Async], ids=lambda caller: caller.language)
+def row(request, api, way):
+    caller = request.param()
+    row = Row(caller, api, way)
+    yield row
+    caller.close(row.api.client)
 
 
 def pytest_generate_tests(metafunc):
-    marker = metafunc.definition.get_closest_marker("cell")
-    if marker and "way" in metafunc.fixturenames:
-        only_same = marker.args[0] == "responses" or marker.args[1] == "structured"
-        metafunc.parametrize("way", ["same"] if only_same else ["same", "translated"])
+    if "row" in metafunc.fixturenames:
+        feature = metafunc.definition.get_closest_marker("cell").args[0]
+        metafunc.parametrize("api,way", table.rows(feature))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cell(feature): the column of the table that a test fills")
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     marker = item.get_closest_marker("cell")
-    ended = report.when == "call" or not report.passed
-    if not (RESULTS and marker and ended):
-        return
-    api, feature = marker.args
-    line = {"row": f"python/{api}/{item.callspec.params['way']}", "cell": feature, "outcome": report.outcome}
-    with open(RESULTS, "a") as results:
-        results.write(json.dumps(line) + "\n")
+    if marker and (report.when == "call" or not report.passed):
+        given = item.callspec.params
+        name = given.get("agent") or f"{given['row'].language}/{given['api']}/{given['way']}"
+        table.note(os.environ["LLMROUTE_RESULTS"], name, marker.args[0], report.outcome)

@@ -94,7 +94,9 @@ fn messages(r: &mut Request, value: Value) -> Read<()> {
                 );
             }
         }
-        for (name, _) in m.into_iter().filter(|(_, v)| !v.is_null()) {
+        // Nothing is lost with an empty list, such as the `annotations` of an answer that the app sends back whole.
+        let says_nothing = |v: &Value| v.is_null() || v.as_array().is_some_and(Vec::is_empty);
+        for (name, _) in m.into_iter().filter(|(_, v)| !says_nothing(v)) {
             r.drop_member(format!("{at}.{name}"));
         }
     }

@@ -36,7 +36,10 @@ fn one(turn: &Value, path: &str, i: usize) -> Checked<()> {
     }
     check::one_of(&turn["role"], &format!("{path}.role"), ROLES)?;
     let members: &[&str] = match turn["role"].as_str() {
-        Some("assistant") => &["role", "content", "name", "refusal", "audio", "function_call", "tool_calls"],
+        // `annotations` is in every answer: apps send the whole message back.
+        Some("assistant") => {
+            &["role", "content", "name", "refusal", "annotations", "audio", "function_call", "tool_calls"]
+        }
         Some("tool") => &["role", "content", "tool_call_id"],
         _ => &["role", "content", "name"],
     };

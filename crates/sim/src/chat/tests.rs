@@ -142,6 +142,15 @@ fn tools_are_called_and_their_results_told() {
 }
 
 #[test]
+fn an_answer_may_be_sent_back_whole() {
+    let message = plain(&request(json!({"tools": weather()})))["choices"][0]["message"].clone();
+    assert_eq!(message["annotations"], json!([]));
+    let result = json!({"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "sunny"});
+    let user = json!({"role": "user", "content": "weather?"});
+    assert!(ask(&request(json!({"tools": weather(), "messages": [user, message, result]}))).is_ok());
+}
+
+#[test]
 fn structured_answers_fit() {
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false});
     let body = plain(&request(

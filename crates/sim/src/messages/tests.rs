@@ -65,6 +65,7 @@ fn refusals() {
         (sonnet(json!({"messages": [user, {"role": "assistant", "content": "I"}]})), "This model does not support assistant message prefill. The conversation must end with a user message."),
         (request(json!({"messages": [user, {"role": "assistant", "content": "I "}]})), "messages: final assistant content cannot end with trailing whitespace"),
         (request(json!({"messages": []})), "messages: at least one message is required"),
+        (request(json!({"messages": [{"role": "user", "content": "x", "output_config": {}}]})), "messages.0.output_config: Extra inputs are not permitted"),
         (request(json!({"messages": [{"role": "assistant", "content": "x"}, user]})), "messages: first message must use the \"user\" role"),
         (request(json!({"messages": [{"role": "tool", "content": "x"}]})), "messages: Unexpected role \"tool\". Allowed roles are \"user\" or \"assistant\""),
         (request(json!({"messages": turns(json!(""))})), "messages.0: user messages must have non-empty content"),
@@ -95,6 +96,12 @@ fn refusals() {
         assert_eq!((refusal.status, refusal.kind), (400, "invalid_request_error"), "{message}");
     }
     assert_eq!(ask(&request(json!({"model": "gpt-6-sol"}))).unwrap_err().kind, "not_found_error");
+}
+
+#[test]
+fn a_system_message_may_change_the_effort() {
+    let turn = json!({"role": "system", "content": "x", "output_config": {"effort": "low"}, "clear_at": "never"});
+    assert!(ask(&request(json!({"messages": [{"role": "user", "content": "hello"}, turn]}))).is_ok());
 }
 
 #[test]

@@ -27,7 +27,11 @@ pub(crate) fn checked(body: &Value, model: &Model) -> Checked<()> {
 
 fn one(turn: &Value, i: usize, is_last: bool) -> Checked<()> {
     let path = format!("messages.{i}");
-    check::anthropic_members(turn, &path, &["role", "content"])?;
+    let members: &[&str] = match turn["role"].as_str() {
+        Some("system") => &["role", "content", "output_config", "clear_at"],
+        _ => &["role", "content"],
+    };
+    check::anthropic_members(turn, &path, members)?;
     let role = match turn["role"].as_str() {
         Some(role @ ("user" | "assistant" | "system")) => role,
         Some(other) => {

@@ -199,3 +199,15 @@ fn no_refusal_holds_text_of_the_body() {
         assert!(!why.contains(secret), "{why}");
     }
 }
+
+#[test]
+fn an_answer_sent_back_whole_loses_nothing() {
+    let user = json!({"role": "user", "content": "hi"});
+    let whole = json!({"role": "assistant", "content": "Hello.", "refusal": null, "annotations": []});
+    let (_, messages, lost) = talk(CLAUDE, &json!([user, whole, user])).unwrap();
+    assert_eq!(messages[1], json!({"role": "assistant", "content": [text("Hello.")]}));
+    assert!(lost.is_empty(), "{lost:?}");
+    let cites = json!({"role": "assistant", "content": "Hello.", "annotations": [{"type": "url_citation"}]});
+    let (_, _, lost) = talk(CLAUDE, &json!([user, cites, user])).unwrap();
+    assert_eq!(lost, ["messages[1].annotations"]);
+}

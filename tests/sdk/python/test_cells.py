@@ -1,0 +1,206 @@
+"""Every cell of the table for the Python SDKs: what the SDK returned, and the body that the simulator received."""
+
+import pytest
+
+from conftest import ASKED_MODEL, CELLS, received
+
+HELLO = "You said: Hello there."
+
+
+def body_of(row, feature, ask):
+    return row.sent(ask) if row.way == "same" else row.translated(feature)
+
+
+def then_of(row, feature, then, answer):
+    return row.sent(then) if row.way == "same" else row.translated(feature, "translated_then", row.api.calls(answer))
+
+
+@pytest.mark.cell("plain")
+def test_plain(row):
+    ask = row.ask("plain")
+    answer, headers = row.api.create(ask)
+    assert row.api.text(answer) == HELLO
+    assert (answer.model, row.api.end(answer)) == (row.model, row.api.ends["text"])
+    assert min(row.api.usage(answer)) > 0
+    assert not row.api.member(answer), "nothing was degraded"
+    row.told(headers)
+    assert float(headers["x-llmroute-cost-usd"]) > 0
+    [request] = received()
+    row.served(request, body_of(row, "plain", ask))
+
+
+@pytest.mark.cell("stream")
+def test_stream(row):
+    ask = row.ask("plain")
+    events, headers = row.api.events(ask)
+    deltas = row.api.deltas(events)
+    assert len(deltas) > 1 and "".join(deltas) == HELLO
+    assert row.api.streamed_end(events) == [row.api.ends["text"]]
+    row.told(headers)
+    [request] = received()
+    row.served(request, row.streamed(body_of(row, "plain", ask)))
+
+
+@pytest.mark.cell("helper")
+def test_stream_helper(row):
+    ask = row.ask("plain")
+    events, answer = row.api.helped(ask)
+    deltas = row.api.helped_deltas(events)
+    assert len(deltas) > 1 and "".join(deltas) == row.api.text(answer) == HELLO
+    assert (answer.model, row.api.end(answer)) == (row.model, row.api.ends["text"])
+    [request] = received()
+    row.served(request, row.streamed(body_of(row, "plain", ask)))
+
+
+@pytest.mark.cell("tools")
+def test_a_tool_and_its_result(row):
+    ask = row.ask("tools")
+    answer, _ = row.api.create(ask)
+    calls = row.api.calls(answer)
+    assert [call[1:] for call in calls] == [("get_weather", {"city": "Paris"})]
+    assert row.api.end(answer) == row.api.ends["tools"]
+    then = row.api.then(ask, answer, CELLS["results"])
+    last, headers = row.api.create(then)
+    assert row.api.text(last) == "The tools answered: sunny."
+    assert row.api.end(last) == row.api.ends["text"]
+    row.told(headers)
+    first, second = received()
+    row.served(first, body_of(row, "tools", ask))
+    row.served(second, then_of(row, "tools", then, answer))
+
+
+@pytest.mark.cell("parallel")
+def test_parallel_tools_and_their_results(row):
+    ask = row.ask("parallel")
+    wanted = [("get_weather", {"city": "Paris"}), ("get_time", {"city": "Oslo"})]
+    events, _ = row.api.events(ask)
+    assert row.api.streamed_end(events) == [row.api.ends["tools"]]
+    _, helped = row.api.helped(ask)
+    answer, _ = row.api.create(ask)
+    for one in [helped, answer]:
+        assert [call[1:] for call in row.api.calls(one)] == wanted
+        assert row.api.end(one) == row.api.ends["tools"]
+    then = row.api.then(ask, answer, CELLS["results"])
+    last, headers = row.api.create(then)
+    assert row.api.text(last) == "The tools answered: sunny; noon."
+    row.told(headers)
+    *streamed, plain, second = received()
+    body = body_of(row, "parallel", ask)
+    assert len(streamed) == 2
+    for request in streamed:
+        row.served(request, row.streamed(body))
+    row.served(plain, body)
+    row.served(second, then_of(row, "parallel", then, answer))
+
+
+@pytest.mark.cell("images")
+def test_an_image(row):
+    ask = row.ask("images")
+    answer, headers = row.api.create(ask)
+    assert row.api.text(answer) == "You said: What is this?. I see 1 image."
+    row.told(headers)
+    [request] = received()
+    row.served(request, body_of(row, "images", ask))
+
+
+@pytest.mark.cell("structured")
+def test_structured_output(row):
+    city, schema = row.api.structured(row.ask("structured"))
+    assert (type(city).__name__, city.name, city.population) == ("City", "sim", 1)
+    [request] = received()
+    assert untitled(row.api.schema(request["body"])) == schema
+
+
+def untitled(schema):
+    """`schema` without the titles and descriptions that a Python class brings."""
+    if not isinstance(schema, dict):
+        return schema
+    return {name: untitled(value) for name, value in schema.items() if name not in ("title", "description")}
+
+
+@pytest.mark.cell("errors")
+def test_errors(row):
+    for error in CELLS["errors"]:
+        status, name = error.get(row.way, error["same"])[row.api.vendor]
+        ask = row.api.with_prompt(row.ask("plain", tier="once"), f"Hello @@sim:fault={error['fault']}@@")
+        for stream in [False, True]:
+            before = len(received())
+            with pytest.raises(row.api.errors.APIStatusError) as raised:
+                row.api.create({**ask, "stream": stream})
+            assert (type(raised.value).__name__, raised.value.status_code) == (name, status), error
+            headers = raised.value.response.headers
+            assert headers["x-should-retry"] == "false"
+            assert headers["x-llmroute-status"] == "failed"
+            assert headers["x-llmroute-reason"].startswith(f"{row.provider}_")
+            assert raised.value.body and str(status) in str(raised.value)
+            assert len(received()) == before + 1, f"{error}: the SDK came again"
+            assert received()[-1]["body"]["model"] == row.model
+
+
+@pytest.mark.cell("errors")
+@pytest.mark.parametrize("fault", ["error_later", "cut_stream"])
+def test_an_error_in_the_stream(row, fault):
+    ask = row.api.with_prompt(row.ask("plain"), f"Hello there, all of you @@sim:fault={fault},after=2@@")
+    events = []
+    if row.name == "responses":
+        # The SDK hands this API's error on as an event.
+        row.api.events(ask, events)
+        assert events[-1].type == "error" and events[-1].message
+    else:
+        with pytest.raises(row.api.errors.APIError) as raised:
+            row.api.events(ask, events)
+        assert isinstance(raised.value.body, dict)
+    assert len(row.api.deltas(events)) == 2, "what came before the error was delivered"
+    assert len(received()) == 1
+
+
+@pytest.mark.cell("degraded")
+def test_a_degraded_answer(row):
+    ask, reason, model = degraded(row)
+    answer, headers = row.api.create(ask)
+    assert row.api.text(answer) == HELLO
+    row.told(headers, "degraded", reason, model)
+    assert row.api.member(answer) == {
+        **member(row, headers, reason, model), "cost_usd": headers["x-llmroute-cost-usd"]
+    }
+    assert [request["body"]["model"] for request in received()][1:] == [model]
+
+
+@pytest.mark.cell("degraded stream")
+def test_a_degraded_stream(row):
+    ask, reason, model = degraded(row)
+    events, headers = row.api.events(ask)
+    assert "".join(row.api.deltas(events)) == HELLO
+    row.told(headers, "degraded", reason, model)
+    members = [(n, told) for n, event in enumerate(events) if (told := row.api.member(event))]
+    wanted = member(row, headers, reason, model)
+    assert members[0] == (0, wanted)
+    last, told = members[-1]
+    assert last == len(events) - 1 and float(told["cost_usd"]) > 0
+    assert {**told, "cost_usd": None} == {**wanted, "cost_usd": None}
+    assert len(members) == 2
+
+
+def degraded(row):
+    """A request that its first target does not answer, and what is said of the second."""
+    if row.way == "same":
+        scene, fault, reason = f"{row.provider}-two-models", f"not_found,model={row.model}", f"{row.provider}_model_not_found"
+        model = row.cheaper
+    else:
+        vendor = {"openai": "openai", "claude": "anthropic"}[row.other]
+        scene, fault, reason = f"{row.other}-then-{row.provider}", f"server_error,vendor={vendor}", f"{row.other}_server_error"
+        model = row.model
+    ask = row.ask("plain", scene)
+    return row.api.with_prompt(ask, f"Hello there@@sim:fault={fault}@@"), reason, model
+
+
+def member(row, headers, reason, model):
+    return {
+        "status": "degraded",
+        "provider": row.provider,
+        "model": model,
+        "reason": reason,
+        "trace_id": headers["x-llmroute-trace-id"],
+        "attempts": 2,
+        "requested_model": ASKED_MODEL,
+    }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use policy::{
     Tick,
+    ask::Ask,
     breaker::{Gate, Ticket},
     catalogue::{Price, Tokens},
     money::Usd,
@@ -28,7 +29,8 @@ pub struct Permit {
     pub(crate) cell: Arc<Cell>,
     pub(crate) tickets: (Ticket, Ticket),
     pub(crate) span: AttemptSpan,
-    pub(crate) model: Arc<str>,
+    /// The target's own model; `None` where the caller's goes on the wire.
+    pub(crate) model: Option<Arc<str>>,
     price: Option<Price>,
     candidate: policy::snapshot::ProviderId,
     stream: bool,
@@ -49,9 +51,8 @@ pub fn admit(
     state: &Arc<State>,
     in_force: &Arc<InForce>,
     candidate: &Candidate,
-    stream: bool,
+    ask: &Ask,
     force: bool,
-    span: AttemptSpan,
 ) -> Result<Permit, Shut> {
     let now = clock::now();
     let conf = &in_force.snapshot.breaker;
@@ -72,11 +73,11 @@ pub fn admit(
         in_force: in_force.clone(),
         cell,
         tickets: (outer, inner),
-        span,
-        model: candidate.key.model.clone(),
+        span: AttemptSpan::none(),
+        model: candidate.target.model.clone(),
         price: candidate.target.price().copied(),
         candidate: provider,
-        stream,
+        stream: ask.stream,
         sent: now,
         first_content: None,
         settled: false,

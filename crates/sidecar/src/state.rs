@@ -24,7 +24,7 @@ use policy::{
 use crate::{
     credentials::Keys,
     memory::Memory,
-    telemetry::{Spans, metrics::Metrics},
+    telemetry::Telemetry,
     upstream::{Pool, Upstream},
 };
 
@@ -40,10 +40,8 @@ pub struct State {
     pub memory: Memory,
     /// Connections.
     pub upstream: Upstream,
-    /// Counters.
-    pub metrics: Metrics,
-    /// Exporter and sampler.
-    pub spans: Spans,
+    /// Counters, spans, records.
+    pub telemetry: Telemetry,
     /// SIGTERM came: answers say `connection: close`.
     pub draining: AtomicBool,
     cells: Mutex<HashMap<CellKey, Arc<Cell>>>,
@@ -146,15 +144,14 @@ impl ProviderCell {
 impl State {
     /// Nothing in force yet.
     #[must_use]
-    pub fn new(upstream: Upstream, memory: Memory, spans: Spans) -> State {
+    pub fn new(upstream: Upstream, memory: Memory, telemetry: Telemetry) -> State {
         State {
             in_force: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
             keys: ArcSwap::default(),
             memory,
             upstream,
-            metrics: Metrics::default(),
-            spans,
+            telemetry,
             draining: AtomicBool::new(false),
             cells: Mutex::default(),
             provider_cells: Mutex::default(),
@@ -198,7 +195,7 @@ impl State {
             cells: live,
             since: crate::clock::unix(),
         };
-        self.metrics.policy_in_force(&in_force.snapshot);
+        self.telemetry.metrics.policy_in_force(&in_force.snapshot);
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
     }

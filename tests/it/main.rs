@@ -14,5 +14,6 @@ mod retries;
 mod routing;
 mod secrets;
 mod shutdown;
+mod telemetry;
 mod timeouts;
 mod upstream;

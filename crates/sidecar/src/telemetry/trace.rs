@@ -21,7 +21,7 @@ use policy::{
     reason::Reason,
     snapshot::{Api, Provider, Snapshot},
 };
-use tracing::{Span, field::Empty, info_span};
+use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{
@@ -110,7 +110,7 @@ impl Trace {
         let Some(live) = &mut self.live else { return };
         if operation(ask.call, live.embeddings).is_some() {
             let server = &live.server;
-            let span = info_span!(target: super::spans::SPAN, parent: server, "inference", otel.name = Empty, otel.kind = "client");
+            let span = info_span!(target: super::spans::SPAN, parent: server, "inference", otel.kind = "client");
             live.inference = Some(span);
         }
         let settled = vec![
@@ -219,7 +219,7 @@ fn describe(span: &Span, ending: &Ending, ask: &Ask, operation: &'static str) {
     let tried = ending.served.as_ref().or_else(|| ending.tries.last().map(|t| &t.key));
     let tried = tried.or_else(|| ending.plan.as_ref().and_then(|p| p.preferred.as_ref()));
     let model = tried.map_or(&ask.model, |key| &key.model);
-    span.record("otel.name", format!("{operation} {}", cut(model)).trim_end());
+    span.context().span().update_name(format!("{operation} {}", cut(model)).trim_end().to_owned());
     span.set_attribute(at::OPERATION_NAME, operation);
     span.set_attribute(at::REQUEST_MODEL, cut(model).to_owned());
     if let Some(key) = tried {

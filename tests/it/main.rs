@@ -7,6 +7,7 @@ mod clients;
 mod failover;
 mod faults;
 mod generated;
+mod logs;
 mod memory;
 mod pending;
 mod reload;

@@ -41,7 +41,7 @@ pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
     let cost = outcome.tokens.as_ref().and_then(|t| permit.cost(t));
     let model = permit.model.as_deref().unwrap_or_default();
     permit.state.telemetry.metrics.attempt(snapshot, model, outcome, cost, now);
-    if tracing::enabled!(tracing::Level::TRACE) {
+    if tracing::event_enabled!(tracing::Level::TRACE) {
         let (class, ms) = (outcome.class.label(), outcome.duration.as_millis() as u64);
         let provider = &*snapshot.provider(outcome.provider).name;
         permit.span.log(|trace_id| tracing::trace!(trace_id, provider, class, ms, "attempt ended"));

@@ -9,7 +9,7 @@ use harness::{
     world::key_of,
 };
 use serde_json::{Value, json};
-use sim::{Fault, Rule};
+use sim::{Act, Fault, Rule};
 
 /// What must appear nowhere: keys, the app's own key, the prompt, what the model says to it.
 fn needles() -> Vec<String> {
@@ -87,7 +87,10 @@ async fn nothing_leaks_over_every_fault_at_trace_level() {
     let mut asked = 0;
     for fault in Fault::ALL.iter().copied().filter(|f| !matches!(f, Fault::EndlessBody | Fault::HugeEvent)) {
         for name in ["openai", "claude"] {
-            world.script(name, vec![Rule::fault(fault)]);
+            // A rate limit must not keep the faults after it from being met.
+            let ms = (fault == Fault::RateLimitMs).then_some(0);
+            let act = Act { retry_after: Some("0".to_owned()), ms, ..Act::fault(fault) };
+            world.script(name, vec![Rule::act(act)]);
         }
         let all =
             Speech::ALL.into_iter().flat_map(|speech| [(speech, false), (speech, true)]).map(|(speech, stream)| {

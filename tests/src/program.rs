@@ -37,6 +37,7 @@ pub struct Output(Arc<Mutex<String>>);
 pub struct Builder {
     args: Vec<String>,
     env: BTreeMap<String, String>,
+    deaf: bool,
 }
 
 /// How a process that did not serve ended.
@@ -54,14 +55,20 @@ impl Output {
         self.0.lock().clone()
     }
 
-    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static) {
+    /// Reads it all; or up to the line that says it is ready, and leaves the rest in the pipe.
+    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static, until_ready: bool) {
         let text = self.0.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let mut text = text.lock();
-                text.push_str(&line);
-                text.push('\n');
+                {
+                    let mut text = text.lock();
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+                if until_ready && line.contains("ready") {
+                    std::future::pending::<()>().await;
+                }
             }
         });
     }
@@ -71,12 +78,12 @@ impl Builder {
     /// With this policy file, on free ports.
     pub fn new(policy: &Path) -> Builder {
         let args = ["--policy", &policy.display().to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        Builder { args: args.map(str::to_owned).to_vec(), env: BTreeMap::new() }
+        Builder { args: args.map(str::to_owned).to_vec(), env: BTreeMap::new(), deaf: false }
     }
 
     /// With these arguments alone.
     pub fn bare(args: &[&str]) -> Builder {
-        Builder { args: args.iter().map(|a| (*a).to_owned()).collect(), env: BTreeMap::new() }
+        Builder { args: args.iter().map(|a| (*a).to_owned()).collect(), env: BTreeMap::new(), deaf: false }
     }
 
     /// With a credentials directory.
@@ -93,6 +100,12 @@ impl Builder {
     /// One more environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Builder {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Nobody reads its standard error once it serves.
+    pub fn deaf(mut self) -> Builder {
+        self.deaf = true;
         self
     }
 
@@ -121,8 +134,8 @@ impl Builder {
     pub async fn start(&self) -> Program {
         let mut child = self.command().spawn().expect("starts");
         let output = Output::default();
-        output.follow(child.stdout.take().expect("piped"));
-        output.follow(child.stderr.take().expect("piped"));
+        output.follow(child.stdout.take().expect("piped"), false);
+        output.follow(child.stderr.take().expect("piped"), self.deaf);
         let ports = eventually("the sidecar says its ports", || async {
             let text = output.text();
             Some((address(&text, "listen")?, address(&text, "admin")?))

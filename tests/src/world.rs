@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use sidecar::{admin, memory::Memory, reload, serve, state::State, telemetry::Spans, upstream::Upstream};
+use sidecar::{admin, memory::Memory, reload, serve, state::State, telemetry::Telemetry, upstream::Upstream};
 use sim::{Config, Entry, Rule, Sim, Vendor};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -182,8 +182,7 @@ impl Builder {
         let file = dir.write("policy.yaml", yaml);
         let keys = dir.join("keys");
         let upstream = Upstream::from_env().expect("an upstream");
-        let spans = Spans::from_env().expect("spans");
-        let state = Arc::new(State::new(upstream, Memory::new(memory.unwrap_or(MEMORY)), spans));
+        let state = Arc::new(State::new(upstream, Memory::new(memory.unwrap_or(MEMORY)), Telemetry::default()));
         if keys.exists() {
             reload::credentials(&state, &keys);
         }

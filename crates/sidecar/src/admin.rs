@@ -70,7 +70,7 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
             told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"}))
         }
         (&Method::GET, "/metrics") => {
-            let mut response = text(state.metrics.render(state, clock::now()));
+            let mut response = text(state.telemetry.metrics.render(state, clock::now()));
             let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, version);
             response

@@ -29,7 +29,7 @@ pub struct Permit {
     pub(crate) cell: Arc<Cell>,
     pub(crate) tickets: (Ticket, Ticket),
     pub(crate) span: AttemptSpan,
-    /// As the target names it.
+    /// The target's own model; `None` where the caller's goes on the wire.
     pub(crate) model: Option<Arc<str>>,
     pub(crate) payer: Payer,
     price: Option<Price>,
@@ -54,7 +54,6 @@ pub fn admit(
     candidate: &Candidate,
     ask: &Ask,
     force: bool,
-    span: AttemptSpan,
 ) -> Result<Permit, Shut> {
     let now = clock::now();
     let conf = &in_force.snapshot.breaker;
@@ -75,7 +74,7 @@ pub fn admit(
         in_force: in_force.clone(),
         cell,
         tickets: (outer, inner),
-        span,
+        span: AttemptSpan::none(),
         model: candidate.target.model.clone(),
         payer: Payer::from(ask),
         price: candidate.target.price().copied(),

@@ -191,6 +191,9 @@ pub async fn attempt(
         None => Some(wire.build()),
     };
     let sent = timeout_at(instant(until), pool.send(&mut build, limits)).await;
+    if let Ok(Ok(answer)) = &sent {
+        permit.span.answered(answer.status().as_u16());
+    }
     let answered = match sent {
         Err(_) => Err((Failure::Timeout, None)),
         Ok(Err(e)) => Err((of_send(&e), None)),

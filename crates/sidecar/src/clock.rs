@@ -55,6 +55,16 @@ pub fn date(unix: Duration) -> [u8; 8] {
     out
 }
 
+/// `unix` as RFC 3339 to the millisecond: `2026-11-24T23:59:59.000Z`.
+#[must_use]
+pub fn timestamp(unix: Duration) -> String {
+    let date = date(unix);
+    let date = String::from_utf8_lossy(&date);
+    let (secs, ms) = (unix.as_secs() % 86_400, unix.subsec_millis());
+    let (h, m, s) = (secs / 3600, secs / 60 % 60, secs % 60);
+    format!("{}-{}-{}T{h:02}:{m:02}:{s:02}.{ms:03}Z", &date[..4], &date[4..6], &date[6..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +76,6 @@ mod tests {
         {
             assert_eq!(std::str::from_utf8(&date(Duration::from_secs(secs))), Ok(want));
         }
+        assert_eq!(timestamp(Duration::from_millis(1_795_507_199_070)), "2026-11-24T07:59:59.070Z");
     }
 }

@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use dialect::Dialect;
 use hyper::{
-    HeaderMap,
+    HeaderMap, Uri,
     header::{HeaderName, HeaderValue},
+    http::request::Parts,
 };
 use policy::{
     Tick,
     ask::Ask,
     catalogue::Tokens,
+    matching::Matched,
     money::Usd,
     outcome::Class,
     plan::{Plan, TargetKey},
@@ -22,7 +24,7 @@ use crate::{
     state::{InForce, State},
     telemetry::{
         Trace,
-        decision::{Ending, Status},
+        decision::{Ending, Facts, Status},
         metrics::Open,
     },
 };
@@ -57,10 +59,16 @@ pub struct Exchange {
     pub accepted: Tick,
     /// Path label.
     pub call: &'static str,
+    /// The path itself.
+    pub uri: Uri,
     /// What the caller speaks.
     pub dialect: Dialect,
     /// What is asked, once understood.
     pub ask: Option<Ask>,
+    /// What settled scene and tier.
+    pub matched: Option<Matched>,
+    /// Facts of the body, for the record.
+    pub facts: Facts,
     /// The plan, once made.
     pub plan: Option<Plan>,
     /// Each try: target, class, reason of its failure, duration.
@@ -115,16 +123,19 @@ impl Told {
 impl Exchange {
     /// A request that was just accepted.
     #[must_use]
-    pub fn new(state: Arc<State>, in_force: Option<Arc<InForce>>, headers: &HeaderMap, dialect: Dialect) -> Exchange {
+    pub fn new(state: Arc<State>, in_force: Option<Arc<InForce>>, parts: &Parts, dialect: Dialect) -> Exchange {
         Exchange {
             in_force,
-            trace: state.spans.begin(headers),
-            _open: state.metrics.request_open(),
+            trace: state.telemetry.spans.begin(parts),
+            _open: state.telemetry.metrics.request_open(),
             state,
             accepted: clock::now(),
             call: "none",
+            uri: parts.uri.clone(),
             dialect,
             ask: None,
+            matched: None,
+            facts: Facts::default(),
             plan: None,
             tries: vec![],
             dropped: vec![],
@@ -151,7 +162,7 @@ impl Exchange {
     pub fn went_to(&self, target: &TargetKey, reason: Option<Reason>) {
         let preferred = self.plan.as_ref().and_then(|p| p.preferred.as_ref()).filter(|p| *p != target);
         if let (Some(preferred), Some(reason), Some(in_force)) = (preferred, reason, &self.in_force) {
-            self.state.metrics.fallback(in_force, preferred.provider, target.provider, reason);
+            self.state.telemetry.metrics.fallback(in_force, preferred.provider, target.provider, reason);
         }
     }
 
@@ -202,17 +213,20 @@ impl Exchange {
         }
         let Told { status, http, reason, served, tokens, cost, first_content, client_gone } = told;
         let now = clock::now();
-        let tries = std::mem::take(&mut self.tries);
         let ending = Ending {
+            id: self.trace.id_bytes(),
             in_force: self.in_force.take(),
             call: self.call,
+            uri: std::mem::take(&mut self.uri),
             ask: self.ask.take(),
+            matched: self.matched.take(),
+            facts: self.facts,
             plan: self.plan.take(),
             status,
             http,
             reason,
             served,
-            tries: tries.into_iter().map(|t| (t.key, t.class.label(), t.took)).collect(),
+            tries: std::mem::take(&mut self.tries),
             tokens,
             cost,
             dropped: std::mem::take(&mut self.dropped),
@@ -220,8 +234,7 @@ impl Exchange {
             duration: now.since(self.accepted),
             client_gone,
         };
-        self.state.metrics.request(&ending, now);
-        self.trace.end(&ending);
+        self.state.telemetry.ended(&mut self.trace, ending, now);
     }
 }
 

@@ -86,9 +86,7 @@ async fn tries(
                 continue;
             }
         };
-        let span = x.trace.attempt(course.made() + 1, provider, &candidate.key.model);
-        wire.trace(span.traceparent());
-        let permit = match admit(&x.state, in_force, candidate, ask, force, span) {
+        let mut permit = match admit(&x.state, in_force, candidate, ask, force) {
             Ok(permit) => permit,
             Err(Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
@@ -102,6 +100,8 @@ async fn tries(
             in_force.series.retry(candidate.key.provider);
         }
         course.begin(index);
+        permit.span = x.trace.attempt(course.made(), &in_force.snapshot, &candidate.key, wire.method(), wire.path());
+        x.trace.join(&permit.span, &inbound.headers, wire.headers());
         let began = clock::now();
         let asked = Asked { call: ask.call, stream: ask.stream, tier, deadline, hold_preamble: course.could_go_on() };
         let result = attempt(&asked, candidate, wire, inbound.take_stream(), secret.as_ref(), permit).await;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Uri};
 use policy::{
     ask::Call,
-    matching::Source,
     plan::{TargetKey, worst_cost},
     reason::Cause,
     snapshot::Snapshot,
@@ -19,6 +18,7 @@ use crate::{
     refusal::Refusal,
     route::{Route, route},
     state::{Present, State},
+    telemetry::decision::source,
     wire::{Inbound, Streamed},
 };
 
@@ -79,12 +79,4 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
 
 fn target(snapshot: &Snapshot, key: &TargetKey) -> Value {
     json!({"provider": &*snapshot.provider(key.provider).name, "model": &*key.model})
-}
-
-fn source(source: Source) -> String {
-    match source {
-        Source::Hint => "hint".into(),
-        Source::Rule(i) => format!("spec.classify.rules[{i}]"),
-        Source::Default => "default".into(),
-    }
 }

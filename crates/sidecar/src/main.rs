@@ -1,6 +1,6 @@
 //! `llmroute-sidecar`: flags, runtime, ports, signals; everything else is in the library.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -10,7 +10,7 @@ use sidecar::{
     memory::Memory,
     reload, serve,
     state::State,
-    telemetry::{self, Spans},
+    telemetry::{Lines, Telemetry},
     upstream::Upstream,
 };
 use tokio::{
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Unusable flags, or a bad initial policy.
 const UNUSABLE: u8 = 2;
+/// Log lines may take so long to be written when the process ends.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let config = Config::parse();
@@ -28,8 +30,6 @@ fn main() -> ExitCode {
         eprintln!("error: {why}");
         return ExitCode::from(UNUSABLE);
     }
-    telemetry::init_logs();
-    sidecar::harden();
     let mut runtime = match config.workers() {
         1 => tokio::runtime::Builder::new_current_thread(),
         n => {
@@ -45,18 +45,40 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(config)) {
+    let lines = match Lines::start(std::io::stderr()) {
+        Ok(lines) => lines,
+        Err(e) => {
+            eprintln!("error: the log's thread cannot start: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(run(config, lines.clone())) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    lines.flush(LAST_LINES);
+    code
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let spans = Spans::from_env().context("OTEL_* variables")?;
-    let state = Arc::new(State::new(Upstream::from_env()?, Memory::of_container(), spans));
+/// The environment's part: connections, telemetry and log.
+fn set_up(lines: Lines) -> anyhow::Result<State> {
+    let upstream = Upstream::from_env()?;
+    let telemetry = Telemetry::from_env(&upstream, lines)?;
+    Ok(State::new(upstream, Memory::of_container(), telemetry))
+}
+
+async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
+    let state = match set_up(lines) {
+        Ok(state) => Arc::new(state),
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            return Ok(ExitCode::from(UNUSABLE));
+        }
+    };
+    sidecar::harden();
     if let Some(dir) = &config.credentials {
         reload::credentials(&state, dir);
     }
@@ -96,6 +118,6 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     };
     ended.cancel();
     let _ = tokio::join!(admin, follow);
-    state.spans.shutdown().await;
+    state.telemetry.spans.shutdown().await;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -40,7 +40,7 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     let pinned = state.in_force.load_full();
     let snapshot = pinned.as_deref().map(|f| &f.snapshot);
     let route = route(&parts.method, parts.uri.path(), anthropic, snapshot);
-    let mut x = Exchange::new(state, pinned.clone(), &parts.headers, speaks(&route, anthropic));
+    let mut x = Exchange::new(state, pinned.clone(), &parts, speaks(&route, anthropic));
     if let Some(refusal) = refused_outright(&x, &parts, &heads) {
         return respond::refuse(x, &refusal);
     }
@@ -85,8 +85,8 @@ async fn run(
     let bytes = inbound.body.len() as u64;
     let (ask, matched) =
         classify::ask(snapshot, call, inbound.uri.path(), &inbound.headers, inbound.head.as_ref(), bytes)?;
-    x.state.metrics.ignored(matched.unknown_hints, matched.failed_rules);
-    x.trace.classified(&ask);
+    x.state.telemetry.metrics.ignored(matched.unknown_hints, matched.failed_rules);
+    x.trace.classified(snapshot, &ask, &matched);
 
     // Plan.
     let plan = {
@@ -96,7 +96,10 @@ async fn run(
         policy::plan::plan(snapshot, &ask, &present, present.now)
     };
     let deadline = execute::deadline(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
+    x.trace.planned(snapshot, &plan);
     x.ask = Some(ask);
+    x.matched = Some(matched);
+    x.facts = inbound.head.as_ref().map(Into::into).unwrap_or_default();
     x.plan = Some(plan);
 
     // Execute.

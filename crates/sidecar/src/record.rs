@@ -1,11 +1,12 @@
 //! One outcome an attempt, recorded in one place: circuits, windows, retry budget, metrics, span.
 
 use policy::{
-    breaker::Verdict,
+    Tick,
+    breaker::{Gate, Verdict},
     outcome::{Blame, Class, Failure, Outcome},
 };
 
-use crate::{admit::Permit, clock, telemetry::metrics::Metrics};
+use crate::{admit::Permit, clock, state::Health, telemetry::metrics::Metrics};
 
 /// Takes the end of one attempt.
 pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
@@ -19,20 +20,44 @@ pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
         _ => None,
     };
     let jitter = || fastrand::u32(0..10_000);
-    live.cell.with(|h| {
-        h.breaker.record(permit.tickets.0, outer, now, conf, jitter());
+    let take = |h: &mut Health, ticket, verdict| {
+        let before = h.breaker.gate(now, conf);
+        h.breaker.record(ticket, verdict, now, conf, jitter());
         h.window(outcome.stream).record(outcome.class, latency, now);
-    });
-    permit.cell.with(|h| {
-        h.breaker.record(permit.tickets.1, inner, now, conf, jitter());
-        h.window(outcome.stream).record(outcome.class, latency, now);
-    });
+        let after = h.breaker.gate(now, conf);
+        (before.label() != after.label()).then_some(after)
+    };
+    let outer = live.cell.with(|h| take(h, permit.tickets.0, outer));
+    let inner = permit.cell.with(|h| take(h, permit.tickets.1, inner));
+    for (gate, of_model) in [(outer, false), (inner, true)] {
+        if let Some(gate) = gate {
+            tell(permit, gate, of_model, outcome, now);
+        }
+    }
     if outcome.class == Class::Success {
         live.cell.repeats(|b| b.deposit(now));
     }
     let cost = outcome.tokens.as_ref().and_then(|t| permit.cost(t));
     Metrics::attempt(&permit.in_force, &permit.payer, permit.model.as_ref(), outcome, cost, now);
-    permit.span.end(outcome, cost);
+    if tracing::event_enabled!(tracing::Level::TRACE) {
+        let (class, ms) = (outcome.class.label(), outcome.duration.as_millis() as u64);
+        let provider = &*permit.in_force.snapshot.provider(outcome.provider).name;
+        permit.span.log(|trace_id| tracing::trace!(trace_id, provider, class, ms, "attempt ended"));
+    }
+    permit.span.end(&permit.in_force.snapshot, outcome, cost);
+}
+
+/// A circuit changed: one line, and an event of the attempt's span where it has one.
+fn tell(permit: &Permit, gate: Gate, of_model: bool, outcome: &Outcome, now: Tick) {
+    let provider = &*permit.in_force.snapshot.provider(outcome.provider).name;
+    let model = if of_model { permit.model.as_deref().unwrap_or_default() } else { "" };
+    let (circuit, why) = (gate.label(), gate.why(now).unwrap_or_default());
+    permit.span.log(|trace_id| match gate {
+        Gate::Open { .. } | Gate::Held { .. } => {
+            tracing::warn!(trace_id, provider, model, circuit, why, "circuit opened");
+        }
+        _ => tracing::info!(trace_id, provider, model, circuit, why, "circuit changed"),
+    });
 }
 
 /// What the outcome says to the provider's circuit and to the target's.

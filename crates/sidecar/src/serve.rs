@@ -46,7 +46,7 @@ async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: CancellationTok
     if tcp.set_nodelay(true).is_err() {
         return;
     }
-    let _open = state.metrics.connection();
+    let _open = state.telemetry.metrics.connection();
     let heads = Arc::new(Heads::default());
     let io = TokioIo::new(Watched::new(tcp, heads.clone()));
     let service = service_fn(move |request: Request<Incoming>| {

@@ -24,10 +24,7 @@ use policy::{
 use crate::{
     credentials::Keys,
     memory::Memory,
-    telemetry::{
-        Spans,
-        metrics::{Metrics, Series},
-    },
+    telemetry::{Telemetry, metrics::Series},
     upstream::{Pool, Upstream},
 };
 
@@ -43,10 +40,8 @@ pub struct State {
     pub memory: Memory,
     /// Connections.
     pub upstream: Upstream,
-    /// Counters.
-    pub metrics: Metrics,
-    /// Exporter and sampler.
-    pub spans: Spans,
+    /// Counters, spans, records.
+    pub telemetry: Telemetry,
     /// SIGTERM came: answers say `connection: close`.
     pub draining: AtomicBool,
     cells: Mutex<HashMap<CellKey, Arc<Cell>>>,
@@ -157,15 +152,14 @@ impl ProviderCell {
 impl State {
     /// Nothing in force yet.
     #[must_use]
-    pub fn new(upstream: Upstream, memory: Memory, spans: Spans) -> State {
+    pub fn new(upstream: Upstream, memory: Memory, telemetry: Telemetry) -> State {
         State {
             in_force: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
             keys: ArcSwap::default(),
             memory,
             upstream,
-            metrics: Metrics::default(),
-            spans,
+            telemetry,
             draining: AtomicBool::new(false),
             cells: Mutex::default(),
             provider_cells: Mutex::default(),
@@ -201,7 +195,7 @@ impl State {
         // What no policy in force names is forgotten, so that names cannot pile up.
         cells.retain(|_, c| Arc::strong_count(c) > 1);
         provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
-        let series = self.metrics.policy_in_force(&snapshot);
+        let series = self.telemetry.metrics.policy_in_force(&snapshot);
         let in_force = InForce {
             scene_names: snapshot.scenes.iter().map(|s| header_value(&s.name)).collect(),
             tier_names: snapshot.tiers.iter().map(|t| header_value(&t.name)).collect(),

@@ -72,7 +72,7 @@ impl StreamReply {
             waiting: None,
         };
         StreamReply {
-            _open: x.state.metrics.stream_open(),
+            _open: x.state.telemetry.metrics.stream_open(),
             open: Some((x, permit)),
             told,
             held: held.into(),

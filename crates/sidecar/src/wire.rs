@@ -4,11 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{Dialect, Edits, Head};
-use hyper::{
-    HeaderMap, Method, Request, Uri,
-    header::{HeaderName, HeaderValue},
-    http::uri::PathAndQuery,
-};
+use hyper::{HeaderMap, Method, Request, Uri, http::uri::PathAndQuery};
 use policy::{
     ask::{Ask, Call},
     plan::Candidate,
@@ -196,11 +192,21 @@ impl Inbound {
 }
 
 impl Wire {
-    /// Joins the provider's call to the trace.
-    pub fn trace(&mut self, traceparent: Option<HeaderValue>) {
-        if let Some(v) = traceparent {
-            self.headers.insert(HeaderName::from_static("traceparent"), v);
-        }
+    /// Method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// Path at the provider, without query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// Headers, for those that join the call to a trace.
+    pub fn headers(&mut self) -> &mut HeaderMap {
+        &mut self.headers
     }
 
     /// The request, once more.

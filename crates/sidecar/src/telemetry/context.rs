@@ -79,7 +79,11 @@ mod tests {
 
     #[test]
     fn a_valid_parent_is_joined() {
-        let want = Parent { trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span_id: 0x00f0_67aa_0ba9_02b7, sampled: true };
+        let want = Parent {
+            trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            span_id: 0x00f0_67aa_0ba9_02b7,
+            sampled: true,
+        };
         let unsampled = Parent { sampled: false, ..want };
         for (text, want) in [
             (GOOD.to_owned(), want),

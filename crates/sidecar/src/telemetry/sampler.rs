@@ -12,8 +12,8 @@ pub(super) struct Sampler {
     root: Share,
 }
 
-/// A share of all trace ids.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A share of all trace ids; by default none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Share {
     /// Trace ids whose lower 63 bits stand below it are in.
     bound: u64,
@@ -25,13 +25,24 @@ impl Share {
 
     /// A ratio between 0 and 1.
     pub(super) fn parse(text: &str) -> anyhow::Result<Share> {
-        let ratio: f64 = text.trim().parse().ok().filter(|r| (0.0..=1.0).contains(r)).context("must be a ratio from 0 to 1")?;
+        let ratio: f64 =
+            text.trim().parse().ok().filter(|r| (0.0..=1.0).contains(r)).context("must be a ratio from 0 to 1")?;
         Ok(Share { bound: (ratio * (1u64 << 63) as f64) as u64 })
     }
 
     /// The same answer everywhere for one trace, by the lower half of its id as OpenTelemetry SDKs do.
     pub(super) fn holds(self, trace_id: u128) -> bool {
         (trace_id as u64) >> 1 < self.bound
+    }
+
+    /// A random id that it holds; any id where it holds none.
+    pub(super) fn draw(self) -> u128 {
+        let low = if self == Share::NONE {
+            fastrand::u64(1..)
+        } else {
+            fastrand::u64(..self.bound) << 1 | fastrand::u64(..2)
+        };
+        u128::from(fastrand::u64(1..)) << 64 | u128::from(low)
     }
 }
 
@@ -51,6 +62,11 @@ impl Sampler {
             ),
         };
         Ok(Sampler { parent_based, root })
+    }
+
+    /// The share of traces that begin here.
+    pub(super) fn root(self) -> Share {
+        self.root
     }
 
     /// Whether the trace is recorded.
@@ -97,7 +113,12 @@ mod tests {
 
     #[test]
     fn unusable_settings_are_named() {
-        for (name, arg) in [("jaeger_remote", None), ("traceidratio", Some("half")), ("traceidratio", Some("1.5")), ("ALWAYS_ON", None)] {
+        for (name, arg) in [
+            ("jaeger_remote", None),
+            ("traceidratio", Some("half")),
+            ("traceidratio", Some("1.5")),
+            ("ALWAYS_ON", None),
+        ] {
             let why = format!("{:#}", Sampler::parse(Some(name), arg).unwrap_err());
             assert!(why.contains("OTEL_TRACES_SAMPLER"), "{why}");
         }
@@ -108,5 +129,15 @@ mod tests {
         let share = Share::parse("0.25").unwrap();
         let taken = (0..100_000).filter(|_| share.holds(fastrand::u128(..))).count();
         assert!((24_000..26_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn what_is_drawn_is_held() {
+        for text in ["1", "0.5", "0.000000001"] {
+            let share = Share::parse(text).unwrap();
+            let drawn: Vec<u128> = (0..1000).map(|_| share.draw()).collect();
+            assert!(drawn.iter().all(|id| share.holds(*id) && *id >> 64 != 0), "{text}");
+        }
+        assert_ne!(Share::NONE.draw(), 0);
     }
 }

@@ -1,79 +1,96 @@
-//! Traces over OTLP: SERVER span, GenAI CLIENT span, one HTTP CLIENT span an attempt.
+//! Which requests are traced, and where their spans go.
 
-use hyper::{HeaderMap, header::HeaderValue};
-use policy::{ask::Ask, money::Usd, outcome::Outcome, snapshot::Provider};
+use hyper::http::request::Parts;
+use opentelemetry::{InstrumentationScope, SpanId, TraceId, trace::TracerProvider};
+use opentelemetry_sdk::trace::{IdGenerator, Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanExporter};
 
-use super::decision::Ending;
-use crate::clock;
+use super::{
+    collector, context,
+    export::{self, Counts, Exporting},
+    sampler::{Sampler, Share},
+    semconv,
+    settings::Settings,
+    trace::Trace,
+};
+use crate::{clock, upstream::Upstream};
 
-/// Sampler and exporter, by the standard `OTEL_*` variables; no endpoint, no exporter.
+/// Target of the spans that are exported.
+pub(super) const SPAN: &str = "llmroute::span";
+
+/// Sampler and exporter, by the standard `OTEL_*` variables; by default nothing is sampled or exported.
 #[derive(Default)]
-pub struct Spans {}
+pub struct Spans(Option<Exporter>);
+
+struct Exporter {
+    sampler: Sampler,
+    provider: SdkTracerProvider,
+    exporting: Exporting,
+}
 
 impl Spans {
-    /// By the environment.
+    /// By the environment; must be called on a runtime, where the exporter then runs.
     ///
     /// # Errors
     /// A variable that cannot be used.
-    pub fn from_env() -> anyhow::Result<Spans> {
-        Ok(Spans::default())
+    pub fn from_env(upstream: &Upstream) -> anyhow::Result<Spans> {
+        let Some(settings) = Settings::read(&|name| std::env::var(name).ok())? else { return Ok(Spans(None)) };
+        let mut exporter = collector::exporter(&settings, upstream)?;
+        exporter.set_resource(&settings.resource);
+        let (queue, exporting) = export::start(exporter, settings.batch, settings.timeout);
+        let provider = SdkTracerProvider::builder()
+            .with_resource(settings.resource)
+            // Who is not sampled never comes here.
+            .with_sampler(SdkSampler::AlwaysOn)
+            .with_id_generator(Ids(settings.sampler.root()))
+            .with_span_processor(queue)
+            .build();
+        Ok(Spans(Some(Exporter { sampler: settings.sampler, provider, exporting })))
     }
 
-    /// Flushes.
-    pub async fn shutdown(&self) {}
+    /// Makes the spans, where they are exported.
+    pub(super) fn tracer(&self) -> Option<SdkTracer> {
+        let scope = InstrumentationScope::builder("llmroute").with_version(env!("CARGO_PKG_VERSION"));
+        let scope = scope.with_schema_url(semconv::SCHEMA_URL).build();
+        self.0.as_ref().map(|e| e.provider.tracer_with_scope(scope))
+    }
+
+    pub(super) fn counts(&self) -> Option<&Counts> {
+        self.0.as_ref().map(|e| &*e.exporting.counts)
+    }
+
+    /// Exports what is queued, within a bound.
+    pub async fn shutdown(&self) {
+        if let Some(e) = &self.0 {
+            e.exporting.shutdown().await;
+        }
+    }
 
     /// A request arrives: joins the app's `traceparent` and decides on sampling before any span exists.
     #[must_use]
-    pub fn begin(&self, _headers: &HeaderMap) -> Trace {
-        Trace { trace_id: fastrand::u128(1..), span_id: fastrand::u64(1..), sampled: false }
+    pub fn begin(&self, parts: &Parts) -> Trace {
+        let parent = context::parent(&parts.headers);
+        let trace_id = parent.map_or_else(|| fastrand::u128(1..), |p| p.trace_id);
+        let began = clock::unix();
+        let Some(exporter) = &self.0 else {
+            // Nobody would ever see a span of ours: the caller's own goes onward.
+            let span_id = parent.map_or_else(|| fastrand::u64(1..), |p| p.span_id);
+            return Trace::unseen(trace_id, span_id, parent.is_some_and(|p| p.sampled), parent, began);
+        };
+        let seen = if exporter.sampler.samples(trace_id, parent) { Trace::seen(parts, parent, began) } else { None };
+        seen.unwrap_or_else(|| Trace::unseen(trace_id, fastrand::u64(1..), false, parent, began))
     }
 }
 
-/// One request's trace; unsampled ones carry only ids.
-pub struct Trace {
-    trace_id: u128,
-    span_id: u64,
-    sampled: bool,
-}
+/// Ids that agree with the decision, which was made on another random one: a trace that begins here is in its share.
+#[derive(Debug)]
+struct Ids(Share);
 
-impl Trace {
-    /// `rt_YYYYMMDD_<32 hex>`.
-    #[must_use]
-    pub fn id(&self) -> String {
-        let date = clock::date(clock::unix());
-        format!("rt_{}_{:032x}", String::from_utf8_lossy(&date), self.trace_id)
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(self.0.draw())
     }
 
-    /// For the answer.
-    #[must_use]
-    pub fn traceparent(&self) -> Option<HeaderValue> {
-        let flags = u8::from(self.sampled);
-        HeaderValue::try_from(format!("00-{:032x}-{:016x}-{flags:02x}", self.trace_id, self.span_id)).ok()
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(fastrand::u64(1..))
     }
-
-    /// The request is understood: the GenAI span starts.
-    pub fn classified(&mut self, _ask: &Ask) {}
-
-    /// The `number`th try starts, from 1.
-    #[must_use]
-    pub fn attempt(&self, _number: u32, _provider: &Provider, _model: &str) -> AttemptSpan {
-        AttemptSpan {}
-    }
-
-    /// The request ended.
-    pub fn end(&mut self, _ending: &Ending) {}
-}
-
-/// The span of one attempt; nothing where the trace is not sampled.
-pub struct AttemptSpan {}
-
-impl AttemptSpan {
-    /// For the provider.
-    #[must_use]
-    pub fn traceparent(&self) -> Option<HeaderValue> {
-        None
-    }
-
-    /// The attempt ended.
-    pub fn end(&mut self, _outcome: &Outcome, _cost: Option<Usd>) {}
 }

@@ -54,6 +54,12 @@ impl Upstream {
         pools.entry((base.clone(), http2)).or_insert_with(new).clone()
     }
 
+    /// What opens connections, for those who keep their own.
+    #[must_use]
+    pub fn connector(&self) -> Arc<dyn Connect> {
+        self.connector.clone()
+    }
+
     /// Closes what has been idle or lived too long; called now and then.
     pub fn sweep(&self) {
         self.pools.lock().values().for_each(|p| p.sweep());

@@ -126,7 +126,16 @@ pub(super) const BODY_BYTES: Desc =
     gauge("llmroute_body_bytes_held", &[], "Bytes of request and answer bodies in memory.");
 pub(super) const BODY_BUDGET: Desc = gauge("llmroute_body_bytes_limit", &[], "The budget that they share.");
 
-// What telemetry itself lost: dropped spans, decision records and log lines.
+// What telemetry itself delivered and lost.
+
+pub(super) const SPANS_EXPORTED: Desc = counter("llmroute_spans_exported_total", &[], "Spans that the collector took.");
+pub(super) const SPANS_LOST: Desc =
+    counter("llmroute_spans_lost_total", &["why"], "Spans lost because the queue was full or an export failed.");
+pub(super) const DECISIONS: Desc = counter("llmroute_decisions_total", &[], "Decision records written.");
+pub(super) const DECISIONS_LOST: Desc =
+    counter("llmroute_decisions_lost_total", &[], "Decision records lost because standard error was slow.");
+pub(super) const LINES_LOST: Desc =
+    counter("llmroute_log_lines_lost_total", &[], "Log lines lost because standard error was slow.");
 
 /// Counters and histograms with their rows, and what the core metrics slide over.
 #[derive(Debug)]

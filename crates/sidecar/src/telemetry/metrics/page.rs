@@ -12,8 +12,9 @@ use prometheus_client::{
 use super::{
     core,
     instruments::{
-        BODY_BUDGET, BODY_BYTES, BUILD, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DRAINING, NOT_IN_FORCE,
-        POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT,
+        BODY_BUDGET, BODY_BYTES, BUILD, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DECISIONS, DECISIONS_LOST,
+        DRAINING, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT,
+        SPANS_EXPORTED, SPANS_LOST,
     },
     table::Out,
 };
@@ -43,7 +44,7 @@ impl fmt::Debug for Page {
 
 impl Collector for Page {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (state, made) = (&*self.state, &self.state.metrics.instruments);
+        let (state, made) = (&*self.state, &self.state.telemetry.metrics.instruments);
         let in_force = state.in_force.load_full();
         let out = &mut Out(encoder);
         core::write(out, &made.fallbacks, in_force.as_deref(), self.now)?;
@@ -70,6 +71,15 @@ impl Collector for Page {
         credentials(out, state, in_force.as_deref())?;
 
         out.rows(&BUILD, [([env!("CARGO_PKG_VERSION")], 1.0)])?;
+        let lost = state.telemetry.lost();
+        out.one(&SPANS_EXPORTED, lost.spans_exported as f64)?;
+        out.rows(
+            &SPANS_LOST,
+            [(["queue_full"], lost.queue_full as f64), (["export_failed"], lost.export_failed as f64)],
+        )?;
+        out.one(&DECISIONS, lost.decisions as f64)?;
+        out.one(&DECISIONS_LOST, lost.decisions_lost as f64)?;
+        out.one(&LINES_LOST, lost.lines_lost as f64)?;
         out.one(&DRAINING, flag(state.is_draining()))?;
         out.one(&BODY_BYTES, state.memory.held() as f64)?;
         out.one(&BODY_BUDGET, state.memory.total() as f64)

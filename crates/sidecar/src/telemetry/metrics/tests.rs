@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
 use dialect::Dialect;
-use hyper::HeaderMap;
+use hyper::http::request::Parts;
 use policy::{
     ask::Call,
     catalogue::Tokens,
@@ -17,7 +17,7 @@ use crate::{
     clock,
     exchange::{Exchange, Told},
     memory::Memory,
-    telemetry::Spans,
+    telemetry::Telemetry,
     upstream::Upstream,
 };
 
@@ -47,7 +47,7 @@ spec:
 "#;
 
 fn state(policy: &str) -> Arc<State> {
-    let state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Spans::default());
+    let state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
     put(&state, policy);
     Arc::new(state)
 }
@@ -62,7 +62,7 @@ fn in_force(state: &State) -> Arc<InForce> {
 
 /// Samples by their name and labels as they stand on the page.
 fn page(state: &Arc<State>, now: Tick) -> BTreeMap<String, String> {
-    let text = state.metrics.render(state, now);
+    let text = state.telemetry.metrics.render(state, now);
     let samples = text.lines().filter(|l| !l.starts_with('#'));
     samples.map(|l| l.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect()
 }
@@ -83,6 +83,7 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
         input_bound: 10,
         input_estimate: 3,
         max_tokens: None,
+        answers: 1,
         scene: SceneId(scene),
         tier: TierId(0),
         tenant: tenant.map(Arc::from),
@@ -101,9 +102,7 @@ fn candidate(target: &Target) -> Candidate {
 fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure>) {
     let in_force = in_force(state);
     let candidate = candidate(&in_force.snapshot.scene(ask.scene).targets[target]);
-    let provider = in_force.snapshot.provider(candidate.key.provider);
-    let span = state.spans.begin(&HeaderMap::new()).attempt(1, provider, &candidate.key.model);
-    let mut permit = admit(state, &in_force, &candidate, ask, true, span).unwrap();
+    let mut permit = admit(state, &in_force, &candidate, ask, true).unwrap();
     match failure {
         Some(failure) => permit.fail(failure, None),
         None => {
@@ -119,9 +118,13 @@ fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure
     }
 }
 
+fn parts() -> Parts {
+    hyper::Request::new(()).into_parts().0
+}
+
 /// One request of a scene, `None` if it was not understood, that ends so.
 fn request(state: &Arc<State>, scene: Option<u16>, told: Told) {
-    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &HeaderMap::new(), Dialect::Chat);
+    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &parts(), Dialect::Chat);
     x.call = "chat";
     x.ask = scene.map(|s| ask(s, None));
     x.end(told);
@@ -271,7 +274,7 @@ fn requests_are_counted_by_how_they_ended() {
 
 #[test]
 fn a_request_before_any_policy_is_counted_too() {
-    let state = Arc::new(State::new(Upstream::from_env().unwrap(), Memory::new(1000), Spans::default()));
+    let state = Arc::new(State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default()));
     request(&state, None, Told::new(Status::Refused, 503, Some(Reason::own(Cause::PolicyNotReady))));
     let name =
         "llmroute_requests_total{call=\"chat\",scene=\"\",tier=\"\",status=\"refused\",reason=\"policy_not_ready\"}";
@@ -279,7 +282,7 @@ fn a_request_before_any_policy_is_counted_too() {
 }
 
 fn fall_back(state: &Arc<State>, to: TargetKey, reason: Option<Reason>) {
-    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &HeaderMap::new(), Dialect::Chat);
+    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &parts(), Dialect::Chat);
     let preferred = Some(TargetKey { provider: ProviderId(0), model: "gpt-6-sol".into() });
     x.plan = Some(Plan { candidates: vec![], left_out: vec![], preferred });
     x.went_to(&to, reason);
@@ -347,7 +350,7 @@ fn after_a_reload_names_that_stay_keep_their_values_and_others_vanish() {
     assert_eq!(gone(&now), Vec::<String>::new());
     // A request under way is still counted by the policy it began with, and brings no name back.
     for (scene, status) in [(0, Status::Degraded), (0, Status::Ok), (1, Status::Failed)] {
-        let mut x = Exchange::new(state.clone(), Some(before.clone()), &HeaderMap::new(), Dialect::Chat);
+        let mut x = Exchange::new(state.clone(), Some(before.clone()), &parts(), Dialect::Chat);
         x.call = "chat";
         x.ask = Some(ask(scene, None));
         x.end(answered(status));
@@ -371,7 +374,7 @@ fn the_list_of_metrics_is_what_dashboards_depend_on() {
     state.keys.store(Arc::new(state.keys.load().reread(&dir).unwrap().0));
     fs::remove_dir_all(&dir).unwrap();
 
-    let fresh = list(&state.metrics.render(&state, clock::now()));
+    let fresh = list(&state.telemetry.metrics.render(&state, clock::now()));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/metrics.txt");
     if env::var_os("LLMROUTE_GENERATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use wide::{CmpEq, u8x16};
+
 /// Deepest nesting of arrays and objects; no deeper than what the JSON library reads, so that what is accepted here can
 /// be translated.
 pub const MAX_DEPTH: u32 = 127;
@@ -51,8 +53,8 @@ pub struct Scanner<'a> {
     at: usize,
     /// Levels open around the value at hand.
     around: u32,
-    /// All bytes of strings, joined by or: tells whether any is outside ASCII.
-    high: u64,
+    /// A string so far has a byte outside ASCII.
+    high: bool,
     /// The last string had an escape.
     escaped: bool,
 }
@@ -62,7 +64,7 @@ pub struct Scanner<'a> {
 /// # Errors
 /// Where it is not.
 pub fn check(text: &[u8]) -> Result<(), JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: 0, escaped: false };
+    let mut s = Scanner { text, at: 0, around: 0, high: false, escaped: false };
     s.space();
     s.skip(&mut ())?;
     s.end()
@@ -76,7 +78,7 @@ pub fn members<'a>(
     text: &'a [u8],
     mut each: impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>,
 ) -> Result<bool, JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: 0, escaped: false };
+    let mut s = Scanner { text, at: 0, around: 0, high: false, escaped: false };
     s.space();
     if s.peek() != Some(b'{') {
         s.skip(&mut ())?;
@@ -90,7 +92,7 @@ pub fn members<'a>(
 
 /// The members of an object inside a text that was already checked; nothing if `span` is no object.
 pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Member<'a>)) {
-    let mut s = Scanner { text, at: span.start, around: 0, high: 0, escaped: false };
+    let mut s = Scanner { text, at: span.start, around: 0, high: false, escaped: false };
     if s.peek() == Some(b'{') {
         let _ = s.object(&mut |m, s: &mut Scanner<'a>| {
             let start = s.at;
@@ -124,10 +126,10 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::Syntax(self.at));
         }
         // Outside strings the grammar is ASCII, so only strings can hold bad UTF-8.
-        if self.high & 0x8080_8080_8080_8080 == 0 {
+        if !self.high {
             return Ok(());
         }
-        std::str::from_utf8(self.text).map(|_| ()).map_err(|e| JsonError::Syntax(e.valid_up_to()))
+        simdutf8::compat::from_utf8(self.text).map(|_| ()).map_err(|e| JsonError::Syntax(e.valid_up_to()))
     }
 
     fn expect(&mut self, b: u8) -> Result<(), JsonError> {
@@ -346,54 +348,28 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes of `text` are plain string content: no quote, no backslash, no control character. `high` takes the
-/// bytes passed. Words come first, since names and short values end within a few of them; a long run goes by chunks
-/// whose loop has no branch, so that it is vectorised, and words find the place in the chunk that ends it.
-fn plain_run(text: &[u8], high: &mut u64) -> usize {
-    const CHUNK: usize = 64;
+/// How many bytes of `text` are plain string content: no quote, no backslash, no control character. `high` is set if any
+/// of them is outside ASCII.
+fn plain_run(text: &[u8], high: &mut bool) -> usize {
+    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
     let mut at = 0;
-    loop {
-        for _ in 0..CHUNK / 8 {
-            let Some(word) = text[at..].first_chunk() else { return at + plain_tail(&text[at..], high) };
-            let word = u64::from_le_bytes(*word);
-            let ends = ends_of_run(word);
-            if ends != 0 {
-                // The bytes before the first of them.
-                *high |= word & ((ends & ends.wrapping_neg()) - 1);
-                return at + (ends.trailing_zeros() / 8) as usize;
-            }
-            *high |= word;
-            at += 8;
+    let mut passed = u8x16::splat(0);
+    while let Some(chunk) = text[at..].first_chunk() {
+        let chunk = u8x16::new(*chunk);
+        let ends = chunk.simd_eq(quote) | chunk.simd_eq(backslash) | chunk.min(control).simd_eq(chunk);
+        let ends = ends.to_bitmask();
+        if ends != 0 {
+            let before = (1 << ends.trailing_zeros()) - 1;
+            *high |= (passed.to_bitmask() | (chunk.to_bitmask() & before)) != 0;
+            return at + ends.trailing_zeros() as usize;
         }
-        for chunk in text[at..].chunks_exact(CHUNK) {
-            let (mut ends, mut bits) = (false, 0);
-            for b in chunk {
-                ends |= (*b == b'"') | (*b == b'\\') | (*b < 0x20);
-                bits |= *b;
-            }
-            if ends {
-                break;
-            }
-            *high |= u64::from(bits) << 56;
-            at += CHUNK;
-        }
+        passed |= chunk;
+        at += chunk.to_array().len();
     }
-}
-
-/// Less than a word.
-fn plain_tail(text: &[u8], high: &mut u64) -> usize {
-    let end = text.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20).unwrap_or(text.len());
-    text[..end].iter().for_each(|b| *high |= u64::from(*b) << 56);
-    end
-}
-
-/// The high bit of each byte that is a quote, a backslash or a control character, exact up to the lowest one
-/// ("Determine if a word has a byte less than n": Sean Eron Anderson, Bit Twiddling Hacks).
-fn ends_of_run(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let below = |w: u64, n: u8| w.wrapping_sub(ONES * u64::from(n)) & !w;
-    let is = |b: u8| below(word ^ (ONES * u64::from(b)), 1);
-    (is(b'"') | is(b'\\') | below(word, 0x20)) & (ONES * 0x80)
+    let rest = text[at..].iter().take_while(|b| **b != b'"' && **b != b'\\' && **b >= 0x20);
+    let end = rest.inspect(|b| *high |= !b.is_ascii()).count();
+    *high |= passed.to_bitmask() != 0;
+    at + end
 }
 
 /// The text of a string that was already checked, from between its quotes.

@@ -82,7 +82,7 @@ $(VENV)/.done: tests/sdk/requirements.txt
 	touch $@
 
 tests/sdk/node_modules/.done: tests/sdk/package-lock.json
-	cd tests/sdk && npm ci --no-audit --no-fund --loglevel=error
+	cd tests/sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $(abspath $@)
 
 ##@ To ship it

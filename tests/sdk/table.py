@@ -38,7 +38,7 @@ def note(path, row, cell, outcome):
 
 
 def faults(results):
-    """What is wrong with `results`, a list of {row, cell, outcome, why}: cells missing, failed, or unknown."""
+    """What is wrong with `results`, a list of {row, cell, outcome}: cells missing, failed, or unknown."""
     outcomes = {}
     for result in results:
         cell = (result["row"], result["cell"])
@@ -53,7 +53,7 @@ def faults(results):
 def render(outcomes):
     """The table as text."""
     signs = {"passed": "ok", "failed": "FAILED", "skipped": "SKIPPED"}
-    rows = []
+    lines = [["SDK", "API", "dialect", *FEATURES]]
     for language in LANGUAGES:
         for api, vendor in APIS.items():
             for way in WAYS:
@@ -62,11 +62,10 @@ def render(outcomes):
                     "-" if left_out(api, way, feature) else signs.get(outcomes.get((row, feature)), "MISSING")
                     for feature in FEATURES
                 ]
-                rows.append([f"{language} {vendor}", api, way, *cells])
-    head = ["SDK", "API", "dialect", *FEATURES]
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in [head, *rows]]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += [f"{agent}: tool loop {signs.get(outcomes.get((agent, 'tool loop')), 'MISSING')}" for agent in AGENTS]
-    left = {why for api in APIS for way in WAYS for feature in FEATURES if (why := left_out(api, way, feature))}
-    return "\n".join([*lines, *(f"-  {why}" for why in sorted(left))])
+                lines.append([f"{language} {vendor}", api, way, *cells])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    lines.insert(1, ["-" * width for width in widths])
+    told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    told += [f"{agent}: tool loop {signs.get(outcomes.get((agent, 'tool loop')), 'MISSING')}" for agent in AGENTS]
+    reasons = {left_out(api, way, feature) for api in APIS for way in WAYS for feature in FEATURES} - {None}
+    return "\n".join([*told, *(f"-  {why}" for why in sorted(reasons))])

@@ -85,6 +85,9 @@ class Chat extends Api {
   parsed(answer) {
     return answer.choices[0].message.parsed;
   }
+  kind(error) {
+    return error.type;
+  }
   member(event) {
     return event.llmroute;
   }
@@ -129,6 +132,9 @@ class Responses extends Api {
   }
   parsed(answer) {
     return answer.output_parsed;
+  }
+  kind(error) {
+    return error.code;
   }
   member(event) {
     return (event.response ?? event).llmroute;
@@ -177,6 +183,9 @@ class Messages extends Api {
   }
   parsed(answer) {
     return answer.parsed_output;
+  }
+  kind(error) {
+    return error.type;
   }
   member(event) {
     return (event.message ?? event).llmroute;

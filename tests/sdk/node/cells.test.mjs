@@ -123,13 +123,13 @@ cell("errors", "errors", async (row) => {
   }
 });
 
-for (const fault of ["error_later", "cut_stream"]) {
+for (const [fault, kinds] of Object.entries(CELLS.stream_errors)) {
   cell("errors", `${fault} in the stream`, async (row) => {
     const ask = row.api.withPrompt(row.ask("plain"), `Hello there, all of you @@sim:fault=${fault},after=2@@`);
     const events = [];
     const raised = await row.api.events(ask, events).then(assert.fail, (raised) => raised);
     assert.ok(raised instanceof row.api.sdk.APIError, `${raised}`);
-    assert.equal(typeof raised.error, "object");
+    assert.equal(row.api.kind(raised), kinds[row.name][row.way]);
     assert.equal(row.api.deltas(events).length, 2, "what came before the error was delivered");
     assert.equal((await row.received()).length, 1);
   });
@@ -157,6 +157,8 @@ cell("degraded stream", "a degraded stream", async (row) => {
   assert.deepEqual([members[0], last], [wanted, wanted]);
   assert.ok(Number(cost_usd) > 0);
   assert.equal(members.filter(Boolean).length, 2);
+  const [, answer] = await row.api.helped(ask);
+  assert.equal(row.api.text(answer), HELLO);
 });
 
 // A request that its first target does not answer, and what is said of the second.

@@ -147,6 +147,9 @@ class Chat(Api):
     def schema(self, body):
         return body["response_format"]["json_schema"]
 
+    def kind(self, error):
+        return error.type
+
     def member(self, event):
         return getattr(event, "llmroute", None)
 
@@ -198,6 +201,9 @@ class Responses(Api):
 
     def schema(self, body):
         return body["text"]["format"]
+
+    def kind(self, error):
+        return error.code
 
     def member(self, event):
         return getattr(getattr(event, "response", event), "llmroute", None)
@@ -253,6 +259,9 @@ class Messages(Api):
 
     def schema(self, body):
         return body["output_config"]["format"]
+
+    def kind(self, error):
+        return error.body["error"]["type"]
 
     def member(self, event):
         return getattr(getattr(event, "message", event), "llmroute", None)

@@ -138,18 +138,21 @@ def test_errors(row):
 
 
 @pytest.mark.cell("errors")
-@pytest.mark.parametrize("fault", ["error_later", "cut_stream"])
+@pytest.mark.parametrize("fault", CELLS["stream_errors"])
 def test_an_error_in_the_stream(row, fault):
     ask = row.api.with_prompt(row.ask("plain"), f"Hello there, all of you @@sim:fault={fault},after=2@@")
     events = []
     if row.name == "responses":
-        # The SDK hands this API's error on as an event.
+        # This SDK hands this API's error on as an event.
         row.api.events(ask, events)
-        assert events[-1].type == "error" and events[-1].message
+        error = events[-1]
+        assert error.type == "error"
     else:
         with pytest.raises(row.api.errors.APIError) as raised:
             row.api.events(ask, events)
-        assert isinstance(raised.value.body, dict)
+        error = raised.value
+    assert error.message
+    assert row.api.kind(error) == CELLS["stream_errors"][fault][row.name][row.way]
     assert len(row.api.deltas(events)) == 2, "what came before the error was delivered"
     assert len(received()) == 1
 
@@ -160,9 +163,8 @@ def test_a_degraded_answer(row):
     answer, headers = row.api.create(ask)
     assert row.api.text(answer) == HELLO
     row.told(headers, "degraded", reason, model)
-    assert row.api.member(answer) == {
-        **member(row, headers, reason, model), "cost_usd": headers["x-llmroute-cost-usd"]
-    }
+    cost = headers["x-llmroute-cost-usd"]
+    assert row.api.member(answer) == {**member(row, headers, reason, model), "cost_usd": cost}
     assert [request["body"]["model"] for request in received()][1:] == [model]
 
 
@@ -179,6 +181,8 @@ def test_a_degraded_stream(row):
     assert last == len(events) - 1 and float(told["cost_usd"]) > 0
     assert {**told, "cost_usd": None} == {**wanted, "cost_usd": None}
     assert len(members) == 2
+    _, answer = row.api.helped(ask)
+    assert row.api.text(answer) == HELLO
 
 
 def degraded(row):

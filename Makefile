@@ -77,6 +77,8 @@ demo: bins $(VENV)/.done ## the main job, no cluster and no keys: an outage, tol
 	$(PY) tests/demo/demo.py
 
 $(VENV)/.done: tests/sdk/requirements.txt
+	python3 -c 'import ensurepip' 2>/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv; }
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

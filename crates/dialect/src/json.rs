@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use wide::{CmpEq, u8x16};
+use wide::u8x16;
 
 /// Deepest nesting of arrays and objects; no deeper than what the JSON library reads, so that what is accepted here can
 /// be translated.

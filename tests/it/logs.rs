@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::{
-    Program, Speech, World, eventually,
+    Metrics, Program, Speech, World, eventually,
     policy::{PATIENT, QUICK},
 };
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn a_record_holds_what_the_decision_was_made_from() {
         "request": {
             "model": "gpt-6-sol", "stream": true, "tools": 1, "images": 0, "documents": 0, "messages": 1,
             "json_schema": false, "input_bytes": text.len(), "estimated_input_tokens": text.len() / 4,
-            "max_tokens": 77, "max_cost_usd": "1.5", "max_latency_ms": null,
+            "max_tokens": 77, "answers": 1, "max_cost_usd": "1.5", "max_latency_ms": null,
         },
         "scene": {"name": "chat", "by": "default"}, "tier": {"name": "quick", "by": "default"},
         "tenant": "acme", "unknown_hints": 1, "failed_rules": 0,
@@ -159,6 +159,11 @@ async fn nobody_waits_for_a_reader_of_the_log() {
         assert!(replies.iter().all(|r| r.status == 200));
     }
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let page = Metrics::parse(&program.admin.get("/metrics").send().await.text());
+    for name in ["llmroute_decisions_lost_total", "llmroute_log_lines_lost_total"] {
+        let lost = page.get(name, &[]);
+        assert!(lost > Some(0.0), "{name}: {lost:?}");
+    }
     let ending = Instant::now();
     program.terminate();
     assert_eq!(program.wait().await.code(), Some(0));

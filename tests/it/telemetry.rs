@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::{
-    Program, Reply, Speech, World, eventually,
+    Metrics, Program, Reply, Speech, World, eventually,
     otlp::{Receiver, attribute, event_attribute, hex},
     policy::{PATIENT, QUICK},
     program::Builder,
@@ -396,6 +396,11 @@ async fn a_dead_or_a_silent_collector_hurts_nobody() {
             let told = "spans cannot be exported";
             eventually("the log tells it", || async { program.output().contains(told).then_some(()) }).await;
             assert_eq!(program.output().matches(told).count(), 1, "once, not each time");
+            let page = Metrics::parse(&program.admin.get("/metrics").send().await.text());
+            for why in ["queue_full", "export_failed"] {
+                let lost = page.get("llmroute_spans_lost_total", &[("why", why)]);
+                assert!(lost > Some(0.0), "{endpoint} {protocol} {why}: {lost:?}");
+            }
             let began = Instant::now();
             program.terminate();
             assert_eq!(program.wait().await.code(), Some(0));

@@ -129,7 +129,7 @@ impl Ending {
                 "model": cut(&ask.model), "stream": ask.stream, "tools": tools, "images": ask.images,
                 "documents": documents, "messages": messages, "json_schema": json_schema,
                 "input_bytes": ask.input_bound, "estimated_input_tokens": ask.input_estimate,
-                "max_tokens": ask.max_tokens, "max_cost_usd": ask.max_cost.map(|c| c.to_string()),
+                "max_tokens": ask.max_tokens, "answers": ask.answers, "max_cost_usd": ask.max_cost.map(|c| c.to_string()),
                 "max_latency_ms": ask.max_latency.map(ms),
             })
         });

@@ -70,6 +70,15 @@ async fn ambiguous_framing_is_a_400_and_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_coding_that_we_do_not_undo_is_refused() {
+    let world = World::pair().await;
+    let body = Speech::Chat.body("hi", false).to_string();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: l\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
+    let got = raw::send(world.app.addr(), format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
+    assert!([400, 501].contains(&got.status()) && got.closed, "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unusual_but_legal_requests_are_served() {
     let world = World::pair().await;
     let addr = world.app.addr();
@@ -142,8 +151,8 @@ async fn heads_and_bodies_beyond_their_limits() {
     }
     let got = one.read(Duration::from_secs(2)).await;
     assert!(sent < 100 && (got.status() == 413 || got.text.is_empty()), "{sent} MiB taken; {got:?}");
-    // Exactly the limit is fine by us; no context length is known of this target, and its own limit lies higher.
-    let world = World::builder().openai("openai").start(|p| p.scene("chat", &[("openai", "")])).await;
+    // Exactly the limit is fine by us; the model's window is wide enough, and its provider's own limit lies higher.
+    let world = World::builder().openai("openai").wide().start(|p| p.scene("chat", &[("openai", "")])).await;
     let mut body = small();
     body.push_str(&" ".repeat(32 * MIB - body.len()));
     let reply = world.app.post("/v1/chat/completions", body).send().await;

@@ -108,6 +108,31 @@ async fn a_models_circuit_leaves_the_providers_other_models_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_are_open_the_one_due_soonest_is_still_tried() {
+    let world = World::builder()
+        .openai("openai")
+        .claude("claude")
+        .start(|p| p.tier(ONCE).field("breaker: {consecutiveFailures: 3, openFor: 1m}"))
+        .await;
+    for name in ["openai", "claude"] {
+        world.script(name, vec![Rule::fault(Fault::ServerError)]);
+    }
+    for _ in 0..3 {
+        assert_eq!(ask(&world).await.status, 500);
+    }
+    let tried = || (world.seen("openai").len(), world.seen("claude").len());
+    assert_eq!(tried(), (3, 3));
+    let reply = ask(&world).await;
+    assert_eq!(reply.header("x-llmroute-attempts"), "1", "one try, though every circuit is open");
+    // Open times are spread by a tenth, so either may be due first.
+    assert!([(4, 3), (3, 4)].contains(&tried()), "{:?}", tried());
+    for name in ["openai", "claude"] {
+        world.script(name, vec![]);
+    }
+    assert_eq!(ask(&world).await.status, 200, "and its success is an answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circuit_survives_a_reload_of_the_policy() {
     let world = World::builder()
         .openai("openai")

@@ -204,7 +204,12 @@ impl Cell {
         }
     }
 
-    /// Faults of many megabytes are given time, and one try fewer.
+    /// Faults of many megabytes, or of a write a byte, are given time.
+    fn takes_time(self) -> bool {
+        self.is_huge() || self.fault == Fault::ByteByByte
+    }
+
+    /// Those of many megabytes get one try fewer.
     fn is_huge(self) -> bool {
         matches!(self.fault, Fault::HugeEvent | Fault::EndlessBody)
     }
@@ -227,7 +232,7 @@ impl Cell {
         let first = ("first", flagship(self.vendor()));
         let second = ("second", flagship(self.backup()));
         let targets: &[_] = if self.alone { &[first] } else { &[first, second] };
-        let tier = if self.is_huge() {
+        let tier = if self.takes_time() {
             "{name: patient, timeouts: {firstByte: 20s, idle: 5s, total: 30s}, retries: {attempts: 2, base: 5ms, cap: 20ms}}"
         } else {
             QUICK
@@ -290,7 +295,7 @@ impl Cell {
                 wrong.same("tries", asked, (1, 0));
                 self.answered(reply, "ok", "first", 1, wrong);
                 wrong.same("reason", reply.header("x-llmroute-reason"), "");
-                wrong.unless("quick", took < SLACK);
+                wrong.unless("quick", took < SLACK || self.takes_time());
             }
             Cut => {
                 wrong.same("tries", asked, (1, 0));

@@ -10,7 +10,6 @@ mod generated;
 mod logs;
 mod memory;
 mod metrics;
-mod pending;
 mod prometheus;
 mod reload;
 mod retries;

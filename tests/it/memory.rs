@@ -44,6 +44,7 @@ async fn two_hundred_of_thirty_mebibytes() {
     let _turn = heavy::turn().await;
     let world = World::builder()
         .openai("openai")
+        .wide()
         .start(|p| p.scene("chat", &[("openai", "")]).tier("{name: t, retries: {attempts: 1}}").field(PATIENT))
         .await;
     // Refused by its context length, after it has been read; slowly, so that bodies pile up.

@@ -113,6 +113,23 @@ async fn first_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_byte_on_the_last_try_too() {
+    // No other try is possible, so the preamble goes out at once; the first content is still due in time.
+    let world = World::builder()
+        .openai("openai")
+        .start(|p| p.tier("{name: t, timeouts: {firstByte: 500ms}, retries: {attempts: 1}}").field(PATIENT))
+        .await;
+    for fault in [Fault::SlowFirstToken, Fault::EndlessPings] {
+        world.script("openai", vec![Rule::fault(fault)]);
+        let answer = tokio::time::timeout(Duration::from_secs(2), timed(&world, true)).await;
+        let (reply, took) = answer.unwrap_or_else(|_| panic!("{}: still no content", fault.name()));
+        let heard = Speech::Chat.listen(&reply.events());
+        assert_eq!((heard.text.as_str(), heard.ends, heard.errors.len()), ("", 0, 1), "{}: {heard:?}", fault.name());
+        near(took, 500);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle() {
     let world = World::builder().openai("openai").start(|p| p.tier(&tier("idle: 500ms")).field(PATIENT)).await;
     world.script("openai", vec![Rule::fault(Fault::StalledBody)]);

@@ -47,6 +47,7 @@ pub struct Builder {
     providers: Vec<Provider>,
     memory: Option<usize>,
     follow: bool,
+    wide: bool,
 }
 
 /// The usual budget for bodies.
@@ -138,6 +139,12 @@ impl Builder {
         self
     }
 
+    /// Models whose window no prompt fills.
+    pub fn wide(mut self) -> Builder {
+        self.wide = true;
+        self
+    }
+
     /// Another budget for bodies.
     pub fn memory(mut self, bytes: usize) -> Builder {
         self.memory = Some(bytes);
@@ -154,7 +161,11 @@ impl Builder {
     pub fn policy(&self, more: impl FnOnce(Policy) -> Policy) -> Policy {
         let mut policy = Policy::new();
         for p in &self.providers {
-            let window = if p.vendor == Vendor::OpenAi { 400_000 } else { 1_000_000 };
+            let window = match p.vendor {
+                _ if self.wide => 1_000_000_000,
+                Vendor::OpenAi => 400_000,
+                Vendor::Anthropic => 1_000_000,
+            };
             let facts = format!(", models: [{{name: {}, contextTokens: {window}}}]", flagship(p.vendor));
             policy = policy.provider_with(&p.name, api_of(p.vendor), &p.sim.url(), &facts);
         }

@@ -55,7 +55,8 @@ loopback: bins prometheus ## stories over real sockets
 	cargo test --locked -p llmroute-tests --test it
 
 .PHONY: prometheus
-prometheus: # a real one scrapes the sidecar in a test; the package would start a server of its own at boot, not here
+# The package would start a server of its own at boot, but for RUNLEVEL.
+prometheus: ## installs the one that scrapes the sidecar in a test, where it is missing
 	command -v prometheus >/dev/null && command -v promtool >/dev/null || \
 	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
 

@@ -106,8 +106,13 @@ def summary(scene, cast):
     for provider in stack.get(f"{scene.admin_url}/health/providers")["providers"]:
         circuits = ", ".join(f"{model['name']} {model['circuit']}" for model in provider["models"])
         terminal.say(f"  {provider['name']}, circuits now: {circuits}")
-    for line in core_metrics(scene.admin_url):
+    metrics = core_metrics(scene.admin_url)
+    for line in metrics:
         terminal.say(f"  metric: {line}")
+    counted = sum(int(line.split()[-1]) for line in metrics if line.startswith("fallback_trigger_count{"))
+    degraded = sum(a.status == "degraded" for a in cast.answers)
+    if counted != degraded:
+        raise Untrue(f"{degraded} answers were degraded, but fallback_trigger_count says {counted}")
     bill = scene.bill()
     for model, total in bill.items():
         tokens = f"{total['input_tokens']} + {total['output_tokens']} tokens"

@@ -102,8 +102,8 @@ static: ## release programs that need nothing of the machine they run on
 images: static ## container images in dist/images, without a Docker daemon
 	for name in $(IMAGES); do
 	  image=llmroute.dev/$$name:dev archive=dist/images/llmroute-$$name.tar
-	  images/make.py $$image $(STATIC)/llmroute-$$name $$archive
-	  images/check.py $$image $$archive
+	  manifests/images/make.py $$image $(STATIC)/llmroute-$$name $$archive
+	  manifests/images/check.py $$image $$archive
 	done
 
 ##@ Measuring

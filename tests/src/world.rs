@@ -185,7 +185,7 @@ impl Builder {
 
     /// Starts the sidecar with this very policy.
     pub async fn start_with(self, yaml: &str) -> World {
-        let Builder { providers, memory, follow } = self;
+        let Builder { providers, memory, follow, wide: _ } = self;
         let dir = TempDir::new();
         for name in key_names(yaml) {
             dir.write(&format!("keys/{name}"), format!("{}\n", key_of(name)));

@@ -129,7 +129,8 @@ fn passed_on(
     } else {
         let http = dialect::map_status(spoken, x.dialect, status);
         headers = dialect_headers(&headers, spoken, x.dialect);
-        let shape = ErrorShape::of_fault(&fault, http);
+        let mut shape = ErrorShape::of_fault(&fault, http);
+        shape.request_id.get_or_insert_with(|| x.trace.id());
         (http, dialect::write_error(x.dialect, &shape))
     };
     headers.insert(header::CONTENT_TYPE, JSON);

@@ -148,7 +148,11 @@ impl StreamReply {
                 self.close(None);
             }
             // The provider's own error event has been passed on: the stream is over.
-            Seen::Error => self.close(Some(Failure::Server { status: 500, retry_after: None })),
+            Seen::Error => {
+                let failure = Failure::Server { status: 500, retry_after: None };
+                self.told.reason = Some(Reason::of(self.told.key.provider, failure.row().cause));
+                self.close(Some(failure));
+            }
             Seen::Malformed | Seen::Other => {}
         }
     }
@@ -164,7 +168,7 @@ impl StreamReply {
                 openai_type: cause.openai_type.into(),
                 anthropic_type: cause.anthropic_type.into(),
                 code: Some(x.reason_text(reason)),
-                message: format!("llmroute: {} after the answer had begun", cause.message),
+                message: format!("llmroute: the answer broke after it had begun: {}", cause.message),
                 param: None,
                 request_id: Some(x.trace.id()),
             };

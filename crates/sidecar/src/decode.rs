@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{HeaderMap, header};
 
-use crate::upstream::LentBody;
+use crate::{intake::WINDOW_LOG, upstream::LentBody};
 
 /// Encoded bytes are decoded in steps of this,
 const STEP: usize = 4 << 10;
@@ -69,7 +69,9 @@ impl Decoded {
                 Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default())))
             }
             Some(v) if v == b"zstd" => {
-                Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Plain::default()).ok()?))
+                let mut zstd = zstd::stream::write::Decoder::new(Plain::default()).ok()?;
+                zstd.window_log_max(WINDOW_LOG).ok()?;
+                Coding::Zstd(Box::new(zstd))
             }
             Some(_) => return None,
         };

@@ -70,8 +70,7 @@ impl Watched {
             self.head.extend_from_slice(fresh);
             &self.head
         };
-        let end = memchr::memmem::find(whole, b"\r\n\r\n").or_else(|| memchr::memmem::find(whole, b"\n\n"));
-        match end {
+        match end_of_head(whole) {
             Some(end) => {
                 let verdict = if has_both(&whole[..end]) { BOTH } else { CLEAR };
                 self.heads.0.store(verdict, Ordering::Relaxed);
@@ -86,6 +85,13 @@ impl Watched {
             None => {}
         }
     }
+}
+
+/// Where a head ends: at its first empty line, whose end and whose predecessor's may lack the CR.
+fn end_of_head(text: &[u8]) -> Option<usize> {
+    let crlf = memchr::memmem::find(text, b"\n\r\n");
+    let before = crlf.map_or(text, |i| &text[..i + 1]);
+    memchr::memmem::find(before, b"\n\n").or(crlf)
 }
 
 /// Whether a head names both headers, by line, in any case.
@@ -146,6 +152,19 @@ impl AsyncWrite for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heads_end_at_an_empty_line_however_lines_end() {
+        for (text, end) in [
+            ("GET / HTTP/1.1\r\nhost: l\r\n\r\nbody", Some(24)),
+            ("GET / HTTP/1.1\nhost: l\n\nbody\r\n\r\n", Some(22)),
+            ("GET / HTTP/1.1\nhost: l\n\r\nbody\n\n", Some(22)),
+            ("GET / HTTP/1.1\r\nhost: l\r\n\n", Some(24)),
+            ("GET / HTTP/1.1\r\nhost: l\r\n", None),
+        ] {
+            assert_eq!(end_of_head(text.as_bytes()), end, "{text:?}");
+        }
+    }
 
     #[test]
     fn heads() {

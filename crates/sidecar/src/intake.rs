@@ -17,6 +17,8 @@ use crate::{
 pub const MAX_BODY: usize = 32 << 20;
 /// Longest time without a byte.
 const STALL: Duration = Duration::from_secs(30);
+/// Zstd looks back at most 8 MiB, as RFC 8878 (3.1.1.1.2) asks of encoders: the window is not in the byte budget.
+pub(crate) const WINDOW_LOG: u32 = 23;
 /// Room is taken in steps of this where the length is not known.
 const STEP: usize = 64 << 10;
 
@@ -173,7 +175,11 @@ async fn decode(encoding: Encoding, held: Held, memory: &Memory) -> Result<Held,
         let coded: &[u8] = &held.bytes;
         match encoding {
             Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(coded), &memory),
-            _ => inflate(zstd::Decoder::with_buffer(coded).map_err(|_| bad_coding())?, &memory),
+            _ => {
+                let mut zstd = zstd::Decoder::with_buffer(coded).map_err(|_| bad_coding())?;
+                zstd.window_log_max(WINDOW_LOG).map_err(|_| bad_coding())?;
+                inflate(zstd, &memory)
+            }
         }
     });
     work.await.map_err(|_| Refusal::own(Cause::Internal))?

@@ -1,0 +1,152 @@
+//! What a provider sends whole: a plain answer, or an error.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use dialect::{AnswerFault, Usage};
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, Response, StatusCode};
+use policy::{ask::Call, outcome::Failure};
+use tokio::time::timeout_at;
+
+use super::{Asked, Said, Told};
+use crate::{
+    admit::Permit,
+    clock::{self, instant},
+    credentials::Secret,
+    decode::{BodyError, Decoded},
+    headers,
+    intake::{Gather, Gathered, Held},
+    memory::Room,
+    upstream::LentBody,
+    wire::Wire,
+};
+
+/// Longest plain answer.
+const MAX_ANSWER: usize = 64 << 20;
+/// Longest error body that is kept.
+const MAX_ERROR: usize = 1 << 20;
+/// A plain answer in the caller's dialect.
+pub(super) struct Whole {
+    pub(super) body: Bytes,
+    pub(super) room: Room,
+    pub(super) usage: Option<Usage>,
+}
+
+/// Reads a plain answer whole and checks that it is one.
+pub(super) async fn whole(
+    asked: &Asked<'_>,
+    wire: &Wire,
+    status: StatusCode,
+    body: Decoded,
+    secret: Option<&Arc<Secret>>,
+    permit: &Permit,
+) -> Result<Whole, Said> {
+    let Held { bytes, room } = gather(asked, body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
+    let bytes = secret.map_or_else(|| bytes.clone(), |s| s.scrub(bytes.clone()));
+    match asked.call {
+        Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
+        Call::Through(_) | Call::CountTokens => {
+            let usage = dialect::usage_of_answer(wire.dialect, &bytes);
+            return if dialect::is_json(&bytes) {
+                Ok(Whole { body: bytes, room, usage })
+            } else {
+                Err((Failure::NoAnswer, None))
+            };
+        }
+        Call::Chat | Call::Responses | Call::Messages => {}
+    }
+    let no_answer = |fault: AnswerFault| {
+        let told = match fault {
+            AnswerFault::ErrorObject(fault) => Some(Told {
+                status: 502,
+                headers: HeaderMap::new(),
+                body: bytes.clone(),
+                dialect: wire.dialect,
+                fault: *fault,
+            }),
+            _ => None,
+        };
+        (Failure::NoAnswer, told)
+    };
+    let usage = dialect::read_answer(wire.dialect, &bytes).map_err(no_answer)?.usage;
+    let body = match &wire.translation {
+        None => bytes.clone(),
+        Some(context) => dialect::translate_answer(context, &bytes).map_err(no_answer)?,
+    };
+    Ok(Whole { body, room, usage })
+}
+
+async fn gather(asked: &Asked<'_>, mut body: Decoded, most: usize, permit: &Permit) -> Result<Held, Failure> {
+    let of = |g| match g {
+        Gathered::TooLarge => Failure::NoAnswer,
+        Gathered::NoRoom => Failure::Timeout,
+    };
+    let mut gather = Gather::new(&body, most, &permit.state.memory).await.map_err(of)?;
+    loop {
+        let until = clock::now().after(asked.tier.timeouts.idle).min(asked.deadline);
+        match timeout_at(instant(until), body.frame()).await {
+            Err(_) => return Err(Failure::Timeout),
+            Ok(None) => return Ok(gather.finish()),
+            Ok(Some(Err(BodyError::Lost))) => return Err(Failure::Lost),
+            Ok(Some(Err(BodyError::Coding))) => return Err(Failure::NoAnswer),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    gather.push(data).await.map_err(of)?;
+                }
+            }
+        }
+    }
+}
+
+/// A status that is no success: what the provider said, and the failure it stands for.
+pub(super) async fn refused(
+    asked: &Asked<'_>,
+    wire: &Wire,
+    answer: Response<LentBody>,
+    secret: Option<&Arc<Secret>>,
+    permit: &Permit,
+) -> Said {
+    let (head, body) = answer.into_parts();
+    let body = match Decoded::new(&head.headers, body) {
+        Some(body) => gather(asked, body, MAX_ERROR, permit).await.map(|h| h.bytes).unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));
+    let status = head.status.as_u16();
+    let fault = dialect::read_error(wire.dialect, status, &body);
+    let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers));
+    let headers = headers::answer(head.headers, secret.map(|s| &**s));
+    (failure, Some(Told { status, headers, body, dialect: wire.dialect, fault }))
+}
+
+/// `retry-after-ms`, or `Retry-After` in seconds. A date is not sent by either vendor, and is taken for none.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number =
+        |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_both_units() {
+        let map = |rows: &[(&'static str, &'static str)]| {
+            rows.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect::<HeaderMap>()
+        };
+        for (rows, want) in [
+            (&[("retry-after", "2")][..], Some(2_000)),
+            (&[("retry-after", "0.5")], Some(500)),
+            (&[("retry-after-ms", "1500"), ("retry-after", "9")], Some(1_500)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")], None),
+            (&[("retry-after", "1e300")], Some(86_400_000)),
+            (&[], None),
+        ] {
+            assert_eq!(retry_after(&map(rows)), want.map(Duration::from_millis), "{rows:?}");
+        }
+    }
+}

@@ -94,7 +94,7 @@ pub fn ask(
         input_bound: bytes,
         input_estimate: bytes.saturating_sub(head.map_or(0, |h| h.media_bytes)) / 4,
         max_tokens: facts.max_tokens,
-        answers: head.map_or(1, |h| h.n),
+        answers: head.map_or(1, |h| h.n.max(1)),
         scene: matched.scene.0,
         tier: matched.tier.0,
         tenant: matched.tenant.clone(),

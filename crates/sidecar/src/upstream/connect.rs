@@ -54,8 +54,6 @@ pub enum Io {
     Tcp(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
-    /// In memory, for tests.
-    Memory(tokio::io::DuplexStream),
 }
 
 /// Real sockets.
@@ -150,7 +148,6 @@ macro_rules! each {
         match $self.get_mut() {
             Io::Tcp($io) => $do,
             Io::Tls($io) => $do,
-            Io::Memory($io) => $do,
         }
     };
 }
@@ -186,7 +183,6 @@ impl AsyncWrite for Io {
         match self {
             Io::Tcp(io) => io.is_write_vectored(),
             Io::Tls(io) => io.is_write_vectored(),
-            Io::Memory(io) => io.is_write_vectored(),
         }
     }
 }

@@ -37,13 +37,8 @@ impl Upstream {
     /// # Errors
     /// An unreadable extra CA file or a malformed proxy URL.
     pub fn from_env() -> anyhow::Result<Upstream> {
-        Ok(Upstream::over(Arc::new(connect::Network::new(tls::roots()?, proxy::Proxy::from_env()?))))
-    }
-
-    /// Over `connector`; tests script one in memory.
-    #[must_use]
-    pub fn over(connector: Arc<dyn Connect>) -> Upstream {
-        Upstream { connector, pools: Mutex::default() }
+        let connector = Arc::new(connect::Network::new(tls::roots()?, proxy::Proxy::from_env()?));
+        Ok(Upstream { connector, pools: Mutex::default() })
     }
 
     /// The pool of one address.

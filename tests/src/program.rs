@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -26,6 +27,8 @@ pub struct Program {
     pub admin: Caller,
     child: Child,
     output: Output,
+    /// Of its output, for as long as there is any.
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// Lines of standard output and standard error.
@@ -56,7 +59,8 @@ impl Output {
     }
 
     /// Reads it all; or up to the line that says it is ready, and leaves the rest in the pipe.
-    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static, until_ready: bool) {
+    /// Reads to the end, or only until the program is ready.
+    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static, until_ready: bool) -> JoinHandle<()> {
         let text = self.0.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
@@ -70,7 +74,7 @@ impl Output {
                     std::future::pending::<()>().await;
                 }
             }
-        });
+        })
     }
 }
 
@@ -134,8 +138,9 @@ impl Builder {
     pub async fn start(&self) -> Program {
         let mut child = self.command().spawn().expect("starts");
         let output = Output::default();
-        output.follow(child.stdout.take().expect("piped"), false);
-        output.follow(child.stderr.take().expect("piped"), self.deaf);
+        let stdout = output.follow(child.stdout.take().expect("piped"), false);
+        let stderr = output.follow(child.stderr.take().expect("piped"), self.deaf);
+        let readers = if self.deaf { vec![stdout] } else { vec![stdout, stderr] };
         let ports = eventually("the sidecar says its ports", || async {
             let text = output.text();
             Some((address(&text, "listen")?, address(&text, "admin")?))
@@ -144,7 +149,7 @@ impl Builder {
             ports = ports => ports,
             ended = child.wait() => panic!("ended at once: {ended:?}\n{}", output.text()),
         };
-        Program { app: Caller::new(data), admin: Caller::new(admin), child, output }
+        Program { app: Caller::new(data), admin: Caller::new(admin), child, output, readers }
     }
 }
 
@@ -170,9 +175,13 @@ impl Program {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until what it wrote has been read.
     pub async fn wait(&mut self) -> ExitStatus {
-        timeout(Duration::from_secs(30), self.child.wait()).await.expect("ends").expect("a status")
+        let status = timeout(Duration::from_secs(30), self.child.wait()).await.expect("ends").expect("a status");
+        for reader in self.readers.drain(..) {
+            timeout(Duration::from_secs(5), reader).await.expect("the pipe closes").expect("reads");
+        }
+        status
     }
 
     /// One field of `/proc/PID/status`, in KiB.

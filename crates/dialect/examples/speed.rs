@@ -1,5 +1,5 @@
 //! Prints what the hot paths cost: `cargo run --release -p dialect --example speed`.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a measuring tool, never shipped")]
 
 use std::{hint::black_box, time::Instant};
 

@@ -1,6 +1,6 @@
 //! Every parser of foreign bytes, fed with mutations of real inputs: no panic, a few laws, and at least half of the
 //! inputs past the first stage of parsing. `LLMROUTE_FUZZ` sets the number of inputs for each parser.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
 mod bodies;
 mod fixtures;

@@ -1,6 +1,6 @@
 //! The translation checklist between Chat Completions and Messages: exact JSON on both sides, each test named by its
 //! line of the list.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
 mod answers;
 mod errors;

@@ -21,7 +21,7 @@ use tonic::transport::Endpoint;
 use tower_service::Service;
 
 use super::settings::{Protocol, Settings};
-use crate::upstream::{Connect, ConnectError, ConnectLimits, Io, OutBody, Pool, Upstream};
+use crate::upstream::{ConnectError, ConnectLimits, Io, Network, OutBody, Pool, Upstream};
 
 /// Longest answer of a collector that is read.
 const MAX_ANSWER: usize = 64 << 10;
@@ -90,7 +90,7 @@ impl HttpClient for Http {
 /// Opens the connections of a gRPC channel.
 struct Grpc {
     base: BaseUrl,
-    connector: Arc<dyn Connect>,
+    connector: Arc<Network>,
 }
 
 impl Service<Uri> for Grpc {

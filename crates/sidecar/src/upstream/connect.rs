@@ -1,7 +1,6 @@
 //! Opening one connection: names, addresses raced family against family, TLS, a proxy between; each phase bounded.
 
 use std::{
-    future::Future,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -24,17 +23,6 @@ use super::{ConnectLimits, proxy::Proxy, tls};
 /// A head start for each address before the next is tried beside it (RFC 8305 section 5).
 const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
 
-/// Opens a connection to an address; the one seam between the data plane and the network.
-pub trait Connect: Send + Sync {
-    /// TCP, proxy and TLS, each within its limit.
-    fn connect<'a>(
-        &'a self,
-        base: &'a BaseUrl,
-        http2: bool,
-        limits: ConnectLimits,
-    ) -> Pin<Box<dyn Future<Output = Result<Io, ConnectError>> + Send + 'a>>;
-}
-
 /// Why a connection could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectError {
@@ -56,8 +44,8 @@ pub enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Real sockets.
-pub(super) struct Network {
+/// Opens connections; the one seam between the data plane and the network.
+pub struct Network {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     proxy: Option<Proxy>,
@@ -68,7 +56,11 @@ impl Network {
         Network { http1: tls::config(roots.clone(), b"http/1.1"), http2: tls::config(roots, b"h2"), proxy }
     }
 
-    async fn open(&self, base: &BaseUrl, http2: bool, limits: ConnectLimits) -> Result<Io, ConnectError> {
+    /// TCP, proxy and TLS, each within its limit.
+    ///
+    /// # Errors
+    /// Which of them failed.
+    pub async fn connect(&self, base: &BaseUrl, http2: bool, limits: ConnectLimits) -> Result<Io, ConnectError> {
         let proxy = self.proxy.as_ref().filter(|p| base.tls && p.applies_to(&base.host));
         let tcp = async {
             let Some(proxy) = proxy else { return dial(&base.host, base.port).await };
@@ -88,17 +80,6 @@ impl Network {
             Ok(Err(_)) => Err(ConnectError::Tls),
             Ok(Ok(stream)) => Ok(Io::Tls(Box::new(stream))),
         }
-    }
-}
-
-impl Connect for Network {
-    fn connect<'a>(
-        &'a self,
-        base: &'a BaseUrl,
-        http2: bool,
-        limits: ConnectLimits,
-    ) -> Pin<Box<dyn Future<Output = Result<Io, ConnectError>> + Send + 'a>> {
-        Box::pin(self.open(base, http2, limits))
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use policy::snapshot::BaseUrl;
 
 pub use body::{LentBody, OutBody};
-pub use connect::{Connect, ConnectError, Io};
+pub use connect::{ConnectError, Io, Network};
 pub use pool::{Pool, SendError};
 pub use tls::extra_roots;
 
@@ -27,7 +27,7 @@ pub struct ConnectLimits {
 
 /// Every provider's connections; pools are kept by address, so a reload keeps warm connections.
 pub struct Upstream {
-    connector: Arc<dyn Connect>,
+    connector: Arc<Network>,
     pools: Mutex<HashMap<(BaseUrl, bool), Arc<Pool>>>,
 }
 
@@ -37,7 +37,7 @@ impl Upstream {
     /// # Errors
     /// An unreadable extra CA file or a malformed proxy URL.
     pub fn from_env() -> anyhow::Result<Upstream> {
-        let connector = Arc::new(connect::Network::new(tls::roots()?, proxy::Proxy::from_env()?));
+        let connector = Arc::new(Network::new(tls::roots()?, proxy::Proxy::from_env()?));
         Ok(Upstream { connector, pools: Mutex::default() })
     }
 
@@ -51,7 +51,7 @@ impl Upstream {
 
     /// What opens connections, for those who keep their own.
     #[must_use]
-    pub fn connector(&self) -> Arc<dyn Connect> {
+    pub fn connector(&self) -> Arc<Network> {
         self.connector.clone()
     }
 

@@ -13,7 +13,7 @@ use policy::{Tick, snapshot::BaseUrl};
 use super::{
     ConnectLimits,
     body::{LentBody, OutBody},
-    connect::{Connect, ConnectError},
+    connect::{ConnectError, Network},
 };
 use crate::clock;
 
@@ -31,7 +31,7 @@ const MAX_HEAD: usize = 64 << 10;
 pub struct Pool {
     base: BaseUrl,
     http2: bool,
-    connector: Arc<dyn Connect>,
+    connector: Arc<Network>,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -62,7 +62,7 @@ pub enum SendError {
 }
 
 impl Pool {
-    pub(super) fn new(base: BaseUrl, http2: bool, connector: Arc<dyn Connect>) -> Pool {
+    pub(super) fn new(base: BaseUrl, http2: bool, connector: Arc<Network>) -> Pool {
         Pool { base, http2, connector, idle: Mutex::default() }
     }
 

@@ -53,8 +53,6 @@ pub struct Scanner<'a> {
     at: usize,
     /// Levels open around the value at hand.
     around: u32,
-    /// A string so far has a byte outside ASCII.
-    high: bool,
     /// The last string had an escape.
     escaped: bool,
 }
@@ -64,7 +62,7 @@ pub struct Scanner<'a> {
 /// # Errors
 /// Where it is not.
 pub fn check(text: &[u8]) -> Result<(), JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: false, escaped: false };
+    let mut s = Scanner { text, at: 0, around: 0, escaped: false };
     s.space();
     s.skip(&mut ())?;
     s.end()
@@ -78,7 +76,7 @@ pub fn members<'a>(
     text: &'a [u8],
     mut each: impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>,
 ) -> Result<bool, JsonError> {
-    let mut s = Scanner { text, at: 0, around: 0, high: false, escaped: false };
+    let mut s = Scanner { text, at: 0, around: 0, escaped: false };
     s.space();
     if s.peek() != Some(b'{') {
         s.skip(&mut ())?;
@@ -92,7 +90,7 @@ pub fn members<'a>(
 
 /// The members of an object inside a text that was already checked; nothing if `span` is no object.
 pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Member<'a>)) {
-    let mut s = Scanner { text, at: span.start, around: 0, high: false, escaped: false };
+    let mut s = Scanner { text, at: span.start, around: 0, escaped: false };
     if s.peek() == Some(b'{') {
         let _ = s.object(&mut |m, s: &mut Scanner<'a>| {
             let start = s.at;
@@ -125,8 +123,8 @@ impl<'a> Scanner<'a> {
         if self.at != self.text.len() {
             return Err(JsonError::Syntax(self.at));
         }
-        // Outside strings the grammar is ASCII, so only strings can hold bad UTF-8.
-        if !self.high {
+        // Outside strings the grammar is ASCII; inside them any UTF-8 may stand.
+        if simdutf8::basic::from_utf8(self.text).is_ok() {
             return Ok(());
         }
         simdutf8::compat::from_utf8(self.text).map(|_| ()).map_err(|e| JsonError::Syntax(e.valid_up_to()))
@@ -264,49 +262,64 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string; the span between its quotes.
+    #[inline]
     fn string(&mut self) -> Result<Span, JsonError> {
         self.expect(b'"')?;
         self.escaped = false;
         let start = self.at;
-        loop {
-            self.at += plain_run(&self.text[self.at..], &mut self.high);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(start..self.at - 1);
-                }
-                Some(b'\\') => self.escape()?,
-                _ => return Err(JsonError::Syntax(self.at)),
+        // Names and most values are short and plain.
+        if let Some(chunk) = self.text[start..].first_chunk() {
+            let stop = stops(chunk).trailing_zeros() as usize;
+            if chunk.get(stop) == Some(&b'"') {
+                self.at = start + stop + 1;
+                return Ok(start..start + stop);
             }
         }
+        self.rest_of_string()?;
+        Ok(start..self.at - 1)
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
-        self.escaped = true;
-        match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let hex = self.text.get(self.at + 2..self.at + 6).ok_or(JsonError::Syntax(self.at))?;
-                let code = hex.iter().try_fold(0u32, |n, b| Some(n * 16 + (*b as char).to_digit(16)?));
-                let code = code.ok_or(JsonError::Syntax(self.at))?;
-                self.at += 6;
-                match code {
-                    // A high surrogate must be followed by a low one; a low one may not stand alone.
-                    0xd800..0xdc00 => {
-                        let low = self.text.get(self.at..self.at + 6).filter(|l| l.starts_with(b"\\u"));
-                        let low = low.and_then(|l| std::str::from_utf8(&l[2..]).ok());
-                        let low =
-                            low.and_then(|h| u32::from_str_radix(h, 16).ok()).filter(|c| (0xdc00..0xe000).contains(c));
-                        low.ok_or(JsonError::Syntax(self.at))?;
-                        self.at += 6;
+    /// What is left of a string, block by block, with its closing quote.
+    fn rest_of_string(&mut self) -> Result<(), JsonError> {
+        let text = self.text;
+        let mut last = [b' '; BLOCK];
+        loop {
+            let rest = &text[self.at..];
+            let block = match rest.first_chunk() {
+                Some(block) => block,
+                None => {
+                    last[..rest.len()].copy_from_slice(rest);
+                    last[rest.len()..].fill(b' ');
+                    &last
+                }
+            };
+            let mut stops = block_stops(block);
+            let mut passed = BLOCK;
+            while stops != 0 {
+                let i = stops.trailing_zeros() as usize;
+                match block[i] {
+                    b'"' => {
+                        self.at += i + 1;
+                        return Ok(());
                     }
-                    0xdc00..0xe000 => return Err(JsonError::Syntax(self.at - 6)),
-                    _ => {}
+                    b'\\' => {
+                        self.escaped = true;
+                        let end = i + escape(text, self.at + i)?;
+                        // Stops inside the escape are none; it may end in the next block.
+                        if end >= BLOCK {
+                            passed = end;
+                            break;
+                        }
+                        stops &= u64::MAX << end;
+                    }
+                    _ => return Err(JsonError::Syntax(self.at + i)),
                 }
             }
-            _ => return Err(JsonError::Syntax(self.at)),
+            if rest.len() <= passed {
+                return Err(JsonError::Syntax(text.len()));
+            }
+            self.at += passed;
         }
-        Ok(())
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
@@ -348,28 +361,47 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes of `text` are plain string content: no quote, no backslash, no control character. `high` is set if any
-/// of them is outside ASCII.
-fn plain_run(text: &[u8], high: &mut bool) -> usize {
+/// Bytes looked at together in long strings.
+const BLOCK: usize = 64;
+
+/// A bit for each byte that is no plain string content: a quote, a backslash, a control character.
+#[inline]
+fn stops(chunk: &[u8; 16]) -> u32 {
     let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
-    let mut at = 0;
-    let mut passed = u8x16::splat(0);
-    while let Some(chunk) = text[at..].first_chunk() {
-        let chunk = u8x16::new(*chunk);
-        let ends = chunk.simd_eq(quote) | chunk.simd_eq(backslash) | chunk.min(control).simd_eq(chunk);
-        let ends = ends.to_bitmask();
-        if ends != 0 {
-            let before = (1 << ends.trailing_zeros()) - 1;
-            *high |= (passed.to_bitmask() | (chunk.to_bitmask() & before)) != 0;
-            return at + ends.trailing_zeros() as usize;
-        }
-        passed |= chunk;
-        at += chunk.to_array().len();
+    let chunk = u8x16::new(*chunk);
+    (chunk.simd_eq(quote) | chunk.simd_eq(backslash) | chunk.min(control).simd_eq(chunk)).to_bitmask()
+}
+
+#[inline]
+fn block_stops(block: &[u8; BLOCK]) -> u64 {
+    let (chunks, _) = block.as_chunks();
+    chunks.iter().rev().fold(0, |mask, chunk| mask << 16 | u64::from(stops(chunk)))
+}
+
+/// How long the escape is whose backslash stands at `at`.
+#[inline]
+fn escape(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    match text.get(at + 1) {
+        Some(b'u') => unicode_escape(text, at),
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        _ => Err(JsonError::Syntax(at)),
     }
-    let rest = text[at..].iter().take_while(|b| **b != b'"' && **b != b'\\' && **b >= 0x20);
-    let end = rest.inspect(|b| *high |= !b.is_ascii()).count();
-    *high |= passed.to_bitmask() != 0;
-    at + end
+}
+
+/// `\uXXXX`, or two of them that make a surrogate pair; neither half may stand alone.
+fn unicode_escape(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        digits.iter().try_fold(0u32, |n, b| Some(n * 16 + char::from(*b).to_digit(16)?))
+    };
+    match unit(at).ok_or(JsonError::Syntax(at))? {
+        0xd800..0xdc00 => match unit(at + 6) {
+            Some(0xdc00..0xe000) => Ok(12),
+            _ => Err(JsonError::Syntax(at + 6)),
+        },
+        0xdc00..0xe000 => Err(JsonError::Syntax(at)),
+        _ => Ok(6),
+    }
 }
 
 /// The text of a string that was already checked, from between its quotes.

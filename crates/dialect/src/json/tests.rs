@@ -157,26 +157,28 @@ proptest! {
     }
 }
 
+/// Whatever stands in a string, at whatever place of a block: it ends where it ends, or the fault is found.
 #[test]
-fn a_run_ends_at_the_first_special_byte_wherever_it_stands() {
-    for size in 0..200 {
-        for at in (0..size).step_by(if size > 40 { 7 } else { 1 }) {
-            for (special, ends) in [
-                (b'"', true),
-                (b'\\', true),
-                (0x1f, true),
-                (0, true),
-                (b'!', false),
-                (0x7f, false),
-                (0xc3, false),
-                (0xff, false),
-            ] {
-                let mut text = vec![b'a'; size];
-                text[at] = special;
-                let mut high = false;
-                let run = plain_run(&text, &mut high);
-                assert_eq!(run, if ends { at } else { size }, "{special:#x} at {at} of {size}");
-                assert_eq!(high, special >= 0x80, "{special:#x} at {at} of {size}");
+fn strings_of_all_lengths() {
+    let good: &[&[u8]] = &[b"", b"!", b"\x7f", "\u{e9}".as_bytes(), br#"\""#, br"\\", br"\n", br"\u0041", br"\uD83d\uDe00"];
+    let bad: &[&[u8]] = &[b"\x00", b"\x1f", b"\n", br"\x", br"\u00g0", br"\ude00", br"\ud83d", br"\ud83d\n", br"\ud83d\u0041", b"\xff"];
+    for before in 0..150 {
+        for after in [0, 1, 5, 20, 70] {
+            let around = |piece: &[u8]| [b"\"", &*vec![b'a'; before], piece, &*vec![b'b'; after], b"\""].concat();
+            for piece in good {
+                let text = around(piece);
+                assert_eq!(check(&text), Ok(()), "{}", String::from_utf8_lossy(&text));
+                assert!(check(&text[..text.len() - 1]).is_err(), "unended");
+                let rest = [&*text, b" x"].concat();
+                assert_eq!(check(&rest), Err(JsonError::Syntax(text.len() + 1)), "{}", String::from_utf8_lossy(&rest));
+            }
+            for piece in bad {
+                let text = around(piece);
+                let Err(JsonError::Syntax(at)) = check(&text) else {
+                    panic!("accepted {}", String::from_utf8_lossy(&text))
+                };
+                // The second half of a pair is at fault, or the whole of an escape.
+                assert!((before + 1..=before + 7).contains(&at), "{at} {}", String::from_utf8_lossy(&text));
             }
         }
     }
@@ -184,10 +186,21 @@ fn a_run_ends_at_the_first_special_byte_wherever_it_stands() {
 
 proptest! {
     #[test]
-    fn runs_agree_with_a_plain_loop(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let want = text.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20).unwrap_or(text.len());
-        let mut high = false;
-        prop_assert_eq!(plain_run(&text, &mut high), want);
-        prop_assert_eq!(high, text[..want].iter().any(|b| *b >= 0x80));
+    fn long_strings_agree_with_serde_json(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                8 => "[ -!#-\\[\\]-~]{0,70}",
+                4 => r#"\\["\\/bfnrt]"#,
+                2 => r"\\u[0-9a-fA-F]{4}",
+                1 => Just(r"\ud83d\ude00".to_owned()),
+                1 => "[\u{80}-\u{10ffff}]{0,20}",
+                1 => r"\\[a-z]?",
+            ],
+            0..20,
+        ),
+    ) {
+        let text = format!("\"{}\"", pieces.concat()).into_bytes();
+        let theirs = serde_json::from_slice::<String>(&text).is_ok();
+        prop_assert_eq!(check(&text).is_ok(), theirs, "{}", String::from_utf8_lossy(&text));
     }
 }

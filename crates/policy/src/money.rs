@@ -36,10 +36,19 @@ impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, frac) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
         if frac == 0 {
-            return write!(f, "{whole}");
+            return whole.fmt(f);
         }
-        let digits = format!("{frac:09}");
-        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+        // By hand: every plain answer says its cost.
+        let mut digits = [b'0'; 9];
+        let mut rest = frac;
+        for slot in digits.iter_mut().rev() {
+            *slot += (rest % 10) as u8;
+            rest /= 10;
+        }
+        let digits = std::str::from_utf8(&digits).unwrap_or_default();
+        whole.fmt(f)?;
+        f.write_str(".")?;
+        f.write_str(digits.trim_end_matches('0'))
     }
 }
 

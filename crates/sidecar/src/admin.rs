@@ -117,7 +117,7 @@ fn health(state: &State) -> Value {
     let snapshot = &in_force.snapshot;
     let rows = snapshot.providers.iter().enumerate().map(|(i, provider)| {
         let id = ProviderId(i as u16);
-        let models = in_force.models(id).into_iter().map(|model| {
+        let models = in_force.snapshot.models(id).into_iter().map(|model| {
             let mut row = in_force.cell(id, Some(model)).with(|h| numbers(h, &in_force));
             row["name"] = (&**model).into();
             row

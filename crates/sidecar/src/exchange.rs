@@ -178,7 +178,7 @@ impl Exchange {
     /// Headers that every answer carries.
     pub fn sign(&self, headers: &mut HeaderMap, status: Status, reason: Option<Reason>) {
         headers.insert(STATUS, HeaderValue::from_static(status.label()));
-        put(headers, TRACE_ID, self.trace.id());
+        put(headers, TRACE_ID, &self.trace.id_bytes()[..]);
         if let Some(v) = self.trace.traceparent() {
             headers.insert(TRACEPARENT, v);
         }

@@ -36,10 +36,10 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
     x.dropped = dropped;
     let (status, reason) = x.standing(&candidate.key);
     x.went_to(&candidate.key, reason);
-    let cost_text = cost.map(|c| c.to_string());
     x.sign(&mut headers, status, reason);
     x.sign_served(&mut headers, &candidate.key);
-    if let Some(v) = cost_text.as_deref().and_then(|c| HeaderValue::try_from(c).ok()) {
+    let cost_text = cost.map(|c| c.to_string());
+    if let Some(v) = cost_text.clone().and_then(|c| HeaderValue::try_from(c).ok()) {
         headers.insert(COST, v);
     }
     let pieces = match status {

@@ -68,7 +68,6 @@ pub struct InForce {
     pub providers: Vec<LiveProvider>,
     scene_names: Vec<HeaderValue>,
     tier_names: Vec<HeaderValue>,
-    cells: HashMap<(ProviderId, Option<Arc<str>>), Arc<Cell>>,
     /// Rows of metrics.
     pub series: Series,
     /// When it came into force, wall time since 1970.
@@ -87,6 +86,10 @@ pub struct LiveProvider {
     pub pool: Arc<Pool>,
     /// Circuit and counts over all its models.
     pub cell: Arc<ProviderCell>,
+    /// By the models that targets name; few enough to be looked through.
+    models: Vec<(Arc<str>, Arc<Cell>)>,
+    /// Of targets without a model of their own, and of passed-through paths.
+    any_model: Arc<Cell>,
 }
 
 /// What is learned of one target; survives reloads by name.
@@ -170,28 +173,21 @@ impl State {
     pub fn put_in_force(&self, snapshot: Snapshot) {
         let mut cells = self.cells.lock();
         let mut provider_cells = self.provider_cells.lock();
-        let provider_name = |id: ProviderId| snapshot.provider(id).name.clone();
-        let providers = snapshot
-            .providers
-            .iter()
-            .map(|p| LiveProvider {
-                name: header_value(&p.name),
-                host: host(&p.base),
-                headers: fixed_headers(p),
-                pool: self.upstream.pool(&p.base, p.http2),
-                cell: provider_cells.entry(p.name.clone()).or_default().clone(),
-            })
-            .collect();
-        let mut live = HashMap::new();
-        for t in snapshot.scenes.iter().flat_map(|s| &s.targets) {
-            let cell = cells.entry((provider_name(t.provider), t.model.clone())).or_default();
-            live.insert((t.provider, t.model.clone()), cell.clone());
-        }
-        // Targets without a model of their own, and passed-through paths, share one cell a provider.
-        for (i, p) in snapshot.providers.iter().enumerate() {
-            let cell = cells.entry((p.name.clone(), None)).or_default();
-            live.insert((ProviderId(i as u16), None), cell.clone());
-        }
+        let mut cell = |p: &Provider, model| cells.entry((p.name.clone(), model)).or_default().clone();
+        let live = |(i, p): (usize, &Provider)| LiveProvider {
+            name: header_value(&p.name),
+            host: host(&p.base),
+            headers: fixed_headers(p),
+            pool: self.upstream.pool(&p.base, p.http2),
+            cell: provider_cells.entry(p.name.clone()).or_default().clone(),
+            models: snapshot
+                .models(ProviderId(i as u16))
+                .into_iter()
+                .map(|m| (m.clone(), cell(p, Some(m.clone()))))
+                .collect(),
+            any_model: cell(p, None),
+        };
+        let providers = snapshot.providers.iter().enumerate().map(live).collect();
         // What no policy in force names is forgotten, so that names cannot pile up.
         cells.retain(|_, c| Arc::strong_count(c) > 1);
         provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
@@ -201,7 +197,6 @@ impl State {
             tier_names: snapshot.tiers.iter().map(|t| header_value(&t.name)).collect(),
             snapshot,
             providers,
-            cells: live,
             series,
             since: crate::clock::unix(),
         };
@@ -245,25 +240,12 @@ impl InForce {
         &self.providers[usize::from(id.0)]
     }
 
-    /// The models that targets name at a provider, each once, in the policy's order.
-    #[must_use]
-    pub fn models(&self, provider: ProviderId) -> Vec<&Arc<str>> {
-        let mut models = vec![];
-        for target in self.snapshot.scenes.iter().flat_map(|s| &s.targets).filter(|t| t.provider == provider) {
-            if let Some(model) = &target.model
-                && !models.contains(&model)
-            {
-                models.push(model);
-            }
-        }
-        models
-    }
-
     /// A target's cell; every target of the snapshot has one.
     #[must_use]
     pub fn cell(&self, provider: ProviderId, model: Option<&Arc<str>>) -> &Arc<Cell> {
-        let own = self.cells.get(&(provider, model.cloned()));
-        own.unwrap_or_else(|| &self.cells[&(provider, None)])
+        let live = self.live(provider);
+        let own = model.and_then(|model| live.models.iter().find(|(m, _)| m == model));
+        own.map_or(&live.any_model, |(_, cell)| cell)
     }
 }
 

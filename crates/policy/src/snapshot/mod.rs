@@ -54,6 +54,20 @@ impl Snapshot {
         &self.scenes[usize::from(id.0)]
     }
 
+    /// The models that targets name at a provider, each once, in the policy's order.
+    #[must_use]
+    pub fn models(&self, provider: ProviderId) -> Vec<&Arc<str>> {
+        let mut models = vec![];
+        for target in self.scenes.iter().flat_map(|s| &s.targets).filter(|t| t.provider == provider) {
+            if let Some(model) = &target.model
+                && !models.contains(&model)
+            {
+                models.push(model);
+            }
+        }
+        models
+    }
+
     /// The tier at `id`.
     #[must_use]
     pub fn tier(&self, id: TierId) -> &Tier {

@@ -20,6 +20,7 @@ use super::{
 /// # Errors
 /// Levels that cannot be read.
 pub(super) fn init(spans: &Spans, lines: Lines, levels: &str) -> anyhow::Result<()> {
+    // A filter without a level hint would have every disabled line made up before it is thrown away.
     let levels = EnvFilter::try_new(levels).context("RUST_LOG")?;
     let log = tracing_subscriber::fmt::layer()
         .json()
@@ -27,7 +28,7 @@ pub(super) fn init(spans: &Spans, lines: Lines, levels: &str) -> anyhow::Result<
         .with_current_span(false)
         .with_span_list(false)
         .with_writer(lines)
-        .with_filter(levels.and(filter_fn(|m| m.is_event() && is_ours(m))));
+        .with_filter(levels.and(filter_fn(|m| m.is_event() && is_ours(m)).with_max_level_hint(LevelFilter::TRACE)));
     let bridge = spans.tracer().map(|tracer| {
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
@@ -36,9 +37,13 @@ pub(super) fn init(spans: &Spans, lines: Lines, levels: &str) -> anyhow::Result<
             .with_target(false)
             .with_level(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|m| m.target() == SPAN || (m.is_event() && is_ours(m))).and(LevelFilter::INFO))
+            .with_filter(filter_fn(of_spans).with_max_level_hint(LevelFilter::TRACE).and(LevelFilter::INFO))
     });
     tracing_subscriber::registry().with(log).with(bridge).try_init().context("the log")
+}
+
+fn of_spans(m: &Metadata<'_>) -> bool {
+    m.target() == SPAN || (m.is_event() && is_ours(m))
 }
 
 fn is_ours(m: &Metadata<'_>) -> bool {

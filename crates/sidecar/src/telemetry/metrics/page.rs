@@ -95,7 +95,7 @@ fn circuits(out: &mut Out<'_>, in_force: Option<&InForce>, now: Tick) -> fmt::Re
     out.rows(&PROVIDER_CIRCUIT, own)?;
     let targets = providers().flat_map(|(f, (i, p))| {
         let id = ProviderId(i as u16);
-        f.models(id).into_iter().map(move |model| {
+        f.snapshot.models(id).into_iter().map(move |model| {
             let gate = f.cell(id, Some(model)).with(|h| h.breaker.gate(now, &f.snapshot.breaker));
             ([&*p.name, &**model], number(gate))
         })

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use policy::{
     catalogue::Tokens,
@@ -122,9 +123,9 @@ impl Target {
     }
 }
 
-/// Rows met so far, by ids.
+/// Rows met so far, by ids of closed sets, which nobody outside can make collide.
 #[derive(Debug)]
-pub(super) struct Cache<K, V>(RwLock<HashMap<K, V>>);
+pub(super) struct Cache<K, V>(RwLock<HashMap<K, V, RandomState>>);
 
 impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {

@@ -101,6 +101,18 @@ pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Memb
     }
 }
 
+/// Deepest object whose leaves are told.
+const MAX_LEAF_DEPTH: u32 = 8;
+
+/// The members of an object, and of the objects in it, inside a text that was already checked: each that is no object
+/// itself, with the name of the object that holds it (empty for the outermost). Names are raw.
+pub fn leaves<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(&'a [u8], &'a [u8], &'a [u8])) {
+    let mut s = Scanner { text, at: span.start, around: 0, escaped: false };
+    if s.peek() == Some(b'{') {
+        let _ = s.leaves(b"", &mut each);
+    }
+}
+
 impl<'a> Scanner<'a> {
     /// Where it stands.
     #[must_use]
@@ -178,6 +190,40 @@ impl<'a> Scanner<'a> {
                 _ => return Err(JsonError::Syntax(self.at)),
             }
         }
+    }
+
+    fn leaves(
+        &mut self,
+        holder: &'a [u8],
+        each: &mut impl FnMut(&'a [u8], &'a [u8], &'a [u8]),
+    ) -> Result<(), JsonError> {
+        self.around += 1;
+        // Past the brace, then past each comma.
+        loop {
+            self.at += 1;
+            self.space();
+            if self.peek() == Some(b'}') {
+                break;
+            }
+            let name = self.string()?;
+            let name = &self.text[name];
+            self.space();
+            self.expect(b':')?;
+            self.space();
+            if self.peek() == Some(b'{') && self.around < MAX_LEAF_DEPTH {
+                self.leaves(name, each)?;
+            } else {
+                let start = self.at;
+                self.skip(&mut ())?;
+                each(holder, name, &self.text[start..self.at]);
+            }
+            self.space();
+            if self.peek() != Some(b',') {
+                break;
+            }
+        }
+        self.around -= 1;
+        self.expect(b'}')
     }
 
     /// Skips one value and counts the elements of it, if it is an array, or the members, if it is an object.
@@ -378,12 +424,23 @@ fn block_stops(block: &[u8; BLOCK]) -> u64 {
     chunks.iter().rev().fold(0, |mask, chunk| mask << 16 | u64::from(stops(chunk)))
 }
 
+/// Letters that alone make an escape; a table, since a jump by letter is guessed wrong too often.
+const ESCAPES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut letters: &[u8] = br#""\/bfnrt"#;
+    while let [letter, rest @ ..] = letters {
+        table[*letter as usize] = true;
+        letters = rest;
+    }
+    table
+};
+
 /// How long the escape is whose backslash stands at `at`.
 #[inline]
 fn escape(text: &[u8], at: usize) -> Result<usize, JsonError> {
     match text.get(at + 1) {
+        Some(letter) if ESCAPES[usize::from(*letter)] => Ok(2),
         Some(b'u') => unicode_escape(text, at),
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
         _ => Err(JsonError::Syntax(at)),
     }
 }

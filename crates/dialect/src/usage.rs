@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Dialect,
-    json::{Span, members, members_within, unescape},
+    json::{Span, leaves, members, unescape},
 };
 
 /// Tokens of one answer. `input` includes what was read from and written to the cache; reasoning is inside `output`.
@@ -31,26 +31,15 @@ pub struct Usage {
 fn openai(text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
     let (mut input, mut output) = ([None; 2], [None; 2]);
     let (mut cached, mut written, mut long, mut reasoning) = (None, None, None, None);
-    members_within(text, usage, |m| match &*m.name {
-        b"prompt_tokens" => input[0] = count(text, &m.value),
-        b"input_tokens" => input[1] = count(text, &m.value),
-        b"completion_tokens" => output[0] = count(text, &m.value),
-        b"output_tokens" => output[1] = count(text, &m.value),
-        b"prompt_tokens_details" | b"input_tokens_details" => members_within(text, &m.value, |d| match &*d.name {
-            b"cached_tokens" => cached = count(text, &d.value),
-            b"cache_write_tokens" => written = count(text, &d.value),
-            b"cache_write_tokens_details" => members_within(text, &d.value, |t| {
-                if t.name.as_ref() == b"ttl_12h_tokens" {
-                    long = count(text, &t.value);
-                }
-            }),
-            _ => {}
-        }),
-        b"completion_tokens_details" | b"output_tokens_details" => members_within(text, &m.value, |d| {
-            if d.name.as_ref() == b"reasoning_tokens" {
-                reasoning = count(text, &d.value);
-            }
-        }),
+    leaves(text, usage, |holder, name, value| match (holder, name) {
+        (b"", b"prompt_tokens") => input[0] = count(value),
+        (b"", b"input_tokens") => input[1] = count(value),
+        (b"", b"completion_tokens") => output[0] = count(value),
+        (b"", b"output_tokens") => output[1] = count(value),
+        (b"prompt_tokens_details" | b"input_tokens_details", b"cached_tokens") => cached = count(value),
+        (b"prompt_tokens_details" | b"input_tokens_details", b"cache_write_tokens") => written = count(value),
+        (b"cache_write_tokens_details", b"ttl_12h_tokens") => long = count(value),
+        (b"completion_tokens_details" | b"output_tokens_details", b"reasoning_tokens") => reasoning = count(value),
         _ => {}
     });
     let written = written.unwrap_or(0);
@@ -62,17 +51,18 @@ fn openai(text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
         cache_write_long: long,
         output: output[0].or(output[1])?,
         reasoning: reasoning.unwrap_or(0),
-        service_tier: string(text, service_tier),
+        service_tier: string(&text[service_tier.clone()]),
     })
 }
 
 /// A whole number, as JSON spells it.
-fn count(text: &[u8], value: &Span) -> Option<u64> {
-    std::str::from_utf8(&text[value.clone()]).ok()?.parse().ok()
+fn count(value: &[u8]) -> Option<u64> {
+    let digit = |n: u64, b: &u8| n.checked_mul(10)?.checked_add(u64::from(b.is_ascii_digit().then(|| b - b'0')?));
+    if value.is_empty() { None } else { value.iter().try_fold(0, digit) }
 }
 
-fn string(text: &[u8], value: &Span) -> Option<String> {
-    let inner = text[value.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+fn string(value: &[u8]) -> Option<String> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     Some(unescape(inner).into_owned())
 }
 
@@ -93,23 +83,15 @@ impl Anthropic {
     /// What the `usage` object at a place in a checked text says; `None` if there is none.
     pub(crate) fn read(text: &[u8], usage: &Span) -> Option<Anthropic> {
         let mut seen = Anthropic::default();
-        members_within(text, usage, |m| match &*m.name {
-            b"input_tokens" => seen.fresh = count(text, &m.value),
-            b"cache_read_input_tokens" => seen.cached = count(text, &m.value),
-            b"cache_creation_input_tokens" => seen.written = count(text, &m.value),
-            b"cache_creation" => members_within(text, &m.value, |d| {
-                if d.name.as_ref() == b"ephemeral_1h_input_tokens" {
-                    seen.written_long = count(text, &d.value);
-                }
-            }),
-            b"output_tokens" => seen.output = count(text, &m.value),
-            b"output_tokens_details" => members_within(text, &m.value, |d| {
-                if d.name.as_ref() == b"thinking_tokens" {
-                    seen.reasoning = count(text, &d.value);
-                }
-            }),
-            b"service_tier" => seen.service_tier = string(text, &m.value),
-            b"speed" => seen.fast = string(text, &m.value).map(|s| s == "fast"),
+        leaves(text, usage, |holder, name, value| match (holder, name) {
+            (b"", b"input_tokens") => seen.fresh = count(value),
+            (b"", b"cache_read_input_tokens") => seen.cached = count(value),
+            (b"", b"cache_creation_input_tokens") => seen.written = count(value),
+            (b"cache_creation", b"ephemeral_1h_input_tokens") => seen.written_long = count(value),
+            (b"", b"output_tokens") => seen.output = count(value),
+            (b"output_tokens_details", b"thinking_tokens") => seen.reasoning = count(value),
+            (b"", b"service_tier") => seen.service_tier = string(value),
+            (b"", b"speed") => seen.fast = string(value).map(|s| s == "fast"),
             _ => {}
         });
         text[usage.clone()].starts_with(b"{").then_some(seen)

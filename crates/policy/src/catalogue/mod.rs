@@ -8,6 +8,7 @@ mod tiers;
 pub use models::{MODELS, Row};
 pub use price::{LongPrompt, Price, Tokens};
 pub use server_tool::{ServerTool, ServerToolCosts};
+pub(crate) use tiers::REGIONAL;
 pub use tiers::{ServiceTiers, service_percent};
 
 /// Facts on one model, from the policy or from [`MODELS`].

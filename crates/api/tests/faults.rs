@@ -114,6 +114,16 @@ fn one_fault_at_a_time() {
             "contextTokens: lots",
             "spec.providers[0].models[0].contextTokens: \"lots\" is not a whole number",
         ),
+        (
+            "cachedInputPerMTok: \"0.20\"",
+            "serverTools: [{tool: WebSearch}]",
+            "spec.providers[0].models[0].price.serverTools[0].costUsd: is missing",
+        ),
+        (
+            "cachedInputPerMTok: \"0.20\"",
+            "serviceTiers: {fast: \"x\"}",
+            "spec.providers[0].models[0].price.serviceTiers.fast: \"x\"",
+        ),
         ("tenant: [x-tenant]", "tenant: [Cookie]", "spec.classify.headers.tenant[0]: Cookie is not for hints"),
         (
             "default: {scene: chat",

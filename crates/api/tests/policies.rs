@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use policy::{
+    catalogue::ServerTool,
     expr::{Cmp, Expr, Find, Num, Text},
     money::Usd,
     snapshot::{Api, CancelBilling, Limits, Objective, ProviderId, Ratio, Rung, SceneId, Snapshot, TierId, Timeouts},
@@ -181,6 +182,18 @@ fn the_policys_facts_win_field_by_field() {
     let own = facts(&format!("{{name: gpt-6-sol, price: {{inputPerMTok: \"1\", outputPerMTok: \"1\", {cliff}}}}}"));
     let long = own.price.and_then(|p| p.long_prompt).unwrap();
     assert_eq!((long.above, long.input_percent, long.output_percent), (5, 200, 150));
+    assert_eq!((price.tiers, price.server_tools), (listed.tiers, listed.server_tools));
+    let more = "cachedInputPerMTok: \"0.1\", cacheWritePerMTok: \"1.5\", cacheWriteLongPerMTok: \"2.5\", \
+                serviceTiers: {auto: \"1.1\", ultrafast: \"9\"}, serverTools: [{tool: WebSearch, costUsd: \"0.5\"}]";
+    let row =
+        format!("{{name: gpt-6-sol, imageTokens: 7, price: {{inputPerMTok: \"1\", outputPerMTok: \"1\", {more}}}}}");
+    let own = facts(&row);
+    let price = own.price.unwrap();
+    assert_eq!(own.image_tokens, Some(7));
+    assert_eq!((price.cached_input.0, price.cache_write.0, price.cache_write_long.0), (100_000, 1_500_000, 2_500_000));
+    assert_eq!((price.tiers.auto, price.tiers.fast, price.tiers.ultrafast), (110, listed.tiers.fast, 900));
+    assert_eq!(price.server_tools.of(ServerTool::WebSearch), Some(Usd(500_000_000)));
+    assert_eq!(price.server_tools.of(ServerTool::WebFetch), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     Dialect,
+    bill::{Noted, is_odd},
     json::{self, JsonError, Member, Span, Types},
 };
 
@@ -35,6 +36,7 @@ pub struct Head {
     /// Responses: state at the provider is referred to (`previous_response_id`, `conversation`).
     pub stateful: bool,
     pub(crate) spots: Spots,
+    pub(crate) noted: Noted,
 }
 
 /// Where edits go.
@@ -85,9 +87,10 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media { dialect, images: 0, documents: 0 };
+        let mut media = Media { dialect, images: 0, documents: 0, odd: false };
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
+        head.noted.member(&member.name, value.len());
         if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
             wrong.get_or_insert(e);
         }
@@ -199,6 +202,7 @@ impl Head {
     }
 
     fn add(&mut self, media: &Media, value: &Span) {
+        self.noted.odd_types(media.odd);
         self.images += media.images;
         self.documents += media.documents;
         if media.images + media.documents > 0 {
@@ -215,7 +219,7 @@ fn is_schema(body: &[u8], value: &Span) -> bool {
 }
 
 /// A JSON number that is a whole number, however it is written: `10`, `10.0`, `1e1`.
-fn whole(text: &[u8]) -> Option<u64> {
+pub(crate) fn whole(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     // Doubles are exact up to here.
     const MOST: f64 = 9_007_199_254_740_992.0;
@@ -228,10 +232,13 @@ struct Media {
     dialect: Dialect,
     images: u32,
     documents: u32,
+    /// A type that is not plain text was seen.
+    odd: bool,
 }
 
 impl Types for Media {
     fn seen(&mut self, raw: &[u8]) {
+        self.odd |= is_odd(raw);
         match (self.dialect, raw) {
             (Dialect::Chat, b"image_url") | (Dialect::Messages, b"image") | (Dialect::Responses, b"input_image") => {
                 self.images += 1;

@@ -8,6 +8,9 @@ pub mod json;
 mod edit;
 mod head;
 
+mod bill;
+mod cursor;
+
 pub mod sse;
 
 mod content;
@@ -30,6 +33,7 @@ mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;

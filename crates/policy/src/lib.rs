@@ -20,6 +20,7 @@ pub mod minute;
 pub mod retry_budget;
 pub mod window;
 
+pub mod bound;
 pub mod catalogue;
 pub mod ladder;
 pub mod money;

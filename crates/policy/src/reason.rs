@@ -40,6 +40,10 @@ pub enum Cause {
     CannotCarry,
     /// Something would be lost and the tier is strict.
     StrictTranslation,
+    /// Nobody knows what the model costs, and a budget is hard.
+    PriceUnknown,
+    /// Nothing bounds what the request can cost, and a budget is hard.
+    CostUnbounded,
     /// Too dear for this request.
     MaxCostExceeded,
     /// Too slow for this request.
@@ -99,7 +103,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 34] = [
+    pub const ALL: [Cause; 36] = [
         Cause::Unreachable,
         Cause::ConnectionLost,
         Cause::ConnectTimeout,
@@ -117,6 +121,8 @@ impl Cause {
         Cause::CircuitOpen,
         Cause::CannotCarry,
         Cause::StrictTranslation,
+        Cause::PriceUnknown,
+        Cause::CostUnbounded,
         Cause::MaxCostExceeded,
         Cause::MaxLatencyExceeded,
         Cause::BudgetExhausted,
@@ -182,6 +188,18 @@ impl Cause {
             Cause::StrictTranslation => {
                 by("strict_translation", 400, BAD, "translation would lose something and the tier is strict")
             }
+            Cause::PriceUnknown => by(
+                "price_unknown",
+                429,
+                LIMIT,
+                "the target's model has no known price, and a budget holds; the policy may give it one",
+            ),
+            Cause::CostUnbounded => by(
+                "cost_unbounded",
+                429,
+                LIMIT,
+                "nothing bounds what the request can cost at the target, and a budget holds; the policy may price it",
+            ),
             Cause::MaxCostExceeded => Row {
                 provider: true,
                 ..of("max_cost_exceeded", 429, false, LIMIT, "the request could cost more than its limit")

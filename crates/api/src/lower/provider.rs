@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use policy::{
-    catalogue::{self, LongPrompt, ModelFacts, Price},
+    catalogue::{self, LongPrompt, ModelFacts, Price, ServerTool, ServerToolCosts, ServiceTiers},
     money::PerToken,
     snapshot as snap,
 };
@@ -12,7 +12,7 @@ use super::{count, span, usd};
 use crate::{
     fault::Faults,
     form::quoted,
-    text::{self, HeaderValue},
+    text::{self, Factor, HeaderValue},
     types::{self, Api, CancelBilling, Concurrency, Limits, Model, Probe, Provider},
 };
 
@@ -122,7 +122,7 @@ fn probe(probe: &Probe, path: &str, faults: &mut Faults) -> snap::Probe {
 
 /// A row of the policy; what it leaves open comes from the catalogue, field by field.
 fn facts(model: &Model) -> ModelFacts {
-    let Model { name, price, context_tokens, max_output_tokens, images } = model;
+    let Model { name, price, context_tokens, max_output_tokens, images, image_tokens } = model;
     let known = catalogue::find(name);
     let known = known.as_ref();
     let listed = known.and_then(|k| k.price);
@@ -132,11 +132,21 @@ fn facts(model: &Model) -> ModelFacts {
         context_tokens: context_tokens.map(count).or(known.and_then(|k| k.context_tokens)),
         max_output_tokens: max_output_tokens.map(count).or(known.and_then(|k| k.max_output_tokens)),
         images: images.or(known.and_then(|k| k.images)),
+        image_tokens: image_tokens.map(count).or(known.and_then(|k| k.image_tokens)),
     }
 }
 
 fn price(price: &types::Price, listed: Option<Price>) -> Price {
-    let types::Price { input, cached_input, cache_write, cache_write_long, output, long_prompt } = price;
+    let types::Price {
+        input,
+        cached_input,
+        cache_write,
+        cache_write_long,
+        output,
+        long_prompt,
+        service_tiers,
+        server_tools,
+    } = price;
     let input = per_token(input);
     let or = |own: &Option<_>, listed: Option<PerToken>, percent: u64| {
         own.as_deref().map(per_token).or(listed).unwrap_or(PerToken(input.0 * percent / 100))
@@ -148,6 +158,45 @@ fn price(price: &types::Price, listed: Option<Price>) -> Price {
         cache_write_long: or(cache_write_long, listed.map(|l| l.cache_write_long), 200),
         output: per_token(output),
         long_prompt: long_prompt.as_ref().map(cliff).or(listed.and_then(|l| l.long_prompt)),
+        tiers: tiers(service_tiers.as_ref(), listed.map(|l| l.tiers).unwrap_or_default()),
+        server_tools: self::server_tools(server_tools),
+    }
+}
+
+fn tiers(own: Option<&types::ServiceTiers>, listed: ServiceTiers) -> ServiceTiers {
+    let Some(types::ServiceTiers { auto, flex, priority, fast, ultrafast }) = own else { return listed };
+    let or = |own: &Option<Factor>, listed| own.as_deref().and_then(text::factor_percent).unwrap_or(listed);
+    ServiceTiers {
+        auto: or(auto, listed.auto),
+        flex: or(flex, listed.flex),
+        priority: or(priority, listed.priority),
+        fast: or(fast, listed.fast),
+        ultrafast: or(ultrafast, listed.ultrafast),
+    }
+}
+
+fn server_tools(tools: &[types::ServerToolCost]) -> ServerToolCosts {
+    let mut costs = ServerToolCosts::NONE;
+    for types::ServerToolCost { tool, cost_usd } in tools {
+        costs.set(server_tool(*tool), usd(cost_usd));
+    }
+    costs
+}
+
+fn server_tool(tool: types::ServerTool) -> ServerTool {
+    match tool {
+        types::ServerTool::WebSearch => ServerTool::WebSearch,
+        types::ServerTool::WebFetch => ServerTool::WebFetch,
+        types::ServerTool::FileSearch => ServerTool::FileSearch,
+        types::ServerTool::CodeExecution => ServerTool::CodeExecution,
+        types::ServerTool::ImageGeneration => ServerTool::ImageGeneration,
+        types::ServerTool::ComputerUse => ServerTool::ComputerUse,
+        types::ServerTool::Mcp => ServerTool::Mcp,
+        types::ServerTool::ToolSearch => ServerTool::ToolSearch,
+        types::ServerTool::Advisor => ServerTool::Advisor,
+        types::ServerTool::Compaction => ServerTool::Compaction,
+        types::ServerTool::Fallback => ServerTool::Fallback,
+        types::ServerTool::Other => ServerTool::Other,
     }
 }
 

@@ -140,6 +140,10 @@ pub struct Model {
     /// Whether it takes images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
+    /// Most tokens that one image can be. Unset: the vendor's worst case.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_tokens: Option<i64>,
 }
 
 /// USD per million tokens by class.
@@ -163,6 +167,73 @@ pub struct Price {
     /// From some length on the whole request is priced anew. Unset: the catalogue's, else never.
     #[serde(rename = "longPrompt", skip_serializing_if = "Option::is_none")]
     pub long_prompt: Option<LongPrompt>,
+    /// What service tiers multiply all of it by. Unset: the catalogue's, else the dearest known.
+    #[serde(rename = "serviceTiers", skip_serializing_if = "Option::is_none")]
+    pub service_tiers: Option<ServiceTiers>,
+    /// Tools that the provider runs itself. One without a price here has no bound, and a request with it is refused where
+    /// a budget holds.
+    #[serde(rename = "serverTools", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["tool"]))]
+    pub server_tools: Vec<ServerToolCost>,
+}
+
+/// Factors of service tiers; one that is unset is the catalogue's, else the dearest known.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct ServiceTiers {
+    /// Where the request names no tier, or `auto`: what the account's own default costs. Unset: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto: Option<Factor>,
+    /// `flex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex: Option<Factor>,
+    /// `priority`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Factor>,
+    /// `fast`, and Anthropic's `speed: fast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fast: Option<Factor>,
+    /// `ultrafast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ultrafast: Option<Factor>,
+}
+
+/// What a tool of the provider may cost.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerToolCost {
+    /// Which.
+    pub tool: ServerTool,
+    /// Most that it may add to one request: its fees, and the tokens of its results.
+    pub cost_usd: Usd,
+}
+
+/// A tool that the provider runs itself, or work of its own that it bills to the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ServerTool {
+    /// Searches the web.
+    WebSearch,
+    /// Fetches pages.
+    WebFetch,
+    /// Searches stored files.
+    FileSearch,
+    /// Runs code in a container of the provider.
+    CodeExecution,
+    /// Makes images.
+    ImageGeneration,
+    /// Drives a computer.
+    ComputerUse,
+    /// Calls remote MCP servers.
+    Mcp,
+    /// Looks for tools.
+    ToolSearch,
+    /// Asks a second model.
+    Advisor,
+    /// Sums up the conversation when it grows long.
+    Compaction,
+    /// Goes on with another model.
+    Fallback,
+    /// Any other.
+    Other,
 }
 
 /// A price cliff.

@@ -28,6 +28,7 @@ fn what_is_not_said_has_its_default() {
     for body in [&b"{\"messages\":[]}"[..], null] {
         let mut h = read_head(Dialect::Chat, body).unwrap();
         h.spots = Spots::default();
+        h.noted = Noted::default();
         assert_eq!(h, nothing);
     }
     let h = read_head(Dialect::Chat, br#"{"tools":{"a":1,"b":2},"messages":[]}"#).unwrap();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dialect::{
     AnswerFault, BadBody, Dialect, Edits, ErrorShape, Kind, add_to_answer, capability, classify, json, read_answer,
-    read_error, read_head, sse::Frame, translate_answer, translate_request, usage_of_answer, write_error,
+    read_bill, read_error, read_head, sse::Frame, translate_answer, translate_request, usage_of_answer, write_error,
     write_error_event,
 };
 use serde_json::Value;
@@ -47,6 +47,11 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
             (head.messages, head.tools, head.images, head.stream)
         );
         assert!(dialect != Dialect::Chat || again.include_usage);
+        // The prompt is as it was, so all that a bill depends on is too; escapes alone make it look closer.
+        let bill = read_bill(dialect, input, &head);
+        if memchr::memmem::find(input, b"\\u00").is_none() {
+            assert_eq!(bill, read_bill(dialect, &body, &again));
+        }
         true
     });
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    bound::Content,
     money::Usd,
     snapshot::{Api, SceneId, TierId},
 };
@@ -66,14 +67,16 @@ pub struct Ask {
     pub stream: bool,
     /// Image parts.
     pub images: u32,
-    /// Upper bound of the prompt in tokens (bytes; a token is at least one).
-    pub input_bound: u64,
+    /// Bytes of the body.
+    pub input_bytes: u64,
     /// Rough size of the prompt in tokens (bytes / 4), for context checks.
     pub input_estimate: u64,
     /// The caller's output limit.
     pub max_tokens: Option<u64>,
-    /// Answers asked for (`n`), at least 1.
-    pub answers: u32,
+    /// What the bill can depend on.
+    pub content: Content,
+    /// What a call of a passed-through path costs, by the policy.
+    pub path_cost: Option<Usd>,
     /// Scene in force.
     pub scene: SceneId,
     /// Tier in force.

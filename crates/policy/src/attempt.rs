@@ -86,6 +86,12 @@ impl Course {
         self.made < self.retries.attempts && self.legs.iter().any(|l| !l.out)
     }
 
+    /// Whether the candidate at this index can still be tried, and was not yet.
+    #[must_use]
+    pub fn is_open(&self, candidate: usize) -> bool {
+        self.legs.get(candidate).is_some_and(|l| !l.out && !l.tried)
+    }
+
     /// The first try.
     #[must_use]
     pub fn first(&self) -> Step {

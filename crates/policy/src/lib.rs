@@ -23,6 +23,7 @@ pub mod window;
 pub mod bound;
 pub mod catalogue;
 pub mod ladder;
+pub mod ledger;
 pub mod money;
 
 mod tick;

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     Tick,
     ask::{Ask, Call},
+    bound::{self, Bound, Unbounded, Wire},
     breaker::Gate,
-    catalogue::Tokens,
+    catalogue::{ModelFacts, Tokens},
+    ledger::Amounts,
     money::Usd,
     reason::{Cause, Reason},
     snapshot::{Api, Objective, ProviderId, Snapshot, Target},
@@ -53,6 +55,25 @@ pub struct Candidate {
     pub key: TargetKey,
     /// Why it stands here.
     pub standing: Standing,
+    /// The most that the request can cost there.
+    pub worst: Worst,
+}
+
+/// The most that an attempt can take of the policy's caps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worst {
+    /// Money; `None` where nothing bounds it and no budget asks.
+    pub bound: Option<Bound>,
+    /// Tokens, input and output.
+    pub tokens: u64,
+}
+
+impl Worst {
+    /// What is held for one attempt.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        Amounts::request(self.bound.map_or(Usd::ZERO, |b| b.usd), self.tokens)
+    }
 }
 
 /// Why a candidate stands where it does.
@@ -120,15 +141,16 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
     let mut candidates: Vec<Candidate> = vec![];
     let mut left_out = vec![];
     for (i, (t, fate)) in order.iter().zip(judged).enumerate() {
+        let worst = if let Fate::Fit(worst) | Fate::Shut(_, worst) = &fate { *worst } else { Worst::default() };
         let standing = match (fate, last_resort) {
-            (Fate::Fit, _) => match candidates.last() {
+            (Fate::Fit(_), _) => match candidates.last() {
                 None if i == 0 => Standing::Preferred,
                 None => Standing::FirstLeft,
                 Some(last) if last.key.provider == t.provider => Standing::SameProvider,
                 Some(_) => Standing::NextProvider,
             },
-            (Fate::Shut(_), Some((at, not_before))) if at == i => Standing::LastResort { not_before },
-            (Fate::Shut(gate), _) => {
+            (Fate::Shut(..), Some((at, not_before))) if at == i => Standing::LastResort { not_before },
+            (Fate::Shut(gate, _), _) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
                 let detail = gate.why(now).unwrap_or_default();
                 left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, cause), detail });
@@ -139,7 +161,7 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
                 continue;
             }
         };
-        candidates.push(Candidate { key: key(t), target: t.clone(), standing });
+        candidates.push(Candidate { key: key(t), target: t.clone(), standing, worst });
     }
     Plan { candidates, left_out, preferred: order.first().map(key) }
 }
@@ -147,27 +169,27 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
 /// What becomes of a target.
 enum Fate {
     /// It may be tried.
-    Fit,
+    Fit(Worst),
     /// It could serve the request, but its circuit lets nobody in.
-    Shut(Gate),
+    Shut(Gate, Worst),
     /// It cannot serve this request.
     Unfit(Cause, String),
 }
 
 /// The fate of each target of `order`.
 fn judge(snapshot: &Snapshot, ask: &Ask, view: &dyn View, order: &[Target]) -> Vec<Fate> {
-    let one = |t| match (unfit(snapshot, ask, view, t), view.gate(t)) {
-        (Some((cause, detail)), _) => Fate::Unfit(cause, detail),
-        (None, gate) if gate.lets_in() => Fate::Fit,
-        (None, gate) => Fate::Shut(gate),
+    let one = |t| match (fit(snapshot, ask, view, t), view.gate(t)) {
+        (Err((cause, detail)), _) => Fate::Unfit(cause, detail),
+        (Ok(worst), gate) if gate.lets_in() => Fate::Fit(worst),
+        (Ok(worst), gate) => Fate::Shut(gate, worst),
     };
     let mut fates: Vec<Fate> = order.iter().map(one).collect();
     let Some(max) = ask.max_latency else { return fates };
     // The slow are left out only while a faster one is left.
     let least = snapshot.health.min_requests.into();
     let slow = |(t, fate): (&Target, &Fate)| match fate {
-        Fate::Fit => Some(view.p95(t, ask.stream, least).filter(|p95| *p95 > max)),
-        Fate::Shut(_) | Fate::Unfit(..) => None,
+        Fate::Fit(_) => Some(view.p95(t, ask.stream, least).filter(|p95| *p95 > max)),
+        Fate::Shut(..) | Fate::Unfit(..) => None,
     };
     let slow: Vec<Option<Option<Duration>>> = order.iter().zip(&fates).map(slow).collect();
     if slow.contains(&Some(None)) {
@@ -183,11 +205,11 @@ fn judge(snapshot: &Snapshot, ask: &Ask, view: &dyn View, order: &[Target]) -> V
 
 /// Where nobody may be tried, the shut target that is due soonest, and when it may be.
 fn last_resort(fates: &[Fate], now: Tick) -> Option<(usize, Tick)> {
-    if fates.iter().any(|f| matches!(f, Fate::Fit)) {
+    if fates.iter().any(|f| matches!(f, Fate::Fit(_))) {
         return None;
     }
     let shut =
-        fates.iter().enumerate().filter_map(|(i, f)| if let Fate::Shut(gate) = f { Some((i, *gate)) } else { None });
+        fates.iter().enumerate().filter_map(|(i, f)| if let Fate::Shut(gate, _) = f { Some((i, *gate)) } else { None });
     let (at, gate) = shut.min_by_key(|(_, gate)| gate.due())?;
     Some((at, if let Gate::Held { until } = gate { until } else { now }))
 }
@@ -228,15 +250,15 @@ fn group_by_provider(order: Vec<Target>) -> Vec<Target> {
     order
 }
 
-/// Why a target cannot serve this request, whatever its health.
-fn unfit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Option<(Cause, String)> {
+/// The most that this request can take at a target, or why that cannot serve it, whatever its health.
+fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, (Cause, String)> {
     let provider = snapshot.provider(t.provider);
     let foreign = match ask.call {
         Call::Responses if provider.api != Api::OpenAi => {
-            return Some((Cause::CannotCarry, "the Responses API is served by OpenAI providers only".into()));
+            return Err((Cause::CannotCarry, "the Responses API is served by OpenAI providers only".into()));
         }
         Call::CountTokens if provider.api != Api::Anthropic => {
-            return Some((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
+            return Err((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
         }
         Call::Chat => provider.api != Api::OpenAi,
         Call::Messages => provider.api != Api::Anthropic,
@@ -244,59 +266,81 @@ fn unfit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Option<
     };
     if !view.has_credential(t.provider) {
         let file = provider.credential_key.as_deref().unwrap_or_default();
-        return Some((Cause::CredentialMissing, format!("the credentials directory has no file `{file}`")));
+        return Err((Cause::CredentialMissing, format!("the credentials directory has no file `{file}`")));
     }
     let facts = t.facts.as_ref();
     if ask.images > 0 && facts.is_some_and(|f| f.images == Some(false)) {
-        return Some((Cause::CannotCarry, format!("{} images, and the model takes none", ask.images)));
+        return Err((Cause::CannotCarry, format!("{} images, and the model takes none", ask.images)));
     }
     if let Some(context) = facts.and_then(|f| f.context_tokens)
         && ask.input_estimate > context
     {
         let detail = format!("about {} tokens of input exceed the context of {context}", ask.input_estimate);
-        return Some((Cause::ContextTooLong, detail));
+        return Err((Cause::ContextTooLong, detail));
     }
     if foreign
         && snapshot.tier(ask.tier).strict_translation
         && let Some(lost) = view.loses(provider.api)
     {
-        return Some((Cause::StrictTranslation, format!("translation would lose {lost}")));
+        return Err((Cause::StrictTranslation, format!("translation would lose {lost}")));
     }
+    let worst = worst(snapshot, ask, t).map_err(|why| (why.cause(), why.sentence().into()))?;
     if let Some(max) = ask.max_cost {
-        match worst_cost(snapshot, ask, t) {
-            Some(worst) if worst <= max => {}
-            Some(worst) => {
-                return Some((Cause::MaxCostExceeded, format!("could cost {worst} USD, the request allows {max}")));
+        match worst.bound {
+            Some(bound) if bound.usd <= max => {}
+            Some(bound) => {
+                let detail = format!("could cost {} USD, the request allows {max}", bound.usd);
+                return Err((Cause::MaxCostExceeded, detail));
             }
-            None => return Some((Cause::MaxCostExceeded, "the model has no known price".into())),
+            None => return Err((Cause::MaxCostExceeded, "nothing bounds what it costs".into())),
         }
     }
-    None
+    Ok(worst)
 }
 
-/// The most that this request can cost at `t`: input bounded by bytes and at its dearest class, output by its limit;
-/// `None` without a price.
-#[must_use]
-pub fn worst_cost(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<Usd> {
-    if ask.call == Call::CountTokens {
-        return Some(Usd::ZERO);
+/// The most that a request can take at `t`.
+///
+/// # Errors
+/// What nothing bounds, where a cap of the policy asks.
+pub fn worst(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Result<Worst, Unbounded> {
+    let provider = snapshot.provider(t.provider);
+    let model = t.model.as_ref().unwrap_or(&ask.model);
+    let facts = t.facts.as_deref();
+    let wire = Wire { api: provider.api, model, facts, limit: output_limit(snapshot, ask, facts) };
+    let bound = match ask.call {
+        Call::CountTokens => bound::of_path(Some(Usd::ZERO)),
+        Call::Through(_) => bound::of_path(ask.path_cost),
+        Call::Chat | Call::Responses | Call::Messages => bound::worst(&ask.content, &wire),
+    };
+    match bound {
+        Ok(bound) => {
+            let tokens = bound.input_tokens.saturating_add(bound.output_tokens);
+            Ok(Worst { bound: Some(bound), tokens })
+        }
+        Err(why) if !snapshot.budgets.is_empty() => Err(why),
+        Err(_) if provider.limits.tokens_per_minute.is_none() => Ok(Worst::default()),
+        Err(_) => Ok(Worst { bound: None, tokens: bound::tokens(&ask.content, &wire)?.total() }),
     }
-    Some(t.price()?.worst(ask.input_bound, output_bound(snapshot, ask, t)?))
+}
+
+/// The output limit on the wire: the caller's own, or the scene's, as far as the model goes.
+#[must_use]
+pub fn output_limit(snapshot: &Snapshot, ask: &Ask, facts: Option<&ModelFacts>) -> Option<u64> {
+    let scene = || {
+        let scene = snapshot.scene(ask.scene).max_output_tokens?;
+        Some(facts.and_then(|f| f.max_output_tokens).map_or(scene, |most| most.min(scene)))
+    };
+    ask.max_tokens.or_else(scene)
 }
 
 /// What this request costs if its input is text that nobody has cached and its answer takes all the room it has: good
 /// for comparing targets.
 fn likely_cost(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<Usd> {
-    let output = output_bound(snapshot, ask, t)?;
+    let most = || t.facts.as_ref().and_then(|f| f.max_output_tokens);
+    let output = output_limit(snapshot, ask, t.facts.as_deref()).or_else(most)?;
+    let output = output.saturating_mul(ask.content.answers.max(1).into());
     let tokens = Tokens { input: ask.input_estimate, output, service_percent: 100, ..Tokens::default() };
     Some(t.price()?.cost(&tokens))
-}
-
-/// The most tokens that come back, over all the answers asked for.
-fn output_bound(snapshot: &Snapshot, ask: &Ask, t: &Target) -> Option<u64> {
-    let own = t.facts.as_ref().and_then(|f| f.max_output_tokens);
-    let limit = ask.max_tokens.or(snapshot.scene(ask.scene).max_output_tokens).or(own)?;
-    Some(limit.saturating_mul(ask.answers.into()))
 }
 
 #[cfg(test)]

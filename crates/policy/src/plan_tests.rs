@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    bound::Content,
     catalogue,
     outcome::Class,
     snapshot::{
@@ -40,10 +41,11 @@ fn ask() -> Ask {
         model: "gpt-6-sol".into(),
         stream: false,
         images: 0,
-        input_bound: 1000,
+        input_bytes: 1000,
         input_estimate: 250,
         max_tokens: None,
-        answers: 1,
+        content: Content { text_bytes: 1000, messages: 1, answers: 1, ..Content::default() },
+        path_cost: None,
         scene: SceneId(0),
         tier: TierId(0),
         tenant: None,
@@ -122,18 +124,25 @@ fn what_a_target_cannot_do_leaves_it_out() {
 fn a_cap_on_the_cost_is_held_against_the_worst_case() {
     let mut s = snapshot();
     let f = Fake::default();
-    // Luna: 1000 of input at 0.125 (written to the cache) and 2048 of output at 0.50 USD/M is 0.001149.
     let cap = |nano| Ask { max_cost: Some(Usd(nano)), ..ask() };
     let dear = [(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)];
-    check(&s, &cap(1_149_000), &f, &[LUNA], &dear);
+    let answers = |answers, ask: Ask| Ask { content: Content { answers, ..ask.content }, ..ask };
+    let worst = |ask: &Ask| {
+        let plan = plan(&s, ask, &f, Tick(0));
+        plan.candidates.iter().find(|c| *c.key.model == *LUNA).unwrap().worst.bound.unwrap().usd.0
+    };
+    // Luna: about 1000 of input at 0.125 (written to the cache) and 2048 of output at 0.50 USD/M is 0.001149.
+    let most = worst(&ask());
+    assert!((1_140_000..1_160_000).contains(&most), "{most}");
+    check(&s, &cap(most), &f, &[LUNA], &dear);
     let all = [(SOL, Cause::MaxCostExceeded), (LUNA, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)];
-    check(&s, &cap(1_148_999), &f, &[], &all);
-    check(&s, &Ask { answers: 2, ..cap(1_149_000) }, &f, &[], &all);
-    check(&s, &Ask { answers: 2, max_tokens: Some(1024), ..cap(1_149_000) }, &f, &[LUNA], &dear);
+    check(&s, &cap(most - 1), &f, &[], &all);
+    check(&s, &answers(2, cap(most)), &f, &[], &all);
+    check(&s, &answers(2, Ask { max_tokens: Some(1024), ..cap(most) }), &f, &[LUNA], &dear);
     let count = Ask { call: Call::CountTokens, ..cap(0) };
     check(&s, &count, &f, &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
     s.scenes[0].targets = vec![target(0, "mock"), target(0, LUNA)];
-    check(&s, &cap(1_149_000), &f, &[LUNA], &[("mock", Cause::MaxCostExceeded)]);
+    check(&s, &cap(most), &f, &[LUNA], &[("mock", Cause::MaxCostExceeded)]);
 }
 
 #[test]

@@ -50,8 +50,10 @@ pub enum Cause {
     MaxLatencyExceeded,
 
     // Nobody's but ours or the caller's.
-    /// Every budget rung was used up.
+    /// A budget has no room for the request.
     BudgetExhausted,
+    /// A budget is so far spent that its rest is spared.
+    BudgetNearLimit,
     /// A rate limit of the policy.
     RateLimitExceeded,
     /// No memory left for another body.
@@ -103,7 +105,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 36] = [
+    pub const ALL: [Cause; 37] = [
         Cause::Unreachable,
         Cause::ConnectionLost,
         Cause::ConnectTimeout,
@@ -126,6 +128,7 @@ impl Cause {
         Cause::MaxCostExceeded,
         Cause::MaxLatencyExceeded,
         Cause::BudgetExhausted,
+        Cause::BudgetNearLimit,
         Cause::RateLimitExceeded,
         Cause::SidecarOverloaded,
         Cause::SidecarDraining,
@@ -208,6 +211,7 @@ impl Cause {
                 by("max_latency_exceeded", 503, BUSY, "the target is slower than the request allows")
             }
             Cause::BudgetExhausted => of("budget_exhausted", 429, false, LIMIT, "the budget is spent"),
+            Cause::BudgetNearLimit => of("budget_near_limit", 429, false, LIMIT, "the budget is nearly spent"),
             Cause::RateLimitExceeded => {
                 of("rate_limit_exceeded", 429, false, LIMIT, "the policy's rate limit is reached")
             }

@@ -1,23 +1,26 @@
-//! A permit before every attempt: the circuits entered, and with budgets the money held. It settles exactly once, with
-//! the attempt's end, or as cancelled when it is dropped.
+//! A permit before every attempt: the circuits entered, the money and the rates held. It settles exactly once, with the
+//! attempt's end, or as cancelled when it is dropped.
 
 use std::{sync::Arc, time::Duration};
 
 use policy::{
     Tick,
     ask::Ask,
-    breaker::{Gate, Ticket},
+    bound::Bound,
+    breaker::{Gate, Ticket, Verdict},
     catalogue::{Price, Tokens},
+    ledger::{Amounts, Denied, Hold, How, Settled},
     money::Usd,
     outcome::{Class, Failure, Outcome},
-    plan::Candidate,
+    plan::{Candidate, TargetKey, Worst},
+    snapshot::CancelBilling,
 };
 
 use crate::{
     clock,
     record::record,
     state::{Cell, InForce, State},
-    telemetry::{AttemptSpan, metrics::Payer},
+    telemetry::AttemptSpan,
 };
 
 /// Permission for one attempt.
@@ -31,42 +34,76 @@ pub struct Permit {
     pub(crate) span: AttemptSpan,
     /// The target's own model; `None` where the caller's goes on the wire.
     pub(crate) model: Option<Arc<str>>,
-    pub(crate) payer: Payer,
     price: Option<Price>,
-    candidate: policy::snapshot::ProviderId,
+    key: TargetKey,
     stream: bool,
-    sent: Tick,
+    /// Coins taken; `None` where no cap is in force, and once it is settled.
+    hold: Option<Hold>,
+    worst: Worst,
+    progress: Progress,
+    /// Bytes of the answer's content so far.
+    received: u64,
+    admitted: Tick,
     first_content: Option<Duration>,
     settled: bool,
 }
 
-/// The circuit shut between plan and attempt.
-#[derive(Debug)]
-pub struct Shut(pub Gate);
+/// How far the request got, as far as its bill goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// No byte of it left.
+    Unsent,
+    /// It left, and what became of it is not known.
+    Sent,
+    /// The provider refused it by its status.
+    Refused,
+}
 
-/// Asks for one attempt of `candidate`.
+/// Why an attempt may not be made.
+#[derive(Debug)]
+pub enum Closed {
+    /// The circuit shut between plan and attempt.
+    Shut(Gate),
+    /// A cap leaves no room.
+    Denied(Denied),
+}
+
+/// Asks for one attempt of `candidate` that may take `worst`.
 ///
 /// # Errors
-/// A circuit that lets nobody in; the course skips the candidate.
+/// A circuit that lets nobody in, or a cap without room.
 pub fn admit(
     state: &Arc<State>,
     in_force: &Arc<InForce>,
     candidate: &Candidate,
     ask: &Ask,
-    force: bool,
-) -> Result<Permit, Shut> {
+    worst: &Worst,
+) -> Result<Permit, Closed> {
     let now = clock::now();
     let conf = &in_force.snapshot.breaker;
     let provider = candidate.key.provider;
+    let force = matches!(candidate.standing, policy::plan::Standing::LastResort { .. });
     let cell = in_force.cell(provider, candidate.target.model.as_ref()).clone();
     let live = in_force.live(provider);
-    let outer = live.cell.with(|h| h.breaker.enter(now, conf, force)).map_err(Shut)?;
+    let outer = live.cell.with(|h| h.breaker.enter(now, conf, force)).map_err(Closed::Shut)?;
+    let leave_outer = || live.cell.with(|h| h.breaker.record(outer, Verdict::Neutral, now, conf, 0));
     let inner = match cell.with(|h| h.breaker.enter(now, conf, force)) {
         Ok(ticket) => ticket,
         Err(gate) => {
-            let neutral = policy::breaker::Verdict::Neutral;
-            live.cell.with(|h| h.breaker.record(outer, neutral, now, conf, 0));
-            return Err(Shut(gate));
+            leave_outer();
+            return Err(Closed::Shut(gate));
+        }
+    };
+    let hold = match in_force.has_caps {
+        true => state.money.hold(&in_force.snapshot, ask, &candidate.key, worst.amounts()).map(Some),
+        false => Ok(None),
+    };
+    let hold = match hold {
+        Ok(hold) => hold,
+        Err(denied) => {
+            leave_outer();
+            cell.with(|h| h.breaker.record(inner, Verdict::Neutral, now, conf, 0));
+            return Err(Closed::Denied(denied));
         }
     };
     Ok(Permit {
@@ -76,26 +113,66 @@ pub fn admit(
         tickets: (outer, inner),
         span: AttemptSpan::none(),
         model: candidate.target.model.clone(),
-        payer: Payer::from(ask),
         price: candidate.target.price().copied(),
-        candidate: provider,
+        key: candidate.key.clone(),
         stream: ask.stream,
-        sent: now,
+        hold,
+        worst: *worst,
+        progress: Progress::Unsent,
+        received: 0,
+        admitted: now,
         first_content: None,
         settled: false,
     })
 }
 
 impl Permit {
+    /// The request is about to leave. False if the hold is too old by now: nothing may be sent on it.
+    #[must_use]
+    pub fn send(&mut self) -> bool {
+        let may = self.hold.as_ref().is_none_or(|h| h.may_send(clock::now()));
+        if may {
+            self.progress = Progress::Sent;
+        }
+        may
+    }
+
+    /// The request is about to leave once more, on another connection. Where the first one may have reached the
+    /// provider, that is charged, and the second takes coins of its own; false if there are none.
+    #[must_use]
+    pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
+        if first_may_be_billed && let Some(first) = self.hold.take() {
+            self.state.money.settle(first, How::Unseen, clock::now());
+            let again = self.state.money.hold(&self.in_force.snapshot, ask, &self.key, self.worst.amounts());
+            self.progress = Progress::Unsent;
+            match again {
+                Ok(hold) => self.hold = Some(hold),
+                Err(_) => return false,
+            }
+        }
+        self.send()
+    }
+
+    /// The provider answered with an error status: a clear refusal, which costs nothing.
+    pub fn refused(&mut self) {
+        self.progress = Progress::Refused;
+    }
+
+    /// So many bytes of a stream's content arrived.
+    pub fn received(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(bytes as u64);
+    }
+
     /// The first content of a stream, or the head of a plain answer, is here.
     pub fn first_content(&mut self) {
-        self.first_content.get_or_insert(clock::now().since(self.sent));
+        self.first_content.get_or_insert(clock::now().since(self.admitted));
     }
 
     /// What `tokens` cost at this target, where it has a price.
     #[must_use]
     pub fn cost(&self, tokens: &Tokens) -> Option<Usd> {
-        self.price.map(|p| p.cost(tokens))
+        let cost = self.price.map(|p| p.cost(tokens))?;
+        Some(self.worst.bound.map_or(cost, |b| b.settled(cost)))
     }
 
     /// The attempt gave an answer.
@@ -110,16 +187,48 @@ impl Permit {
 
     fn end(&mut self, class: Class, failure: Option<Failure>, tokens: Option<Tokens>) {
         self.settled = true;
+        let now = clock::now();
+        let how = self.how(class, tokens.as_ref());
+        let settled = self.hold.take().map(|hold| self.state.money.settle(hold, how, now));
         let outcome = Outcome {
-            provider: self.candidate,
+            provider: self.key.provider,
             class,
             failure,
             first_content: self.first_content,
-            duration: clock::now().since(self.sent),
+            duration: now.since(self.admitted),
             stream: self.stream,
             tokens,
         };
-        record(self, &outcome);
+        record(self, &outcome, settled.unwrap_or_default());
+    }
+
+    /// How the attempt ended, as far as its bill goes.
+    fn how(&self, class: Class, tokens: Option<&Tokens>) -> How {
+        let provider = self.in_force.snapshot.provider(self.key.provider);
+        match (self.progress, class, tokens) {
+            (Progress::Unsent, ..) => How::Unsent,
+            (Progress::Refused, ..) => How::Refused,
+            (Progress::Sent, Class::Success, _) if self.price.is_none() => self.whole(),
+            (Progress::Sent, Class::Success, Some(t)) => {
+                let cost = self.cost(t).unwrap_or_default();
+                How::Ended(Amounts::request(cost, t.input.saturating_add(t.output)))
+            }
+            (Progress::Sent, Class::Success, None) => How::EndedWithoutUsage,
+            (Progress::Sent, Class::Cancelled | Class::Timeout, _)
+                if self.stream && provider.cancel_billing == CancelBilling::Stops =>
+            {
+                let bound = self.worst.bound.as_ref();
+                let usd = bound.map_or(Usd::ZERO, |b| b.closed_early(self.received));
+                let tokens = bound.map_or(self.worst.tokens, |b| b.input_tokens.saturating_add(self.received));
+                How::Closed(Amounts::request(usd, tokens))
+            }
+            (Progress::Sent, ..) => How::Unseen,
+        }
+    }
+
+    /// A call whose price the policy gives as a whole.
+    fn whole(&self) -> How {
+        How::Ended(self.worst.amounts())
     }
 }
 

@@ -6,13 +6,14 @@ use dialect::{Dialect, Head};
 use hyper::{HeaderMap, header::HeaderName};
 use policy::{
     ask::{Ask, Call, Facts, Headers},
+    bound::Content,
     matching::{self, Matched},
     money::Usd,
     reason::Cause,
     snapshot::Snapshot,
 };
 
-use crate::refusal::Refusal;
+use crate::{bill, refusal::Refusal, route::is_below};
 
 const MAX_COST: HeaderName = HeaderName::from_static("x-llmroute-max-cost-usd");
 const MAX_LATENCY: HeaderName = HeaderName::from_static("x-llmroute-max-latency-ms");
@@ -57,8 +58,9 @@ pub fn ask(
     path: &str,
     headers: &HeaderMap,
     head: Option<&Head>,
-    bytes: u64,
+    body: &[u8],
 ) -> Result<(Ask, Matched), Refusal> {
+    let bytes = body.len() as u64;
     let model = head.and_then(|h| h.model.as_deref()).unwrap_or_default();
     let facts = Facts {
         path,
@@ -91,10 +93,11 @@ pub fn ask(
         model: Arc::from(model),
         stream: facts.stream,
         images: facts.images,
-        input_bound: bytes,
+        input_bytes: bytes,
         input_estimate: bytes.saturating_sub(head.map_or(0, |h| h.media_bytes)) / 4,
         max_tokens: facts.max_tokens,
-        answers: head.map_or(1, |h| h.n.max(1)),
+        content: head.map_or_else(Content::default, |h| bill::content(dialect_of(call), body, h)),
+        path_cost: path_cost(snapshot, call, path),
         scene: matched.scene.0,
         tier: matched.tier.0,
         tenant: matched.tenant.clone(),
@@ -102,6 +105,13 @@ pub fn ask(
         max_latency,
     };
     Ok((ask, matched))
+}
+
+/// What the policy says that a passed-through path costs, at the provider that it goes to.
+fn path_cost(snapshot: &Snapshot, call: Call, path: &str) -> Option<Usd> {
+    let Call::Through(api) = call else { return None };
+    let provider = snapshot.providers.iter().find(|p| p.api == api)?;
+    provider.paths.iter().find(|rule| is_below(path, &rule.path)).and_then(|rule| rule.cost)
 }
 
 fn bad_hint(name: &HeaderName, want: &str) -> Refusal {

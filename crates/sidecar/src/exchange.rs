@@ -16,7 +16,8 @@ use policy::{
     money::Usd,
     outcome::Class,
     plan::{Plan, TargetKey},
-    reason::Reason,
+    reason::{Cause, Reason},
+    snapshot::Rung,
 };
 
 use crate::{
@@ -75,8 +76,19 @@ pub struct Exchange {
     pub tries: Vec<Try>,
     /// Losses in translation to the target that answered.
     pub dropped: Vec<String>,
+    /// What was done because money is short.
+    pub squeeze: Option<Squeeze>,
     _open: Open,
     ended: bool,
+}
+
+/// What was done because money is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Squeeze {
+    /// The rung of the tier's ladder.
+    pub rung: Rung,
+    /// It did not fit, or the rest is spared.
+    pub cause: Cause,
 }
 
 /// One try.
@@ -139,13 +151,18 @@ impl Exchange {
             plan: None,
             tries: vec![],
             dropped: vec![],
+            squeeze: None,
             ended: false,
         }
     }
 
-    /// `ok` or `degraded`, and why, for an answer from `served`.
+    /// `ok`, `degraded` or `queued`, and why, for an answer from `served`.
     #[must_use]
     pub fn standing(&self, served: &TargetKey) -> (Status, Option<Reason>) {
+        if let Some(Squeeze { rung, cause }) = self.squeeze {
+            let status = if rung == Rung::Queue { Status::Queued } else { Status::Degraded };
+            return (status, Some(Reason::own(cause)));
+        }
         let Some(preferred) = self.plan.as_ref().and_then(|p| p.preferred.as_ref()).filter(|p| *p != served) else {
             return (Status::Ok, None);
         };

@@ -1,26 +1,28 @@
 //! The tries of one request: each with a permit, bounded in time, ending in a committed answer or a failure that says
 //! what may follow. What fails before the first content may be tried elsewhere; nothing after it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use policy::{
     Tick,
     ask::Ask,
     attempt::{Course, Leg, Present, Step},
-    breaker::Gate,
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
-    snapshot::{ProviderId, Retries, Tier},
+    snapshot::{ProviderId, Retries, Rung, Tier},
 };
 
 use crate::{
-    admit::{Shut, admit},
     attempt::{Answer, Asked, Failed, attempt},
     clock,
+    enter::{Entered, Entrance, Entry},
     exchange::{Exchange, Try},
     refusal::Refusal,
     state::InForce,
-    wire::Inbound,
+    wire::{Inbound, Streamed},
 };
 
 /// What the tries came to.
@@ -35,12 +37,12 @@ pub enum Executed {
 }
 
 /// Runs the plan.
-pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut Inbound, deadline: Tick) -> Executed {
+pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &Inbound, stream: Streamed, bounds: Bounds) -> Executed {
     // The ask stays with the request, which is told by it even if the app leaves during a try.
     let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.clone()) else {
         return Executed::Refused(Refusal::own(Cause::Internal));
     };
-    let executed = tries(x, in_force, inbound, &plan, &ask, deadline).await;
+    let executed = tries(x, in_force, inbound, stream, &plan, &ask, bounds).await;
     x.plan = Some(plan);
     executed
 }
@@ -48,11 +50,13 @@ pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &mut In
 async fn tries(
     x: &mut Exchange,
     in_force: &Arc<InForce>,
-    inbound: &mut Inbound,
+    inbound: &Inbound,
+    mut stream: Streamed,
     plan: &Plan,
     ask: &Ask,
-    deadline: Tick,
+    bounds: Bounds,
 ) -> Executed {
+    let mut deadline = bounds.deadline(x.accepted);
     let tier = in_force.snapshot.tier(ask.tier);
     let Some(first) = plan.candidates.first() else { return Executed::Refused(nothing_to_try(x, plan)) };
     let mut wait = Duration::ZERO;
@@ -65,6 +69,8 @@ async fn tries(
     }
 
     let mut course = course(plan, tier);
+    let trimmed = OnceLock::new();
+    let entrance = Entrance { in_force, inbound, plan, ask, tier, trimmed: &trimmed };
     let mut first_failure: Option<Failed> = None;
     let mut step = course.first();
     while let Step::Try { candidate: index, wait: pause } = step {
@@ -73,29 +79,22 @@ async fn tries(
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
+        let first = x.tries.is_empty();
+        let entry = match entrance.enter(x, index, &course, first, deadline).await {
+            Entered::In(entry) => *entry,
+            Entered::Over(failed) => {
+                first_failure.get_or_insert(failed);
+                step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
+                continue;
+            }
+            Entered::Refused(refusal) => return Executed::Refused(refusal),
+        };
+        let Entry { index, mut wire, mut permit, secret } = entry;
+        if x.squeeze.is_some_and(|s| s.rung == Rung::Queue) && first {
+            // Who waited in line has its time from here on.
+            deadline = bounds.deadline(clock::now());
+        }
         let candidate = &plan.candidates[index];
-        let force = matches!(candidate.standing, Standing::LastResort { .. });
-        let provider = in_force.snapshot.provider(candidate.key.provider);
-        let keys = x.state.keys.load_full();
-        let secret = provider.credential_key.as_ref().and_then(|k| keys.get(k)).cloned();
-        let mut wire = match inbound.wire(in_force, ask, x.dialect, candidate, secret.as_deref()) {
-            Ok(wire) => wire,
-            Err(why) => {
-                first_failure.get_or_insert_with(|| Failed::untranslatable(candidate.key.provider, why.to_string()));
-                step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
-                continue;
-            }
-        };
-        let mut permit = match admit(&x.state, in_force, candidate, ask, force) {
-            Ok(permit) => permit,
-            Err(Shut(gate)) => {
-                let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
-                let reason = Reason::of(candidate.key.provider, cause);
-                first_failure.get_or_insert_with(|| Failed::refused(reason));
-                step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
-                continue;
-            }
-        };
         if course.made() > 0 {
             in_force.series.retry(candidate.key.provider);
         }
@@ -103,8 +102,8 @@ async fn tries(
         permit.span = x.trace.attempt(course.made(), &in_force.snapshot, &candidate.key, wire.method(), wire.path());
         x.trace.join(&permit.span, &inbound.headers, wire.headers());
         let began = clock::now();
-        let asked = Asked { call: ask.call, stream: ask.stream, tier, deadline, hold_preamble: course.could_go_on() };
-        let result = attempt(&asked, candidate, wire, inbound.take_stream(), secret.as_ref(), permit).await;
+        let asked = Asked { ask, tier, deadline, hold_preamble: course.could_go_on() };
+        let result = attempt(&asked, candidate, wire, stream.take(), secret.as_ref(), permit).await;
         let took = clock::now().since(began);
         let key = candidate.key.clone();
         match result {
@@ -117,7 +116,7 @@ async fn tries(
                 x.tries.push(Try { key, class, reason: Some(failed.reason), took });
                 let mut repeat = |p| repeat(in_force, tier, p);
                 step = course.after(index, &failed.failure, &mut present(deadline, &mut repeat));
-                if inbound.is_spent() {
+                if stream.is_spent() {
                     step = Step::Stop;
                 }
                 // A 4xx that only a later candidate provoked never hides what the first one met.
@@ -161,10 +160,28 @@ fn nothing_to_try(x: &Exchange, plan: &Plan) -> Refusal {
     Refusal::of(preferred.reason).because(format!("{} ({list})", preferred.reason.cause.row().message))
 }
 
-/// When the request must be committed: the tier's total, the caller's own limits.
-#[must_use]
-pub fn deadline(accepted: Tick, tier: &Tier, ask: &Ask, client_timeout: Option<Duration>) -> Tick {
-    let client = client_timeout.map(|t| t.saturating_sub((t / 20).max(Duration::from_millis(200))));
-    let bounds = [Some(tier.timeouts.total), ask.max_latency, client];
-    accepted.after(bounds.into_iter().flatten().min().unwrap_or(tier.timeouts.total))
+/// What bounds a request in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The tier's total, or less where the request asks for that.
+    total: Duration,
+    /// When the caller gives up, a little before.
+    patience: Option<Tick>,
+}
+
+impl Bounds {
+    /// The tier's total, and the caller's own limits.
+    #[must_use]
+    pub fn new(accepted: Tick, tier: &Tier, ask: &Ask, client_timeout: Option<Duration>) -> Bounds {
+        let client = client_timeout.map(|t| t.saturating_sub((t / 20).max(Duration::from_millis(200))));
+        let total = ask.max_latency.map_or(tier.timeouts.total, |most| most.min(tier.timeouts.total));
+        Bounds { total, patience: client.map(|c| accepted.after(c)) }
+    }
+
+    /// When a request must be committed whose time starts at `start`.
+    #[must_use]
+    pub fn deadline(&self, start: Tick) -> Tick {
+        let total = start.after(self.total);
+        self.patience.map_or(total, |patience| patience.min(total))
+    }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Uri};
 use policy::{
     ask::Call,
-    plan::{TargetKey, worst_cost},
+    plan::TargetKey,
     reason::Cause,
     snapshot::Snapshot,
 };
@@ -19,7 +19,7 @@ use crate::{
     route::{Route, route},
     state::{Present, State},
     telemetry::decision::source,
-    wire::{Inbound, Streamed},
+    wire::Inbound,
 };
 
 /// Explains what would become of `body` sent to `path` with `headers`.
@@ -38,10 +38,9 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     };
     let head = classify::head(call, &body)?;
     let bytes = body.len() as u64;
-    let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), bytes)?;
+    let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), &body)?;
     let uri = Uri::try_from(path).unwrap_or_default();
-    let inbound =
-        Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), stream: Streamed::No };
+    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head) };
     let keys = state.keys.load();
     let loses = |api| inbound.loses(snapshot, &ask, classify::dialect_of(call), api);
     let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), loses: &loses };
@@ -51,7 +50,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     let candidates = plan.candidates.iter().map(|c| {
         let mut row = target(snapshot, &c.key);
         row["why"] = c.standing.sentence(tier.objective).into();
-        row["worst_cost_usd"] = worst_cost(snapshot, &ask, &c.target).map_or(Value::Null, |c| c.to_string().into());
+        row["worst_cost_usd"] = c.worst.bound.map_or(Value::Null, |b| b.usd.to_string().into());
         row
     });
     let left_out = plan.left_out.iter().map(|l| {

@@ -22,6 +22,7 @@ pub mod explain;
 mod execute;
 
 mod admit;
+mod enter;
 mod attempt;
 mod wire;
 
@@ -40,6 +41,8 @@ mod stream;
 mod idle;
 pub mod refusal;
 
+mod bill;
+mod money;
 mod record;
 mod usage;
 

@@ -16,7 +16,7 @@ use crate::{
     attempt::Answer,
     classify, clock,
     exchange::Exchange,
-    execute::{self, Executed, execute},
+    execute::{Bounds, Executed, execute},
     framing::Heads,
     intake,
     memory::Room,
@@ -77,14 +77,13 @@ async fn run(
     heads: &Heads,
 ) -> Result<Executed, Refusal> {
     // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
-    let (mut inbound, _room) = take_in(x, call, parts, body).await?;
+    let (inbound, stream, _room) = take_in(x, call, parts, body).await?;
     heads.expect_next();
 
     // Classify.
     let snapshot = &in_force.snapshot;
-    let bytes = inbound.body.len() as u64;
     let (ask, matched) =
-        classify::ask(snapshot, call, inbound.uri.path(), &inbound.headers, inbound.head.as_ref(), bytes)?;
+        classify::ask(snapshot, call, inbound.uri.path(), &inbound.headers, inbound.head.as_ref(), &inbound.body)?;
     x.state.telemetry.metrics.ignored(matched.unknown_hints, matched.failed_rules);
     x.trace.classified(snapshot, &ask, &matched);
 
@@ -95,7 +94,7 @@ async fn run(
         let present = Present { in_force, keys: &keys, now: clock::now(), loses: &loses };
         policy::plan::plan(snapshot, &ask, &present, present.now)
     };
-    let deadline = execute::deadline(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
+    let bounds = Bounds::new(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
     x.trace.planned(snapshot, &plan);
     x.ask = Some(ask);
     x.matched = Some(matched);
@@ -103,7 +102,7 @@ async fn run(
     x.plan = Some(plan);
 
     // Execute.
-    Ok(execute(x, in_force, &mut inbound, deadline).await)
+    Ok(execute(x, in_force, &inbound, stream, bounds).await)
 }
 
 /// What cannot be served whatever it asks.
@@ -124,22 +123,26 @@ fn refused_outright(x: &Exchange, parts: &Parts, heads: &Heads) -> Option<Refusa
     x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
 }
 
-async fn take_in(x: &Exchange, call: Call, parts: Parts, body: Incoming) -> Result<(Inbound, Option<Room>), Refusal> {
+async fn take_in(
+    x: &Exchange,
+    call: Call,
+    parts: Parts,
+    body: Incoming,
+) -> Result<(Inbound, Streamed, Option<Room>), Refusal> {
     let Parts { method, uri, headers, .. } = parts;
-    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None, stream: Streamed::No };
+    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None };
     if body.is_end_stream() && inbound.method != Method::POST {
-        return Ok((inbound, None));
+        return Ok((inbound, Streamed::No, None));
     }
     if matches!(call, Call::Through(_)) && !is_json(&inbound.headers) {
-        inbound.stream = Streamed::Waiting(OutBody::Stream(body));
-        return Ok((inbound, None));
+        return Ok((inbound, Streamed::Waiting(OutBody::Stream(body)), None));
     }
     let held = intake::read(&inbound.headers, body, &x.state.memory).await?;
     inbound.body = held.bytes;
     if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {
         inbound.head = Some(classify::head(call, &inbound.body)?);
     }
-    Ok((inbound, Some(held.room)))
+    Ok((inbound, Streamed::No, Some(held.room)))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -3,13 +3,15 @@
 use policy::{
     Tick,
     breaker::{Gate, Verdict},
+    ledger::Settled,
+    money::Usd,
     outcome::{Blame, Class, Failure, Outcome},
 };
 
 use crate::{admit::Permit, clock, state::Health, telemetry::metrics::Metrics};
 
 /// Takes the end of one attempt.
-pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
+pub(crate) fn record(permit: &mut Permit, outcome: &Outcome, settled: Settled) {
     let now = clock::now();
     let conf = &permit.in_force.snapshot.breaker;
     let live = permit.in_force.live(outcome.provider);
@@ -38,7 +40,15 @@ pub(crate) fn record(permit: &mut Permit, outcome: &Outcome) {
         live.cell.repeats(|b| b.deposit(now));
     }
     let cost = outcome.tokens.as_ref().and_then(|t| permit.cost(t));
-    Metrics::attempt(&permit.in_force, &permit.payer, permit.model.as_ref(), outcome, cost, now);
+    Metrics::attempt(&permit.in_force, permit.model.as_ref(), outcome, cost, &settled);
+    if settled.debt.usd > Usd::ZERO {
+        let model = permit.model.as_deref().unwrap_or_default();
+        let provider = &*permit.in_force.snapshot.provider(outcome.provider).name;
+        let debt_usd = settled.debt.usd.to_string();
+        permit.span.log(|trace_id| {
+            tracing::warn!(trace_id, provider, model, debt_usd, "the provider billed more than was asked of it");
+        });
+    }
     if tracing::event_enabled!(tracing::Level::TRACE) {
         let (class, ms) = (outcome.class.label(), outcome.duration.as_millis() as u64);
         let provider = &*permit.in_force.snapshot.provider(outcome.provider).name;

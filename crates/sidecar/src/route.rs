@@ -42,7 +42,7 @@ pub fn route(method: &Method, path: &str, anthropic: bool, snapshot: Option<&Sna
         let id = id.strip_prefix('/').map(str::to_owned);
         return if method == Method::GET { Route::Models(id) } else { Route::Refused(Cause::MethodNotAllowed) };
     }
-    let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = |prefix: &str| is_below(path, prefix);
     let api = if anthropic { Api::Anthropic } else { Api::OpenAi };
     if path.starts_with("/v1/responses/") {
         let known = matches!(*method, Method::GET | Method::POST | Method::DELETE);
@@ -56,6 +56,11 @@ pub fn route(method: &Method, path: &str, anthropic: bool, snapshot: Option<&Sna
         return Route::Through(api);
     }
     Route::Refused(Cause::PathNotFound)
+}
+
+/// Whether `path` is `prefix` or stands below it.
+pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

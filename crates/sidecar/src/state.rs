@@ -24,6 +24,7 @@ use policy::{
 use crate::{
     credentials::Keys,
     memory::Memory,
+    money::Money,
     telemetry::{Telemetry, metrics::Series},
     upstream::{Pool, Upstream},
 };
@@ -38,6 +39,8 @@ pub struct State {
     pub keys: ArcSwap<Keys>,
     /// Room for bodies.
     pub memory: Memory,
+    /// What may be spent.
+    pub money: Money,
     /// Connections.
     pub upstream: Upstream,
     /// Counters, spans, records.
@@ -68,6 +71,10 @@ pub struct InForce {
     pub providers: Vec<LiveProvider>,
     scene_names: Vec<HeaderValue>,
     tier_names: Vec<HeaderValue>,
+    /// A budget or a rate is capped.
+    pub has_caps: bool,
+    /// A budget is spared from some point on.
+    pub has_thresholds: bool,
     /// Rows of metrics.
     pub series: Series,
     /// When it came into force, wall time since 1970.
@@ -161,6 +168,7 @@ impl State {
             refused: ArcSwapOption::empty(),
             keys: ArcSwap::default(),
             memory,
+            money: Money::default(),
             upstream,
             telemetry,
             draining: AtomicBool::new(false),
@@ -191,10 +199,13 @@ impl State {
         // What no policy in force names is forgotten, so that names cannot pile up.
         cells.retain(|_, c| Arc::strong_count(c) > 1);
         provider_cells.retain(|_, c| Arc::strong_count(c) > 1);
+        self.money.configure(&snapshot);
         let series = self.telemetry.metrics.policy_in_force(&snapshot);
         let in_force = InForce {
             scene_names: snapshot.scenes.iter().map(|s| header_value(&s.name)).collect(),
             tier_names: snapshot.tiers.iter().map(|t| header_value(&t.name)).collect(),
+            has_caps: !policy::ledger::caps(&snapshot).is_empty(),
+            has_thresholds: snapshot.budgets.iter().any(|b| b.degrade_at.is_some()),
             snapshot,
             providers,
             series,

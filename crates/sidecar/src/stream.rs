@@ -100,6 +100,9 @@ impl StreamReply {
             match self.events.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) if !self.over => {
                     self.idle.touch();
+                    if let Some((_, permit)) = &mut self.open {
+                        permit.received(frame.raw.len());
+                    }
                     self.take(frame);
                 }
                 // What follows the terminator is read only so that the connection can be used again.

@@ -25,11 +25,9 @@ pub struct Inbound {
     pub body: Bytes,
     /// Members of the body that decisions and edits use, for calls that we read.
     pub head: Option<Head>,
-    /// A body that is streamed through, once.
-    pub stream: Streamed,
 }
 
-/// Whether a body is streamed through rather than held.
+/// Whether a body is streamed through, once, rather than held.
 pub enum Streamed {
     /// Held in [`Inbound::body`].
     No,
@@ -58,19 +56,27 @@ pub struct Wire {
 /// The request cannot be said in the target's dialect.
 pub use dialect::Untranslatable;
 
-impl Inbound {
+impl Streamed {
     /// The body that is streamed through, the first time.
-    pub fn take_stream(&mut self) -> Option<OutBody> {
-        match std::mem::replace(&mut self.stream, Streamed::Spent) {
+    pub fn take(&mut self) -> Option<OutBody> {
+        match std::mem::replace(self, Streamed::Spent) {
             Streamed::Waiting(body) => Some(body),
             Streamed::No => {
-                self.stream = Streamed::No;
+                *self = Streamed::No;
                 None
             }
             Streamed::Spent => None,
         }
     }
 
+    /// Whether the body is gone.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        matches!(self, Streamed::Spent)
+    }
+}
+
+impl Inbound {
     /// What a translation to `api` would lose, for strict tiers.
     #[must_use]
     pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {
@@ -89,12 +95,6 @@ impl Inbound {
             Ok(done) => Some(done.dropped.join(", ")),
             Err(why) => Some(why.to_string()),
         }
-    }
-
-    /// Whether the body is gone.
-    #[must_use]
-    pub fn is_spent(&self) -> bool {
-        matches!(self.stream, Streamed::Spent)
     }
 
     /// The request to `candidate`.
@@ -238,14 +238,12 @@ pub fn target_dialect(caller: Dialect, api: Api) -> Dialect {
     }
 }
 
-/// The output limit put on the wire: the caller's own, or the scene's where the caller set none.
+/// The output limit to be put on the wire, where the caller set none.
 fn output_limit(snapshot: &Snapshot, ask: &Ask, candidate: &Candidate) -> Option<u64> {
     if ask.max_tokens.is_some() || !matches!(ask.call, Call::Chat | Call::Responses | Call::Messages) {
         return None;
     }
-    let scene = snapshot.scene(ask.scene).max_output_tokens?;
-    let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-    Some(most.map_or(scene, |m| m.min(scene)))
+    policy::plan::output_limit(snapshot, ask, candidate.target.facts.as_deref())
 }
 
 fn path_of(dialect: Dialect) -> &'static str {

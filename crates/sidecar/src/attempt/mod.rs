@@ -9,7 +9,7 @@ use dialect::{Dialect, Fault, Kind, StreamTranslator, Usage, sse::Frame};
 use hyper::{HeaderMap, StatusCode, header, http::response::Parts};
 use policy::{
     Tick,
-    ask::Call,
+    ask::{Ask, Call},
     money::Usd,
     outcome::Failure,
     plan::Candidate,
@@ -27,7 +27,7 @@ use crate::{
     events::{EventError, Events},
     headers,
     memory::Room,
-    upstream::{ConnectError, ConnectLimits, OutBody, SendError},
+    upstream::{ConnectError, ConnectLimits, Died, OutBody, SendError},
     usage::tokens,
     wire::Wire,
 };
@@ -37,10 +37,8 @@ const MAX_HELD: usize = 256 << 10;
 
 /// What bounds a try.
 pub struct Asked<'a> {
-    /// The call.
-    pub call: Call,
-    /// A stream was asked.
-    pub stream: bool,
+    /// What is asked.
+    pub ask: &'a Ask,
     /// The tier in force.
     pub tier: &'a Tier,
     /// When the request must be committed.
@@ -177,15 +175,22 @@ pub async fn attempt(
     mut permit: Permit,
 ) -> Result<Answer, Failed> {
     let timeouts = &asked.tier.timeouts;
-    let first_byte = if asked.stream { timeouts.first_byte } else { timeouts.first_byte_plain };
+    let first_byte = if asked.ask.stream { timeouts.first_byte } else { timeouts.first_byte_plain };
     let until = clock::now().after(first_byte).min(asked.deadline);
     let limits = ConnectLimits { connect: timeouts.connect, tls: timeouts.tls };
     let pool = permit.in_force.live(candidate.key.provider).pool.clone();
     let streamed = body.is_some();
-    let mut build = || match body.take() {
-        Some(body) => Some(wire.around(body)),
-        None if streamed => None,
-        None => Some(wire.build()),
+    let mut build = |again: Option<Died>| {
+        let may = match again {
+            None => permit.send(),
+            Some(died) => permit.send_again(asked.ask, died == Died::AfterSending),
+        };
+        match body.take() {
+            _ if !may => None,
+            Some(body) => Some(wire.around(body)),
+            None if streamed => None,
+            None => Some(wire.build()),
+        }
     };
     let sent = timeout_at(instant(until), pool.send(&mut build, limits)).await;
     if let Ok(Ok(answer)) = &sent {
@@ -194,7 +199,10 @@ pub async fn attempt(
     let answered = match sent {
         Err(_) => Err((Failure::Timeout, None)),
         Ok(Err(e)) => Err((of_send(&e), None)),
-        Ok(Ok(answer)) if !answer.status().is_success() => Err(refused(asked, &wire, answer, secret, &permit).await),
+        Ok(Ok(answer)) if !answer.status().is_success() => {
+            permit.refused();
+            Err(refused(asked, &wire, answer, secret, &permit).await)
+        }
         Ok(Ok(answer)) => {
             let (head, body) = answer.into_parts();
             match Decoded::new(&head.headers, body) {
@@ -205,7 +213,7 @@ pub async fn attempt(
                     let raw = Raw { status: head.status, headers, body, permit, idle: timeouts.idle };
                     return Ok(Answer::Raw(Box::new(raw)));
                 }
-                Some(body) if asked.stream => first_content(asked, &wire, &head.headers, body, until, secret)
+                Some(body) if asked.ask.stream => first_content(asked, &wire, &head.headers, body, until, secret, &mut permit)
                     .await
                     .map(|begun| Committed::Stream(head, begun)),
                 Some(body) => {
@@ -275,7 +283,7 @@ type Said = (Failure, Option<Told>);
 
 /// Answers to passed-through paths that are not JSON are not read.
 fn is_unread(asked: &Asked<'_>, headers: &HeaderMap) -> bool {
-    matches!(asked.call, Call::Through(_)) && !has_type(headers, "application/json")
+    matches!(asked.ask.call, Call::Through(_)) && !has_type(headers, "application/json")
 }
 
 fn has_type(headers: &HeaderMap, want: &str) -> bool {
@@ -290,6 +298,7 @@ fn of_send(e: &SendError) -> Failure {
         SendError::Connect(ConnectError::Refused) => Failure::Connect,
         SendError::Connect(ConnectError::Timeout) => Failure::ConnectTimeout,
         SendError::Connect(ConnectError::Tls) => Failure::Tls,
+        SendError::TooLate => Failure::ConnectTimeout,
         SendError::Lost(e) if e.is_parse() => Failure::NoAnswer,
         SendError::Lost(_) => Failure::Lost,
     }
@@ -303,6 +312,7 @@ async fn first_content(
     body: Decoded,
     until: Tick,
     secret: Option<&Arc<Secret>>,
+    permit: &mut Permit,
 ) -> Result<Begun, Said> {
     if !has_type(head, "text/event-stream") {
         return Err((Failure::NoAnswer, None));
@@ -321,6 +331,7 @@ async fn first_content(
         };
         let seen = dialect::classify(dialect, &frame);
         bytes += frame.raw.len();
+        permit.received(frame.raw.len());
         // Whether to commit, and then when the first content is due if this is not it.
         let committed = match seen.kind {
             Kind::Malformed => return Err((Failure::NoAnswer, None)),

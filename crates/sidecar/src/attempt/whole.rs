@@ -44,7 +44,7 @@ pub(super) async fn whole(
 ) -> Result<Whole, Said> {
     let Held { bytes, room } = gather(asked, body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
     let bytes = secret.map_or_else(|| bytes.clone(), |s| s.scrub(bytes.clone()));
-    match asked.call {
+    match asked.ask.call {
         Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
         Call::Through(_) | Call::CountTokens => {
             let usage = dialect::usage_of_answer(wire.dialect, &bytes);

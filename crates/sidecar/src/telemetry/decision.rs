@@ -30,6 +30,8 @@ pub enum Status {
     Ok,
     /// Any other target, a cheaper model, or a trimmed request.
     Degraded,
+    /// It waited in line for money.
+    Queued,
     /// A provider's error passed on, or a stream that was cut after its first content.
     Failed,
     /// Our own no.
@@ -38,7 +40,8 @@ pub enum Status {
 
 impl Status {
     /// All, in the order of their index.
-    pub const ALL: [Status; 4] = [Status::Ok, Status::Degraded, Status::Failed, Status::Refused];
+    pub const ALL: [Status; 5] =
+        [Status::Ok, Status::Degraded, Status::Queued, Status::Failed, Status::Refused];
 
     /// Header value and metric label.
     #[must_use]
@@ -46,6 +49,7 @@ impl Status {
         match self {
             Status::Ok => "ok",
             Status::Degraded => "degraded",
+            Status::Queued => "queued",
             Status::Failed => "failed",
             Status::Refused => "refused",
         }
@@ -128,8 +132,8 @@ impl Ending {
             json!({
                 "model": cut(&ask.model), "stream": ask.stream, "tools": tools, "images": ask.images,
                 "documents": documents, "messages": messages, "json_schema": json_schema,
-                "input_bytes": ask.input_bound, "estimated_input_tokens": ask.input_estimate,
-                "max_tokens": ask.max_tokens, "answers": ask.answers, "max_cost_usd": ask.max_cost.map(|c| c.to_string()),
+                "input_bytes": ask.input_bytes, "estimated_input_tokens": ask.input_estimate,
+                "max_tokens": ask.max_tokens, "answers": ask.content.answers.max(1), "max_cost_usd": ask.max_cost.map(|c| c.to_string()),
                 "max_latency_ms": ask.max_latency.map(ms),
             })
         });

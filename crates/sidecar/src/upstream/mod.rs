@@ -13,7 +13,7 @@ use policy::snapshot::BaseUrl;
 
 pub use body::{LentBody, OutBody};
 pub use connect::{ConnectError, Io, Network};
-pub use pool::{Pool, SendError};
+pub use pool::{Died, Pool, SendError};
 pub use tls::extra_roots;
 
 /// Bounds on opening a connection.

@@ -52,11 +52,22 @@ enum Kind {
     H2(http2::SendRequest<OutBody>, Arc<()>),
 }
 
+/// How far a request got on a reused connection that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Died {
+    /// No byte of it left.
+    BeforeSending,
+    /// It may have reached the provider.
+    AfterSending,
+}
+
 /// Why no head of an answer came.
 #[derive(Debug)]
 pub enum SendError {
     /// The connection could not be opened.
     Connect(ConnectError),
+    /// It took so long to connect that nothing may be sent any more.
+    TooLate,
     /// The connection died, or what came was not HTTP.
     Lost(hyper::Error),
 }
@@ -72,33 +83,33 @@ impl Pool {
         &self.base
     }
 
-    /// Sends one request and waits for the head of its answer. `build` is called again only when a reused connection
-    /// died before any byte of the answer; a body that cannot be built twice returns `None` the second time.
+    /// Sends one request and waits for the head of its answer. `build` is called right before it leaves, and again only
+    /// when a reused connection died before any byte of the answer; with `None` nothing is sent.
     ///
     /// # Errors
-    /// The connection could not be opened, or died.
+    /// The connection could not be opened, or died, or it is too late to send.
     pub async fn send(
         self: &Arc<Self>,
-        build: &mut (dyn FnMut() -> Option<Request<OutBody>> + Send),
+        build: &mut (dyn FnMut(Option<Died>) -> Option<Request<OutBody>> + Send),
         limits: ConnectLimits,
     ) -> Result<Response<LentBody>, SendError> {
-        if let Some(sender) = self.checkout()
-            && let Some(request) = build()
-        {
+        if let Some(sender) = self.checkout() {
+            let request = build(None).ok_or(SendError::TooLate)?;
             match self.send_on(sender, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) => {
                     if !died_before_answering(&e) {
                         return Err(SendError::Lost(e));
                     }
-                    let Some(again) = build() else { return Err(SendError::Lost(e)) };
                     let fresh = self.open(limits).await.map_err(SendError::Connect)?;
+                    let died = if e.is_canceled() { Died::BeforeSending } else { Died::AfterSending };
+                    let Some(again) = build(Some(died)) else { return Err(SendError::Lost(e)) };
                     return self.send_on(fresh, again).await.map_err(SendError::Lost);
                 }
             }
         }
         let fresh = self.open(limits).await.map_err(SendError::Connect)?;
-        let request = build().ok_or(SendError::Connect(ConnectError::Refused))?;
+        let request = build(None).ok_or(SendError::TooLate)?;
         self.send_on(fresh, request).await.map_err(SendError::Lost)
     }
 

@@ -3,12 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
-use policy::{Tick, minute::Minute, outcome::Class};
+use policy::{
+    Tick,
+    ledger::{Unit, View},
+    minute::Minute,
+    money::Usd,
+    outcome::Class,
+};
 use prometheus_client::metrics::counter::Counter;
 
 use super::{
     instruments::{COST_PER_MIN, DEGRADE_RATIO, LIMIT_PER_MIN, P95_LATENCY, SUCCESS_RATE, TIMEOUT_RATIO},
-    spend,
     table::{Out, Table},
 };
 use crate::state::{InForce, LiveProvider};
@@ -44,6 +49,7 @@ pub(super) fn write(
     out: &mut Out<'_>,
     fallbacks: &Table<Counter, 3>,
     in_force: Option<&InForce>,
+    caps: &[View],
     now: Tick,
 ) -> fmt::Result {
     let providers = || in_force.into_iter().flat_map(|f| f.snapshot.providers.iter().zip(&f.providers));
@@ -53,9 +59,10 @@ pub(super) fn write(
     out.rows(&P95_LATENCY, providers().map(|(p, live)| ([&p.name], p95(live))))?;
     out.rows(&TIMEOUT_RATIO, sums.iter().map(|(name, s)| (*name, s.ratio(Class::Timeout))))?;
 
-    let budgets = || in_force.into_iter().flat_map(|f| f.snapshot.budgets.iter().zip(&f.series.budgets));
-    out.rows(&COST_PER_MIN, budgets().map(|(b, spend)| ([&b.name], spend.most(now))))?;
-    out.rows(&LIMIT_PER_MIN, budgets().map(|(b, _)| ([&b.name], spend::limit_per_minute(b))))?;
+    let budgets = || caps.iter().filter(|v| v.key.unit == Unit::Money);
+    out.rows(&COST_PER_MIN, budgets().map(|v| ([&v.key.name], Usd(v.last_minute))))?;
+    let per_minute = |v: &View| Usd(v.limit).for_display() * 60.0 / v.window.as_secs_f64();
+    out.rows(&LIMIT_PER_MIN, budgets().map(|v| ([&v.key.name], per_minute(v))))?;
     out.table(fallbacks)?;
     let scenes = in_force.into_iter().flat_map(|f| f.snapshot.scenes.iter().zip(&f.series.answers));
     out.rows(&DEGRADE_RATIO, scenes.map(|(s, answers)| ([&s.name], answers.degraded(now))))

@@ -6,7 +6,6 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use super::{
     core::Answers,
     names::Names,
-    spend::Spend,
     table::{Desc, Money, Rows, Seconds, Single, Table, counter, gauge, histogram},
 };
 
@@ -95,6 +94,32 @@ const TOKENS: Desc = counter(
     "Tokens as the provider counted them; input is what was neither read from nor written to its cache.",
 );
 const COST: Desc = counter("llmroute_cost_usd_total", &["provider", "model"], "Cost of attempts at a known price.");
+const ESTIMATED: Desc = counter(
+    "llmroute_cost_estimated_usd_total",
+    &["provider", "model"],
+    "Charged for attempts that ended without a count of tokens: an upper bound, beside llmroute_cost_usd_total.",
+);
+const OVERRUN: Desc = counter(
+    "llmroute_cost_overrun_usd_total",
+    &["provider", "model"],
+    "Billed above what was held, because a provider did more than was asked of it.",
+);
+
+// Budgets and rates, of the value of their scope that is nearest its limit.
+
+pub(super) const BUDGET_SPENT: Desc =
+    gauge("llmroute_budget_spent_usd", &["budget"], "Spent in the window that ends now.");
+pub(super) const BUDGET_HELD: Desc =
+    gauge("llmroute_budget_held_usd", &["budget"], "Held for requests under way: the most that they can cost.");
+pub(super) const BUDGET_LIMIT: Desc = gauge("llmroute_budget_limit_usd", &["budget"], "The cap.");
+pub(super) const BUDGET_DEBT: Desc = gauge("llmroute_budget_debt_usd", &["budget"], "Spent and held above the cap.");
+pub(super) const BUDGET_NEXT_FREE: Desc =
+    gauge("llmroute_budget_next_free_seconds", &["budget"], "Until the oldest spent money is free; 0 where none is.");
+pub(super) const RATE_USED: Desc =
+    gauge("llmroute_rate_used", &["provider", "unit"], "Requests or tokens used of a provider's limit a minute.");
+pub(super) const RATE_LIMIT: Desc =
+    gauge("llmroute_rate_limit", &["provider", "unit"], "The provider's limit a minute, by the policy.");
+pub(super) const WAITING: Desc = gauge("llmroute_queue_waiting", &[], "Requests in line for money.");
 
 // The policy and the keys.
 
@@ -155,10 +180,10 @@ pub(super) struct Instruments {
     pub(super) retries: Table<Counter, 1>,
     pub(super) tokens: Table<Counter, 3>,
     pub(super) cost: Table<Money, 2>,
+    pub(super) estimated: Table<Money, 2>,
+    pub(super) overrun: Table<Money, 2>,
     /// By scene; behind [`DEGRADE_RATIO`].
     pub(super) answers: Rows<Answers, 1>,
-    /// By budget and scope; behind [`COST_PER_MIN`].
-    pub(super) spend: Rows<Spend, 2>,
 }
 
 impl Default for Instruments {
@@ -179,8 +204,9 @@ impl Default for Instruments {
             retries: Table::new(&RETRIES),
             tokens: Table::new(&TOKENS),
             cost: Table::new(&COST),
+            estimated: Table::new(&ESTIMATED),
+            overrun: Table::new(&OVERRUN),
             answers: Rows::default(),
-            spend: Rows::default(),
         }
     }
 }
@@ -199,8 +225,9 @@ impl Instruments {
         self.attempt_first_content.rows.retain(|[provider, model]| target(provider, model));
         self.retries.rows.retain(|[provider]| names.provider(provider));
         self.tokens.rows.retain(|[provider, model, _]| target(provider, model));
-        self.cost.rows.retain(|[provider, model]| target(provider, model));
+        for spent in [&self.cost, &self.estimated, &self.overrun] {
+            spent.rows.retain(|[provider, model]| target(provider, model));
+        }
         self.answers.retain(|[scene]| names.scene(scene));
-        self.spend.retain(|[budget, scope]| names.budget(budget, scope));
     }
 }

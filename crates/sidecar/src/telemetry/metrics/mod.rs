@@ -1,11 +1,11 @@
 //! What is counted: the six core metrics and `llmroute_*`, in Prometheus' text format.
 
+mod caps;
 mod core;
 mod instruments;
 mod names;
 mod page;
 mod series;
-mod spend;
 mod table;
 
 use std::sync::Arc;
@@ -34,20 +34,6 @@ pub struct Metrics {
     instruments: Instruments,
     /// Held while rows are made or dropped, so that a name that is no longer in force cannot come back.
     names: Mutex<Names>,
-}
-
-/// Whom an attempt's cost is counted to.
-#[derive(Clone, Debug)]
-pub struct Payer {
-    scene: SceneId,
-    tier: TierId,
-    tenant: Option<Arc<str>>,
-}
-
-impl From<&Ask> for Payer {
-    fn from(ask: &Ask) -> Payer {
-        Payer { scene: ask.scene, tier: ask.tier, tenant: ask.tenant.clone() }
-    }
 }
 
 /// Something that is open until it is dropped.
@@ -128,14 +114,12 @@ impl Metrics {
     /// One attempt ended; `model` as its target names it.
     pub fn attempt(
         in_force: &InForce,
-        payer: &Payer,
         model: Option<&Arc<str>>,
         outcome: &Outcome,
         cost: Option<Usd>,
-        now: Tick,
+        settled: &Settled,
     ) {
-        let InForce { snapshot, series, .. } = in_force;
-        let Some(target) = series.target(outcome.provider, model) else { return };
+        let Some(target) = in_force.series.target(outcome.provider, model) else { return };
         target.class(outcome.class).inc();
         target.duration.observe(outcome.duration);
         if let Some(first_content) = outcome.first_content {
@@ -144,19 +128,13 @@ impl Metrics {
         if let Some(tokens) = &outcome.tokens {
             target.count(tokens);
         }
-        let Some(cost) = cost else { return };
-        target.cost.add(cost);
-        let none = Arc::default();
-        for (budget, spend) in snapshot.budgets.iter().zip(&series.budgets) {
-            let value = match budget.scope {
-                Scope::Policy => &none,
-                Scope::Tenant => payer.tenant.as_ref().unwrap_or(&none),
-                Scope::Scene => &snapshot.scene(payer.scene).name,
-                Scope::Tier => &snapshot.tier(payer.tier).name,
-                Scope::Provider => &snapshot.provider(outcome.provider).name,
-            };
-            spend.add(value, cost, now);
+        if let Some(cost) = cost {
+            target.cost.add(cost);
         }
+        if settled.estimated {
+            target.estimated.add(settled.charged.usd);
+        }
+        target.overrun.add(settled.debt.usd);
     }
 
     /// One request ended.

@@ -4,8 +4,6 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use policy::snapshot::Snapshot;
 
-use super::spend;
-
 /// Stands for the models that a target without a model of its own sends on: callers name them, so they have no rows.
 pub(super) const ANY_MODEL: &str = "*";
 
@@ -16,7 +14,6 @@ pub(super) struct Names {
     targets: BTreeSet<(Arc<str>, Arc<str>)>,
     scenes: BTreeSet<Arc<str>>,
     tiers: BTreeSet<Arc<str>>,
-    budgets: BTreeSet<(Arc<str>, &'static str)>,
 }
 
 impl Names {
@@ -29,7 +26,6 @@ impl Names {
             targets: named.chain(any).collect(),
             scenes: snapshot.scenes.iter().map(|s| s.name.clone()).collect(),
             tiers: snapshot.tiers.iter().map(|t| t.name.clone()).collect(),
-            budgets: snapshot.budgets.iter().map(|b| (b.name.clone(), spend::label(b.scope))).collect(),
         }
     }
 
@@ -57,9 +53,5 @@ impl Names {
     /// Likewise.
     pub(super) fn tier(&self, name: &str) -> bool {
         name.is_empty() || self.tiers.contains(name)
-    }
-
-    pub(super) fn budget(&self, name: &str, scope: &str) -> bool {
-        self.budgets.iter().any(|(b, s)| **b == *name && *s == scope)
     }
 }

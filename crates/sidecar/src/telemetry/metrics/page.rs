@@ -10,11 +10,11 @@ use prometheus_client::{
 };
 
 use super::{
-    core,
+    caps, core,
     instruments::{
         BODY_BUDGET, BODY_BYTES, BUILD, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DECISIONS, DECISIONS_LOST,
         DRAINING, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT,
-        SPANS_EXPORTED, SPANS_LOST,
+        SPANS_EXPORTED, SPANS_LOST, WAITING,
     },
     table::Out,
 };
@@ -47,7 +47,8 @@ impl Collector for Page {
         let (state, made) = (&*self.state, &self.state.telemetry.metrics.instruments);
         let in_force = state.in_force.load_full();
         let out = &mut Out(encoder);
-        core::write(out, &made.fallbacks, in_force.as_deref(), self.now)?;
+        let caps = if in_force.is_some() { state.money.nearest(self.now) } else { vec![] };
+        core::write(out, &made.fallbacks, in_force.as_deref(), &caps, self.now)?;
 
         out.table(&made.requests)?;
         out.table(&made.request_duration)?;
@@ -66,6 +67,10 @@ impl Collector for Page {
 
         out.table(&made.tokens)?;
         out.table(&made.cost)?;
+        out.table(&made.estimated)?;
+        out.table(&made.overrun)?;
+        caps::write(out, &caps)?;
+        out.one(&WAITING, state.money.waiting() as f64)?;
 
         policy(out, state, in_force.as_deref())?;
         credentials(out, state, in_force.as_deref())?;

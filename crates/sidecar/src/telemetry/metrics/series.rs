@@ -16,7 +16,6 @@ use super::{
     core::Answers,
     instruments::Instruments,
     names::{ANY_MODEL, Names},
-    spend::{self, Spend},
     table::{Money, Seconds},
 };
 
@@ -27,8 +26,6 @@ pub struct Series {
     providers: Vec<Provider>,
     /// By scene.
     pub(super) answers: Vec<Answers>,
-    /// By budget.
-    pub(super) budgets: Vec<Spend>,
     pub(super) requests: Cache<RequestKey, Request>,
     pub(super) fallbacks: Cache<(ProviderId, ProviderId, Reason), Counter>,
 }
@@ -50,6 +47,8 @@ pub(super) struct Target {
     /// By [`TOKENS`].
     tokens: [Counter; TOKENS.len()],
     pub(super) cost: Money,
+    pub(super) estimated: Money,
+    pub(super) overrun: Money,
 }
 
 /// What tells the rows of requests apart.
@@ -81,7 +80,6 @@ impl Series {
         Series {
             providers: providers.collect(),
             answers: snapshot.scenes.iter().map(|s| made.answers.of([&s.name])).collect(),
-            budgets: snapshot.budgets.iter().map(|b| made.spend.of([&b.name, spend::label(b.scope)])).collect(),
             requests: Cache::default(),
             fallbacks: Cache::default(),
         }
@@ -107,6 +105,8 @@ impl Target {
             first_content: made.attempt_first_content.of([provider, model]),
             tokens: TOKENS.map(|kind| made.tokens.of([provider, model, kind])),
             cost: made.cost.of([provider, model]),
+            estimated: made.estimated.of([provider, model]),
+            overrun: made.overrun.of([provider, model]),
         }
     }
 

@@ -80,10 +80,11 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
         model: "gpt-6-sol".into(),
         stream: false,
         images: 0,
-        input_bound: 10,
+        input_bytes: 10,
         input_estimate: 3,
         max_tokens: None,
-        answers: 1,
+        content: Content { text_bytes: 10, messages: 1, answers: 1, ..Content::default() },
+        path_cost: None,
         scene: SceneId(scene),
         tier: TierId(0),
         tenant: tenant.map(Arc::from),
@@ -95,14 +96,15 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
 fn candidate(target: &Target) -> Candidate {
     let model = target.model.clone().unwrap_or_else(|| "named-by-a-caller".into());
     let key = TargetKey { provider: target.provider, model };
-    Candidate { target: target.clone(), key, standing: Standing::Preferred }
+    Candidate { target: target.clone(), key, standing: Standing::Preferred, worst: Worst::default() }
 }
 
 /// One attempt of the scene's `target`th target, that costs 1000 input tokens where it succeeds.
 fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure>) {
     let in_force = in_force(state);
     let candidate = candidate(&in_force.snapshot.scene(ask.scene).targets[target]);
-    let mut permit = admit(state, &in_force, &candidate, ask, true).unwrap();
+    let mut permit = admit(state, &in_force, &candidate, ask, &candidate.worst).unwrap();
+    assert!(permit.send());
     match failure {
         Some(failure) => permit.fail(failure, None),
         None => {

@@ -1,0 +1,265 @@
+//! The way into one attempt: its request built, its circuits entered, its money held; and where money is short, down the
+//! tier's ladder.
+
+use std::sync::{Arc, OnceLock};
+
+use policy::{
+    Tick,
+    ask::Ask,
+    attempt::Course,
+    bound::Unbounded,
+    breaker::Gate,
+    ladder::{self, Leg, Offer},
+    ledger::{Denied, Pressure, Unit},
+    money::Usd,
+    outcome::Failure,
+    plan::{Candidate, Plan, Worst},
+    reason::{Cause, Reason},
+    snapshot::{Rung, Tier},
+};
+
+use crate::{
+    admit::{Closed, Permit, admit},
+    attempt::Failed,
+    credentials::Secret,
+    exchange::{Exchange, Squeeze},
+    refusal::Refusal,
+    state::InForce,
+    wire::{Inbound, Wire},
+};
+
+/// An attempt that may be made.
+pub struct Entry {
+    /// Index into the plan's candidates.
+    pub index: usize,
+    /// The request to it.
+    pub wire: Wire,
+    /// Settles once.
+    pub permit: Permit,
+    /// Its key.
+    pub secret: Option<Arc<Secret>>,
+}
+
+/// What came of trying to enter a candidate.
+pub enum Entered {
+    /// It, or another one that the ladder chose, may be asked.
+    In(Box<Entry>),
+    /// It is passed over.
+    Over(Failed),
+    /// Nobody is asked.
+    Refused(Refusal),
+}
+
+/// Why one offer of the ladder is not taken.
+enum No {
+    /// The candidate is out, whatever the money.
+    Out(Failed),
+    /// A cap leaves no room.
+    Short(Denied),
+}
+
+/// One request at the entrance.
+pub struct Entrance<'a> {
+    /// The policy pinned by the request.
+    pub in_force: &'a Arc<InForce>,
+    /// What the caller sent.
+    pub inbound: &'a Inbound,
+    /// Its candidates.
+    pub plan: &'a Plan,
+    /// What is asked.
+    pub ask: &'a Ask,
+    /// The tier in force.
+    pub tier: &'a Tier,
+    /// The smaller request, made when a rung first asks for it.
+    pub trimmed: &'a OnceLock<Option<Trimmed>>,
+}
+
+/// A smaller request.
+#[derive(Debug)]
+pub struct Trimmed {
+    inbound: Inbound,
+    ask: Ask,
+}
+
+impl Entrance<'_> {
+    /// Enters the candidate at `base`, or goes down the ladder. Only the `first` attempt of a request waits, or refuses
+    /// it; a later one that has no money is passed over. Waits until `until` at most.
+    pub async fn enter(&self, x: &mut Exchange, base: usize, course: &Course, first: bool, until: Tick) -> Entered {
+        let spared = self.is_spared(x, base);
+        let mut shortage = Shortage::default();
+        if !spared {
+            match self.offered(x, base, false, until).await {
+                Ok(entry) => return Entered::In(entry),
+                Err(No::Out(failed)) => return Entered::Over(failed),
+                Err(No::Short(denied)) => shortage.note(denied),
+            }
+        }
+        let candidates = &self.plan.candidates;
+        let legs: Vec<Leg> = candidates
+            .iter()
+            .enumerate()
+            .map(|(i, c)| Leg { worst: c.worst.bound.map(|b| b.usd), open: course.is_open(i) })
+            .collect();
+        let offers = ladder::offers(&self.tier.over_budget, base, &legs, spared);
+        let as_sent = Offer::Ask { candidate: base, trimmed: false };
+        for (i, offer) in offers.iter().enumerate() {
+            match *offer {
+                // Without need to spare it was asked above.
+                offer if offer == as_sent && !spared => {}
+                Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, until).await {
+                    Ok(entry) => {
+                        let spares = spared && shortage.is_empty();
+                        x.squeeze = squeeze(base, candidate, trimmed, spares);
+                        return Entered::In(entry);
+                    }
+                    Err(No::Out(failed)) if candidate == base && !trimmed => return Entered::Over(failed),
+                    Err(No::Out(_)) => {}
+                    Err(No::Short(denied)) => shortage.note(denied),
+                },
+                Offer::Wait if first => {
+                    if let Some(entry) = self.in_line(x, &offers[..i], &shortage, until).await {
+                        x.squeeze = Some(Squeeze { rung: Rung::Queue, cause: Cause::BudgetExhausted });
+                        return Entered::In(entry);
+                    }
+                }
+                Offer::Cached | Offer::Wait | Offer::Refuse => {}
+            }
+        }
+        let refusal = shortage.refusal();
+        if first { Entered::Refused(refusal) } else { Entered::Over(Failed::refused(refusal.reason)) }
+    }
+
+    /// Whether so much is spent that cheaper ways come first.
+    fn is_spared(&self, x: &Exchange, base: usize) -> bool {
+        let spares = |rung: &Rung| matches!(rung, Rung::CheaperModel | Rung::Trim);
+        if !self.in_force.has_thresholds || !self.tier.over_budget.iter().any(spares) {
+            return false;
+        }
+        let key = &self.plan.candidates[base].key;
+        x.state.money.pressure(&self.in_force.snapshot, self.ask, key) >= Pressure::Degrade
+    }
+
+    /// One offer; where only the journal stands in the way, its next write is waited for.
+    async fn offered(&self, x: &Exchange, index: usize, trimmed: bool, until: Tick) -> Result<Box<Entry>, No> {
+        loop {
+            match self.offer(x, index, trimmed) {
+                Err(No::Short(Denied::Journal)) if x.state.money.written(until).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn offer(&self, x: &Exchange, index: usize, trimmed: bool) -> Result<Box<Entry>, No> {
+        let candidate = &self.plan.candidates[index];
+        if !trimmed {
+            return self.one(x, index, self.inbound, self.ask, &candidate.worst);
+        }
+        let Some(Trimmed { inbound, ask }) = self.trimmed(x) else { return Err(No::Out(not_smaller(candidate))) };
+        let worst = policy::plan::worst(&self.in_force.snapshot, ask, &candidate.target);
+        let worst = worst.map_err(|why| No::Out(unbounded(candidate, why)))?;
+        self.one(x, index, inbound, ask, &worst)
+    }
+
+    fn one(&self, x: &Exchange, index: usize, inbound: &Inbound, ask: &Ask, worst: &Worst) -> Result<Box<Entry>, No> {
+        let candidate = &self.plan.candidates[index];
+        let provider = candidate.key.provider;
+        let keys = x.state.keys.load();
+        let key = self.in_force.snapshot.provider(provider).credential_key.as_ref();
+        let secret = key.and_then(|k| keys.get(k)).cloned();
+        let wire = inbound
+            .wire(self.in_force, ask, x.dialect, candidate, secret.as_deref())
+            .map_err(|why| No::Out(Failed::untranslatable(provider, why.to_string())))?;
+        match admit(&x.state, self.in_force, candidate, ask, worst) {
+            Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
+            Err(Closed::Shut(gate)) => {
+                let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
+                Err(No::Out(Failed::refused(Reason::of(provider, cause))))
+            }
+            Err(Closed::Denied(Denied::Short { key, retry_after, .. })) if key.unit != Unit::Money => {
+                let failure = Failure::RateLimited { retry_after: Some(retry_after) };
+                let reason = Reason::own(Cause::RateLimitExceeded);
+                Err(No::Out(Failed { failure, ..Failed::refused(reason) }))
+            }
+            Err(Closed::Denied(denied)) => Err(No::Short(denied)),
+        }
+    }
+
+    /// Waits in line until one of `offers` fits.
+    async fn in_line(&self, x: &Exchange, offers: &[Offer], short: &Shortage, until: Tick) -> Option<Box<Entry>> {
+        let Some(Denied::Short { key, .. }) = &short.soonest else { return None };
+        let turn = x.state.money.turn(key, until).await?;
+        let any = || {
+            let mut short = Shortage::default();
+            for offer in offers {
+                let Offer::Ask { candidate, trimmed } = *offer else { continue };
+                match self.offer(x, candidate, trimmed) {
+                    Ok(entry) => return Ok(entry),
+                    Err(No::Short(denied)) => short.note(denied),
+                    Err(No::Out(_)) => {}
+                }
+            }
+            Err(short.soonest.unwrap_or(Denied::Journal))
+        };
+        turn.wait(until, any).await
+    }
+}
+
+/// Of several caps in the way, the one that gives room first.
+#[derive(Default)]
+struct Shortage {
+    soonest: Option<Denied>,
+}
+
+impl Shortage {
+    fn is_empty(&self) -> bool {
+        self.soonest.is_none()
+    }
+
+    fn note(&mut self, denied: Denied) {
+        let wait = |d: &Denied| match d {
+            Denied::Journal => (0, None),
+            Denied::Short { retry_after, .. } => (1, Some(*retry_after)),
+            Denied::Impossible { .. } => (2, None),
+        };
+        if self.soonest.as_ref().is_none_or(|s| wait(&denied) < wait(s)) {
+            self.soonest = Some(denied);
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        let exhausted = Refusal::own(Cause::BudgetExhausted);
+        match self.soonest {
+            Some(Denied::Short { key, retry_after, .. }) => {
+                let seconds = retry_after.as_millis().div_ceil(1000);
+                exhausted
+                    .because(format!("the budget `{}` is spent; it has room for this request in {seconds} s", key.name))
+                    .after(retry_after)
+            }
+            Some(Denied::Impossible { key, limit }) => exhausted.because(format!(
+                "this request could cost more than the whole budget `{}` of {} USD; lower its output limit or shorten it",
+                key.name,
+                Usd(limit)
+            )),
+            Some(Denied::Journal) | None => Refusal::own(Cause::SidecarOverloaded)
+                .because("the state directory does not take the ledger's journal in time"),
+        }
+    }
+}
+
+/// What the ladder did, where it did anything.
+fn squeeze(base: usize, candidate: usize, trimmed: bool, spares: bool) -> Option<Squeeze> {
+    let cause = if spares { Cause::BudgetNearLimit } else { Cause::BudgetExhausted };
+    match (candidate == base, trimmed) {
+        (true, false) => None,
+        (_, true) => Some(Squeeze { rung: Rung::Trim, cause }),
+        (false, false) => Some(Squeeze { rung: Rung::CheaperModel, cause }),
+    }
+}
+
+fn not_smaller(candidate: &Candidate) -> Failed {
+    Failed::refused(Reason::of(candidate.key.provider, Cause::RequestRejected))
+}
+
+fn unbounded(candidate: &Candidate, why: Unbounded) -> Failed {
+    Failed::refused(Reason::of(candidate.key.provider, why.cause()))
+}

@@ -1,0 +1,197 @@
+//! Money, and providers' rates: the ledger behind its lock, and the line of those who wait for coins.
+
+use std::{
+    collections::HashMap,
+    hash::RandomState,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use policy::{
+    Tick,
+    ask::Ask,
+    ledger::{self, Amounts, Denied, Hold, How, Key, Ledger, Pressure, Settled, View},
+    plan::TargetKey,
+    snapshot::Snapshot,
+};
+use tokio::{
+    sync::{Notify, OwnedMutexGuard},
+    time::timeout_at,
+};
+
+use crate::clock;
+
+/// Requests that wait in line at most; further ones go on down the ladder.
+const MOST_WAITING: usize = 1_000;
+
+/// All caps of the policy in force, with what was spent and held under them.
+pub struct Money {
+    ledger: Mutex<Ledger>,
+    /// Coins came back, or the caps changed.
+    freed: Notify,
+    /// A row of the journal is on disk.
+    written: Notify,
+    waiting: AtomicUsize,
+    /// By the key that is short: one line each, so that a tenant without money keeps no other one waiting.
+    lines: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Default for Money {
+    fn default() -> Self {
+        Money {
+            ledger: Mutex::new(Ledger::new(RandomState::new(), false)),
+            freed: Notify::new(),
+            written: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            lines: Mutex::default(),
+        }
+    }
+}
+
+impl Money {
+    /// Puts a policy's caps in force; what was spent stays with its cap.
+    pub fn configure(&self, snapshot: &Snapshot) {
+        let (caps, horizon) = (ledger::caps(snapshot), ledger::bill_horizon(snapshot));
+        self.ledger.lock().configure(caps, horizon, clock::now());
+        self.freed.notify_waiters();
+    }
+
+    /// Takes what one attempt at `target` may cost, of every cap that applies or of none.
+    ///
+    /// # Errors
+    /// See [`Denied`].
+    pub fn hold(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<Hold, Denied> {
+        let mut ledger = self.ledger.lock();
+        let asked = asked(&ledger, snapshot, ask, target, amounts);
+        ledger.hold(&asked, clock::now())
+    }
+
+    /// Gives a hold back for what was billed, or may still be.
+    pub fn settle(&self, hold: Hold, how: How, now: Tick) -> Settled {
+        let settled = self.ledger.lock().settle(hold, how, now);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.freed.notify_waiters();
+        }
+        settled
+    }
+
+    /// How full the fullest budget is that the request is counted under.
+    #[must_use]
+    pub fn pressure(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey) -> Pressure {
+        let ledger = self.ledger.lock();
+        let asked = asked(&ledger, snapshot, ask, target, Amounts::default());
+        ledger.pressure(&asked, clock::now())
+    }
+
+    /// What the request is counted under, in the policy's order.
+    #[must_use]
+    pub fn views(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, now: Tick) -> Vec<View> {
+        let ledger = self.ledger.lock();
+        let asked = asked(&ledger, snapshot, ask, target, Amounts::default());
+        ledger.views(&asked, now)
+    }
+
+    /// One row a cap, in the policy's order: of its keys the one nearest the limit.
+    #[must_use]
+    pub fn nearest(&self, now: Tick) -> Vec<View> {
+        self.ledger.lock().nearest(now)
+    }
+
+    /// The next write of the journal is durable; false if none comes until `until`.
+    pub async fn written(&self, until: Tick) -> bool {
+        timeout_at(clock::instant(until), self.written.notified()).await.is_ok()
+    }
+
+    /// Drops some keys that hold nothing and remember nothing; called now and then.
+    pub fn tidy(&self) {
+        const SLOTS: usize = 4_096;
+        self.ledger.lock().tidy(SLOTS, clock::now());
+    }
+
+    /// A place in the line of `key`, once all who came before have theirs; `None` if the line is full or it takes until
+    /// `until`.
+    pub async fn turn(&self, key: &Key, until: Tick) -> Option<Turn<'_>> {
+        let place = Place::take(&self.waiting)?;
+        let line = {
+            let mut lines = self.lines.lock();
+            lines.retain(|_, line| line.strong_count() > 0);
+            let line = lines.get(key).and_then(Weak::upgrade).unwrap_or_default();
+            lines.insert(key.clone(), Arc::downgrade(&line));
+            line
+        };
+        let first = timeout_at(clock::instant(until), line.lock_owned()).await.ok()?;
+        Some(Turn { _place: place, _first: first, freed: &self.freed })
+    }
+
+    /// Requests in line.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// The head of a line.
+pub struct Turn<'a> {
+    _place: Place<'a>,
+    _first: OwnedMutexGuard<()>,
+    freed: &'a Notify,
+}
+
+impl Turn<'_> {
+    /// Tries until it fits: when coins came back, and when the ledger said they would be free. `None` at `until`.
+    pub async fn wait<T>(&self, until: Tick, mut attempt: impl FnMut() -> Result<T, Denied>) -> Option<T> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Whatever comes back from here on wakes it.
+            freed.as_mut().enable();
+            let wake = match attempt() {
+                Ok(done) => return Some(done),
+                Err(Denied::Short { retry_after, .. }) => clock::now().after(retry_after).min(until),
+                Err(Denied::Journal) => until,
+                Err(Denied::Impossible { .. }) => return None,
+            };
+            if clock::now() >= until {
+                return None;
+            }
+            let _ = timeout_at(clock::instant(wake), freed).await;
+        }
+    }
+}
+
+/// One of those who wait.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Option<Place<'a>> {
+        let place = Place(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn asked<'a>(
+    ledger: &Ledger,
+    snapshot: &'a Snapshot,
+    ask: &'a Ask,
+    target: &TargetKey,
+    amounts: Amounts,
+) -> ledger::Ask<'a> {
+    let provider = &snapshot.provider(target.provider).name;
+    ledger::Ask {
+        tenant: ask.tenant.as_ref(),
+        scene: &snapshot.scene(ask.scene).name,
+        tier: &snapshot.tier(ask.tier).name,
+        provider,
+        model: ledger.model(provider, &target.model),
+        amounts,
+    }
+}

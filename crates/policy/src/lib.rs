@@ -21,6 +21,7 @@ pub mod retry_budget;
 pub mod window;
 
 pub mod catalogue;
+pub mod ledger;
 pub mod money;
 
 mod tick;

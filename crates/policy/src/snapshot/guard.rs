@@ -6,7 +6,7 @@ use super::Ratio;
 use crate::money::Usd;
 
 /// What a budget is counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// One cap for all.
     Policy,

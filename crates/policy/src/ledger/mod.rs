@@ -276,12 +276,16 @@ impl Ledger {
 
     /// Holds on every account, those that are missing made first. `accounts` stand in the order of [`Ledger::places`].
     fn take(&mut self, ask: &Ask<'_>, held: &Amounts, accounts: &mut [u32], now: Tick) {
-        self.make(ask, accounts, now);
+        let is_new = self.make(ask, accounts, now);
         for index in accounts {
             let account = &mut self.accounts[*index as usize];
             let cap = &self.books[usize::from(account.cap)].cap;
             account.hold(held.of(cap.unit));
             self.journal.held(*index, account, cap);
+        }
+        // Not sooner: an account without a hold is idle.
+        if is_new {
+            self.tidy(TIDY_AT_NEW, now);
         }
     }
 
@@ -299,9 +303,10 @@ impl Ledger {
         }
     }
 
-    fn make(&mut self, ask: &Ask<'_>, accounts: &mut [u32], now: Tick) {
+    /// Makes the accounts that are missing; true if there were any.
+    fn make(&mut self, ask: &Ask<'_>, accounts: &mut [u32], now: Tick) -> bool {
         if accounts.iter().all(|at| *at != MISSING) {
-            return;
+            return false;
         }
         let indexes: Vec<u16> = self.places(ask, now).map(|(index, _)| index).collect();
         for (at, index) in accounts.iter_mut().zip(indexes).filter(|(at, _)| **at == MISSING) {
@@ -310,7 +315,7 @@ impl Ledger {
             let account = self.untouched(index, value, now);
             *at = self.insert(account);
         }
-        self.tidy(TIDY_AT_NEW, now);
+        true
     }
 
     fn insert(&mut self, account: Account) -> u32 {

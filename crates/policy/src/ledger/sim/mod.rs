@@ -29,3 +29,19 @@ fn no_window_is_billed_above_its_cap() {
     println!("{attempts} attempts, the fullest window is at {fullest:.3} of its cap");
     assert!(fullest > 0.99, "demand is above the caps, or nothing is proven: {fullest}");
 }
+#[test]
+fn scan() {
+    let mut n = 0;
+    for seed in 0..300 {
+        if let Err(e) = any(seed) {
+            n += 1;
+            let (a, b) = e.split_once('\n').unwrap();
+            let pick = |k: &str| b[b.find(k).unwrap()..].chars().take(30).collect::<String>();
+            if n < 30 { println!("{} | {} | {} | {} | {}", &a[..a.len().min(160)], pick("surprise:"), pick("is_late"), pick("edits"), pick("journal")) }
+        }
+    }
+    println!("{n} bad");
+}
+
+#[test]
+fn one() { if let Err(e) = any(std::env::var("TR").map_or(0, |s| s.parse().unwrap())) { println!("{e}") } }

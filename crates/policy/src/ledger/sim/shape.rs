@@ -35,7 +35,7 @@ pub(super) struct Shape {
     pub(super) surprise: u64,
     /// Unseen attempts go on to their end beyond the horizon, which their bill then is final at.
     pub(super) runs_long: bool,
-    /// Rate of our clock in millionths.
+    /// Rate of our clock in millionths; its ticks round, so the bound itself is left to the nanosecond.
     pub(super) rate: u64,
     pub(super) bill_horizon: u64,
     pub(super) lasts: u64,
@@ -126,7 +126,7 @@ impl Shape {
             pauses: rng.u32(..3) * 10,
             surprise: if rng.u32(..4) == 0 { rng.u64(101..400) } else { 100 },
             runs_long: false,
-            rate: [998_000, 1_000_000, 1_002_000][rng.usize(..3)],
+            rate: [998_001, 1_000_000, 1_001_999][rng.usize(..3)],
             bill_horizon: bill_horizon * S,
             lasts: (window * 6).max(120) * S,
             edits: (rng.u32(..4) == 0).then_some(window * 2),

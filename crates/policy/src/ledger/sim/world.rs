@@ -110,7 +110,8 @@ impl World {
 
     pub(super) fn run(mut self) -> Result<Report, String> {
         while let Some(Reverse((at, _, life, event))) = self.queue.pop() {
-            self.now = at;
+            // An edit that came while no process ran is read by the next.
+            self.now = at.max(self.now);
             if life != self.life && event != Event::Edit {
                 continue;
             }
@@ -139,7 +140,7 @@ impl World {
     /// Once everything has cooled, nothing is left.
     fn is_calm(&mut self) -> Result<(), String> {
         let longest = self.ledger.books.iter().map(|b| b.cap.window.as_nanos() as u64).max().unwrap_or(0);
-        self.now += 2 * (longest + self.oracle.horizon + 60 * S);
+        self.now = self.now.max(self.shape.lasts) + 2 * (longest + self.oracle.horizon + 60 * S);
         if let Some(view) = self.ledger.nearest(self.tick()).iter().find(|v| v.spent > 0 || v.held > 0) {
             return Err(format!("something is left: {view:?}"));
         }
@@ -203,7 +204,7 @@ impl World {
             scene: &scene,
             tier: &tier,
             provider: &provider,
-            model: self.ledger.model(&provider, "m"),
+            model: self.ledger.model("any", "model"),
             amounts: Amounts::request(Usd(asked), asked / 100),
         };
         let dry = self.ledger.check(&ask, self.tick());

@@ -1,0 +1,285 @@
+//! The journal: rows that the shell keeps on disk, so that no crash forgets money.
+//!
+//! A row says what a key has spent, what it holds, and how much it may hold until the next row is durable; nothing is held
+//! beyond that. So at any moment the row on disk covers every coin that is taken. Keys that it does not list yet may hold a
+//! small part of their cap, and after a crash all of those start with that part spent.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    Ledger,
+    account::Account,
+    cap::{Book, Cap},
+    hold::Key,
+    lender::may_spend,
+    rules::{Rule, on},
+    terms::{AHEAD_LONG_PERCENT, AHEAD_PERCENT, LONG_WINDOW, UNLISTED_PERCENT, part},
+};
+use crate::Tick;
+
+/// What a write says of the whole ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// When it was composed.
+    pub at: Tick,
+    /// The last write of a process that held nothing after it: keys without a row are untouched.
+    pub clean: bool,
+    /// When a file was lost, if that may still matter.
+    pub lost: Option<Tick>,
+    /// When a crash was recovered from, if that may still matter.
+    pub crashed: Option<Tick>,
+}
+
+/// One key on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Which.
+    pub key: Key,
+    /// Window of its cap.
+    pub window: Duration,
+    /// Stamp and amount of what has not cooled. Stamps may lie ahead of the head's time.
+    pub charges: Vec<(Tick, u64)>,
+    /// What open holds and those still to come may be billed.
+    pub open: u64,
+}
+
+/// A write to be made whole or not at all, in the order of the ids: first the head, then the deletions, then the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// For [`Ledger::durable`].
+    pub id: u64,
+    /// Replaces the head on disk.
+    pub head: Head,
+    /// Rows to be deleted, where they are.
+    pub gone: Vec<Key>,
+    /// Rows to be put in place of those of the same key.
+    pub rows: Vec<Row>,
+}
+
+/// What a process finds of those before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// There was none.
+    None,
+    /// The head and all rows.
+    Kept(Head, Vec<Row>),
+    /// There was one, and its file is gone or cannot be read.
+    Lost,
+}
+
+/// What ticks on disk mean now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// They are of the clock that goes on: the same boot, the same origin.
+    Same,
+    /// They are of another one. How long we were away is unknown, and does not count.
+    Other,
+}
+
+/// The state of the journal, and the accounts that it is about.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    pub(super) on: bool,
+    /// A write of this process is durable. Before that the one on disk may say that nothing happened after it.
+    opened: bool,
+    /// The last write is composed.
+    closed: bool,
+    low: bool,
+    id: u64,
+    dirty: Vec<u32>,
+    flying: Vec<u32>,
+    /// Deleted rows that may still be on disk.
+    gone: BTreeSet<Key>,
+    gone_flying: BTreeSet<Key>,
+    lost: Option<Tick>,
+    crashed: Option<Tick>,
+}
+
+impl Journal {
+    pub(super) fn new(on: bool) -> Journal {
+        Journal { on, ..Journal::default() }
+    }
+
+    /// An account of a key that was not seen yet: what it may have spent unseen, and its first room.
+    pub(super) fn open(&self, account: &mut Account, book: &Book, horizon: u64, now: Tick) {
+        let cap = may_spend(&book.cap);
+        for (event, percent) in [(self.lost, 100), (self.crashed, UNLISTED_PERCENT)] {
+            let stamp = event.map(|at| Tick(at.0.saturating_add(horizon)));
+            if let Some(stamp) = stamp.filter(|stamp| book.grid.free_at(*stamp) > now) {
+                account.ring.charge(part(cap, percent), stamp, now, &book.grid);
+            }
+        }
+        let unseen = on(Rule::UnlistedOnce) && account.ring.next_free(now, &book.grid).is_some();
+        let unwritten = on(Rule::FirstWrite) && !self.opened;
+        // Where an old row of the key is still on disk, that one would be believed.
+        let is_listed = || {
+            let key = book.key(account.value.clone());
+            self.gone.contains(&key) || self.gone_flying.contains(&key)
+        };
+        let none = !self.on || unseen || unwritten || self.closed || is_listed();
+        account.room = if none { 0 } else { part(cap, UNLISTED_PERCENT) };
+    }
+
+    pub(super) fn held(&mut self, index: u32, account: &mut Account, cap: &Cap) {
+        self.low |= account.room < ahead(cap) / 2;
+        self.changed(index, account);
+    }
+
+    pub(super) fn changed(&mut self, index: u32, account: &mut Account) {
+        if self.on && !account.dirty {
+            account.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    pub(super) fn dropped(&mut self, account: &Account, book: &Book) {
+        if account.listed {
+            self.gone.insert(book.key(account.value.clone()));
+        }
+    }
+}
+
+impl Ledger {
+    /// Whether a key has used half of its room. A checkpoint taken now spares the next hold the wait for the disk.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.journal.on && self.journal.low
+    }
+
+    /// The rows that changed. One write at a time; what a failed one held is in the next. The `last` one, taken when
+    /// nobody is admitted any more, has all rows and gives no room, so that the next process loses nothing.
+    ///
+    /// The first one is to be durable before the first request: until then nothing can be held.
+    pub fn checkpoint(&mut self, last: bool, now: Tick) -> Checkpoint {
+        let journal = &mut self.journal;
+        journal.id += 1;
+        journal.low = false;
+        journal.closed |= last;
+        // Unanswered: it may be on disk or not.
+        let unanswered = std::mem::take(&mut journal.flying);
+        if on(Rule::RewriteUnanswered) {
+            for index in unanswered {
+                if let Some(account) = self.accounts.get_mut(index as usize) {
+                    journal.changed(index, account);
+                }
+            }
+        }
+        journal.gone_flying.append(&mut journal.gone);
+        if last {
+            for (index, account) in self.accounts.iter_mut().enumerate().filter(|(_, a)| a.live) {
+                journal.changed(index as u32, account);
+            }
+        }
+        journal.flying = std::mem::take(&mut journal.dirty);
+        let closed = journal.closed;
+        let in_force = &self.in_force;
+        let rows = journal.flying.iter().filter_map(|index| {
+            let account = self.accounts.get_mut(*index as usize)?;
+            let book = &self.books[usize::from(account.cap)];
+            let is_over = closed || !in_force.contains(&account.cap);
+            Some(row(account, book, is_over, now))
+        });
+        let rows = rows.collect();
+        let journal = &self.journal;
+        let head = Head { at: now, clean: closed, lost: journal.lost, crashed: journal.crashed };
+        Checkpoint { id: journal.id, head, gone: journal.gone_flying.iter().cloned().collect(), rows }
+    }
+
+    /// The newest checkpoint is on disk, and will be found there whatever happens. Others are ignored.
+    pub fn durable(&mut self, id: u64) {
+        let journal = &mut self.journal;
+        if id != journal.id {
+            return;
+        }
+        journal.opened = true;
+        journal.gone_flying.clear();
+        for index in journal.flying.drain(..) {
+            if let Some(account) = self.accounts.get_mut(index as usize) {
+                account.flying = false;
+                account.room = account.next_room;
+            }
+        }
+    }
+
+    /// Takes over what a past process left; after the first [`Ledger::configure`] and before anything is held. What it may
+    /// have sent last counts as sent now. A checkpoint should follow at once.
+    pub fn restore(&mut self, past: Past, clock: Clock, now: Tick) {
+        let (head, rows) = match past {
+            Past::None => return,
+            Past::Lost => {
+                self.journal.lost = on(Rule::LostIsSpent).then_some(now);
+                return;
+            }
+            Past::Kept(head, rows) => (head, rows),
+        };
+        let is_same = clock == Clock::Same && head.at <= now || !on(Rule::UnknownAway);
+        let here = |tick: Tick| match tick.0.checked_sub(head.at.0) {
+            _ if is_same => tick,
+            Some(ahead) => Tick(now.0.saturating_add(ahead)),
+            None => Tick(now.0.saturating_sub(head.at.0 - tick.0)),
+        };
+        self.journal.lost = head.lost.filter(|_| on(Rule::LostIsKept)).map(here);
+        self.journal.crashed = if head.clean { head.crashed.map(here) } else { Some(now) };
+        if !on(Rule::RestoreUnlisted) {
+            self.journal.crashed = None;
+        }
+        let final_at = Tick(now.0.saturating_add(self.horizon));
+        for row in rows {
+            let Some(index) = self.restored(&row) else { continue };
+            let account = &mut self.accounts[index as usize];
+            let book = &self.books[usize::from(account.cap)];
+            if on(Rule::RestoreRing) {
+                row.charges.iter().for_each(|(stamp, n)| account.ring.charge(*n, here(*stamp), now, &book.grid));
+            }
+            account.ring.charge(row.open, final_at, now, &book.grid);
+            if account.value == row.key.value {
+                account.listed = true;
+            } else {
+                self.journal.gone.insert(row.key);
+            }
+            self.journal.changed(index, account);
+        }
+    }
+
+    /// The account of a row's key, made where there is none; its cap may be in no policy any more.
+    fn restored(&mut self, row: &Row) -> Option<u32> {
+        let Key { unit, name, scope, value } = row.key.clone();
+        let cap = Cap { unit, name, scope, window: row.window, limit: 0, warn_at: None, degrade_at: None };
+        let at = self.books.iter().position(|b| b.is(&cap)).unwrap_or_else(|| {
+            self.books.push(Book::new(cap, self.horizon, &self.hasher));
+            self.books.len() - 1
+        });
+        let book = &self.books[at];
+        let value = value.filter(|v| book.keys.contains_key(v) || book.keys.len() < self.most_values);
+        let known = value.as_ref().map_or(book.shared, |v| book.keys.get(v).copied());
+        let cap = u16::try_from(at).ok()?;
+        Some(known.unwrap_or_else(|| self.insert(Account::new(cap, value, 0))))
+    }
+}
+
+/// How much of a cap may be held ahead of the next write. After a crash so much is spent at worst that was not: in a long
+/// window for long.
+fn ahead(cap: &Cap) -> u64 {
+    let percent = if cap.window > LONG_WINDOW { AHEAD_LONG_PERCENT } else { AHEAD_PERCENT };
+    part(may_spend(cap), percent)
+}
+
+/// The row of `account`, and the room that it gives once it is durable.
+fn row(account: &mut Account, book: &Book, is_over: bool, now: Tick) -> Row {
+    // The last hold that did not fit fits, with as much again for its neighbours. A key that nobody asked for in this
+    // process gets nothing: in a loop of crashes it would be spent unused.
+    let wanted = std::mem::take(&mut account.wanted).saturating_mul(2);
+    let none = is_over || !account.asked;
+    let ahead = if none { 0 } else { ahead(&book.cap).max(wanted).min(may_spend(&book.cap)) };
+    account.next_room = ahead;
+    account.room = if on(Rule::RoomWhenDurable) { account.room.min(ahead) } else { ahead };
+    (account.dirty, account.flying, account.listed) = (false, true, true);
+    let held = if on(Rule::RestoreOpen) { account.held } else { 0 };
+    let ahead = if on(Rule::RestoreAhead) { ahead } else { 0 };
+    Row {
+        key: book.key(account.value.clone()),
+        window: book.cap.window,
+        charges: account.ring.live(now, &book.grid).to_vec(),
+        open: held.saturating_add(ahead),
+    }
+}

@@ -1,0 +1,405 @@
+//! Caps that are hard in any window: each attempt holds the most it can cost before it is sent, and settles once.
+//!
+//! A cap of `L` in a window `W` is a set of `L` coins. A coin is taken from before a request is sent until `W` after its
+//! bill is final, so no coin is billed twice in any `W`, wherever it starts. What that rests on stands in [`terms`].
+
+mod account;
+mod cap;
+mod hold;
+mod journal;
+mod lender;
+mod overrun;
+mod ring;
+mod rules;
+pub mod terms;
+mod view;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::{hash::RandomState, sync::Arc, time::Duration};
+
+pub use cap::{Cap, bill_horizon, caps};
+pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
+pub use journal::{Checkpoint, Clock, Head, Past, Row};
+pub use overrun::ModelKey;
+pub use view::View;
+
+use self::{
+    account::Account,
+    cap::Book,
+    journal::Journal,
+    lender::may_spend,
+    overrun::Overruns,
+    rules::{Rule, on},
+    terms::{GUARD, MOST_VALUES, stretched},
+};
+use crate::Tick;
+
+/// Slots that a new key looks at for idle ones.
+const TIDY_AT_NEW: usize = 8;
+
+/// All caps of one policy and what was spent under them. One owner, behind one lock.
+#[derive(Debug)]
+pub struct Ledger {
+    books: Vec<Book>,
+    /// Books in force, in the policy's order.
+    in_force: Vec<u16>,
+    accounts: Vec<Account>,
+    vacant: Vec<u32>,
+    /// Where the search for idle accounts goes on.
+    cursor: usize,
+    overruns: Overruns,
+    journal: Journal,
+    /// From a hold to its final bill, in nanoseconds of our clock.
+    horizon: u64,
+    most_values: usize,
+    hasher: RandomState,
+    nobody: Arc<str>,
+}
+
+impl Ledger {
+    /// A ledger without caps. Foreign names are hashed with `hasher`, so that nobody can choose ones that collide. With a
+    /// `journal` nothing is held that [`Ledger::checkpoint`] has not covered; without one the caps hold for this process.
+    #[must_use]
+    pub fn new(hasher: RandomState, journal: bool) -> Ledger {
+        Ledger {
+            books: vec![],
+            in_force: vec![],
+            accounts: vec![],
+            vacant: vec![],
+            cursor: 0,
+            overruns: Overruns::default(),
+            journal: Journal::new(journal),
+            horizon: stretched(GUARD),
+            most_values: MOST_VALUES,
+            hasher,
+            nobody: Arc::default(),
+        }
+    }
+
+    /// Puts a policy's caps in force; `bill_horizon` is the longest of its providers. Spent money stays with its cap. A
+    /// lower limit counts at once; a longer window for windows that begin from now on. A cap that is gone, or counted by
+    /// another scope, is no longer asked, and is remembered while coins of it are taken.
+    pub fn configure(&mut self, caps: Vec<Cap>, bill_horizon: Duration, now: Tick) {
+        self.horizon = horizon(bill_horizon);
+        self.in_force.clear();
+        if !on(Rule::KeepOnReload) {
+            self.accounts.iter_mut().for_each(|a| a.ring = Default::default());
+        }
+        for cap in caps {
+            let index = self.book(cap, now);
+            self.in_force.extend(index);
+        }
+        if !on(Rule::KeepRetired) {
+            let in_force = &self.in_force;
+            for account in self.accounts.iter_mut().filter(|a| !in_force.contains(&a.cap)) {
+                account.ring = Default::default();
+            }
+        }
+    }
+
+    /// Takes what one attempt may cost from every key that applies, or from none.
+    ///
+    /// # Errors
+    /// The key that is short for longest, an amount above a whole cap, or a journal to be written first.
+    pub fn hold(&mut self, ask: &Ask<'_>, now: Tick) -> Result<Hold, Denied> {
+        let held = self.overruns.raised(ask.model, ask.amounts);
+        let mut accounts = Vec::with_capacity(self.in_force.len());
+        let (mut fits, mut has_room) = (true, true);
+        for (index, at) in self.places(ask, now) {
+            let book = &self.books[usize::from(index)];
+            let need = held.of(book.cap.unit);
+            let (taken, room) = self.state(index, at, now);
+            if on(Rule::EveryKey) || accounts.is_empty() {
+                fits &= need <= may_spend(&book.cap).saturating_sub(taken);
+                has_room &= need <= room;
+            }
+            accounts.push(at.unwrap_or(MISSING));
+        }
+        if !fits {
+            if !on(Rule::AllOrNone) {
+                self.take(ask, &held, &mut accounts[..1], now);
+            }
+            return Err(self.why(ask, &held, now));
+        }
+        if !has_room && on(Rule::JournalAhead) {
+            self.want(ask, &held, &mut accounts, now);
+            return Err(Denied::Journal);
+        }
+        self.take(ask, &held, &mut accounts, now);
+        let final_at = Tick(now.0.saturating_add(self.horizon));
+        Ok(Hold { at: now, final_at, asked: ask.amounts, held, model: ask.model, accounts })
+    }
+
+    /// What [`Ledger::hold`] would say, the journal apart. Changes nothing.
+    ///
+    /// # Errors
+    /// As for a hold.
+    pub fn check(&self, ask: &Ask<'_>, now: Tick) -> Result<(), Denied> {
+        let held = self.overruns.raised(ask.model, ask.amounts);
+        let fits = self.places(ask, now).all(|(index, at)| {
+            let book = &self.books[usize::from(index)];
+            held.of(book.cap.unit) <= may_spend(&book.cap).saturating_sub(self.state(index, at, now).0)
+        });
+        if fits { Ok(()) } else { Err(self.why(ask, &held, now)) }
+    }
+
+    /// Gives a hold back for what was billed, or may still be.
+    pub fn settle(&mut self, hold: Hold, how: How, now: Tick) -> Settled {
+        let (charged, stamp, estimated) = charge(&hold, how, now);
+        let debt = charged.zip(&hold.held, u64::saturating_sub);
+        let charged = if on(Rule::Debt) { charged } else { charged.zip(&hold.held, u64::min) };
+        for index in &hold.accounts {
+            let Some(account) = self.accounts.get_mut(*index as usize) else { continue };
+            let book = &self.books[usize::from(account.cap)];
+            let unit = book.cap.unit;
+            // A provider counts a request when it comes; there is nothing to wait for.
+            let stamp = if unit == Unit::Requests { stamp.min(now) } else { stamp };
+            account.settle(hold.held.of(unit), charged.of(unit), stamp, now, book);
+            self.journal.changed(*index, account);
+        }
+        for unit in [Unit::Money, Unit::Tokens] {
+            if debt.of(unit) > 0 {
+                self.overruns.note(hold.model, unit, hold.asked.of(unit), charged.of(unit));
+            }
+        }
+        Settled { charged, estimated, debt }
+    }
+
+    /// The key of `model` at `provider`, for [`Ask::model`].
+    #[must_use]
+    pub fn model(&self, provider: &str, model: &str) -> ModelKey {
+        ModelKey::new(&self.hasher, provider, model)
+    }
+
+    /// Looks at the next `slots` accounts and drops those that are idle. New keys do so too, eight slots each; a shell
+    /// that calls it now and then gives memory back in quiet times.
+    pub fn tidy(&mut self, slots: usize, now: Tick) {
+        for _ in 0..slots.min(self.accounts.len()) {
+            self.cursor = if self.cursor + 1 < self.accounts.len() { self.cursor + 1 } else { 0 };
+            let Some(account) = self.accounts.get_mut(self.cursor) else { return };
+            if !account.live {
+                continue;
+            }
+            if account.last_minute(now) == 0 {
+                account.minute = None;
+            }
+            let book = &mut self.books[usize::from(account.cap)];
+            account.ring.cool(now, &book.grid);
+            let written = !account.dirty && !account.flying;
+            let empty = account.is_idle(book, now) && account.minute.is_none() || !on(Rule::DropEmptyOnly);
+            if !written || !empty || account.open > 0 {
+                continue;
+            }
+            self.journal.dropped(account, book);
+            match account.value.take() {
+                Some(value) => _ = book.keys.remove(&value),
+                None => book.shared = None,
+            }
+            *account = Account { live: false, ..Account::new(account.cap, None, 0) };
+            self.vacant.push(self.cursor as u32);
+        }
+    }
+
+    /// The book of `cap`: the one that has its identity, edited, or a new one.
+    fn book(&mut self, cap: Cap, now: Tick) -> Option<u16> {
+        let known = self.books.iter().position(|b| b.is(&cap));
+        // A retired book without keys has nothing to remember.
+        let in_force = &self.in_force;
+        let unused = || (0..self.books.len()).find(|i| self.books[*i].is_empty() && !in_force.contains(&(*i as u16)));
+        let Some(at) = known else {
+            let book = Book::new(cap, self.horizon, &self.hasher);
+            let at = unused().unwrap_or(self.books.len());
+            match self.books.get_mut(at) {
+                Some(old) => *old = book,
+                None => self.books.push(book),
+            }
+            return u16::try_from(at).ok();
+        };
+        let index = u16::try_from(at).ok()?;
+        let book = &mut self.books[at];
+        if book.edit(cap, self.horizon) {
+            for account in self.accounts.iter_mut().filter(|a| a.live && a.cap == index) {
+                account.ring.regrid(now, &book.grid);
+            }
+        }
+        Some(index)
+    }
+
+    /// The caps that apply, each with the account of its key, where there is one.
+    fn places<'a>(&'a self, ask: &'a Ask<'a>, now: Tick) -> impl Iterator<Item = (u16, Option<u32>)> + 'a {
+        self.in_force.iter().filter_map(move |&index| {
+            let book = &self.books[usize::from(index)];
+            let own = |value: &Arc<str>| match book.keys.get(value) {
+                None if self.is_beyond(book, now) => book.shared,
+                own => own.copied(),
+            };
+            let place = || book.value(ask, &self.nobody).map_or(book.shared, own);
+            book.cap.applies(ask).then(|| (index, place()))
+        })
+    }
+
+    /// Whether a new value of the book's scope shares a key with others: the table is full, or it was, and the value may
+    /// have spent there what has not cooled.
+    fn is_beyond(&self, book: &Book, now: Tick) -> bool {
+        let full = on(Rule::Overflow) && book.keys.len() >= self.most_values;
+        let shared = || book.shared.is_some_and(|i| !self.accounts[i as usize].is_idle(book, now));
+        full || (on(Rule::OverflowCools) && shared())
+    }
+
+    /// Coins taken of a key, and the journal's room for it.
+    fn state(&self, index: u16, at: Option<u32>, now: Tick) -> (u64, u64) {
+        let book = &self.books[usize::from(index)];
+        let room = |account: &Account| if self.journal.on { account.room } else { u64::MAX };
+        match at {
+            Some(at) => {
+                let account = &self.accounts[at as usize];
+                (account.taken(book, now), room(account))
+            }
+            None => {
+                let account = self.untouched(index, None, now);
+                (account.taken(book, now), room(&account))
+            }
+        }
+    }
+
+    /// The account of a key that was not seen yet.
+    fn untouched(&self, index: u16, value: Option<Arc<str>>, now: Tick) -> Account {
+        let book = &self.books[usize::from(index)];
+        let mut account = Account::new(index, value, 0);
+        self.journal.open(&mut account, book, self.horizon, now);
+        account
+    }
+
+    /// Holds on every account, those that are missing made first. `accounts` stand in the order of [`Ledger::places`].
+    fn take(&mut self, ask: &Ask<'_>, held: &Amounts, accounts: &mut [u32], now: Tick) {
+        let is_new = self.make(ask, accounts, now);
+        for index in accounts {
+            let account = &mut self.accounts[*index as usize];
+            let cap = &self.books[usize::from(account.cap)].cap;
+            account.hold(held.of(cap.unit));
+            self.journal.held(*index, account, cap);
+        }
+        // Not sooner: an account without a hold is idle.
+        if is_new {
+            self.tidy(TIDY_AT_NEW, now);
+        }
+    }
+
+    /// Remembers what lacked room, for the next checkpoint to give.
+    fn want(&mut self, ask: &Ask<'_>, held: &Amounts, accounts: &mut [u32], now: Tick) {
+        self.make(ask, accounts, now);
+        for index in accounts {
+            let account = &mut self.accounts[*index as usize];
+            let need = held.of(self.books[usize::from(account.cap)].cap.unit);
+            account.asked = true;
+            if need > account.room {
+                account.wanted = need.max(account.wanted);
+                self.journal.changed(*index, account);
+            }
+        }
+    }
+
+    /// Makes the accounts that are missing; true if there were any.
+    fn make(&mut self, ask: &Ask<'_>, accounts: &mut [u32], now: Tick) -> bool {
+        if accounts.iter().all(|at| *at != MISSING) {
+            return false;
+        }
+        let indexes: Vec<u16> = self.places(ask, now).map(|(index, _)| index).collect();
+        for (at, index) in accounts.iter_mut().zip(indexes).filter(|(at, _)| **at == MISSING) {
+            let book = &self.books[usize::from(index)];
+            let value = book.value(ask, &self.nobody).filter(|_| !self.is_beyond(book, now)).cloned();
+            let account = self.untouched(index, value, now);
+            *at = self.insert(account);
+        }
+        true
+    }
+
+    fn insert(&mut self, account: Account) -> u32 {
+        let book = &mut self.books[usize::from(account.cap)];
+        let value = account.value.clone();
+        let at = self.vacant.pop().unwrap_or(self.accounts.len() as u32);
+        match self.accounts.get_mut(at as usize) {
+            Some(slot) => *slot = account,
+            None => self.accounts.push(account),
+        }
+        match value {
+            Some(value) => _ = book.keys.insert(value, at),
+            None => book.shared = Some(at),
+        }
+        at
+    }
+
+    /// Why `held` does not fit.
+    #[cold]
+    fn why(&self, ask: &Ask<'_>, held: &Amounts, now: Tick) -> Denied {
+        let mut worst: Option<(Tick, u64, Key)> = None;
+        for (index, at) in self.places(ask, now) {
+            let book = &self.books[usize::from(index)];
+            let (limit, need) = (may_spend(&book.cap), held.of(book.cap.unit));
+            let fresh;
+            let account = match at {
+                Some(at) => &self.accounts[at as usize],
+                None => {
+                    fresh = self.untouched(index, book.value(ask, &self.nobody).cloned(), now);
+                    &fresh
+                }
+            };
+            let key = || book.key(account.value.clone());
+            if need > limit {
+                return Denied::Impossible { key: key(), limit };
+            }
+            let missing = account.taken(book, now).saturating_add(need).saturating_sub(limit);
+            if missing == 0 {
+                continue;
+            }
+            // An open hold is free at the latest when its bill would be final, and has cooled.
+            let at = account.ring.frees(missing, now, &book.grid);
+            let at = at.unwrap_or_else(|| book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon)))));
+            if worst.as_ref().is_none_or(|(worst, ..)| at > *worst) {
+                worst = Some((at, missing, key()));
+            }
+        }
+        match worst {
+            Some((at, missing, key)) => Denied::Short { key, missing, retry_after: at.since(now) },
+            None => Denied::Journal,
+        }
+    }
+}
+
+/// An account to be made.
+const MISSING: u32 = u32::MAX;
+
+fn horizon(bill_horizon: Duration) -> u64 {
+    let true_time = GUARD.saturating_add(bill_horizon);
+    let exact = u64::try_from(true_time.as_nanos()).unwrap_or(u64::MAX);
+    if on(Rule::HorizonDrift) { stretched(true_time) } else { exact }
+}
+
+/// What a hold is charged, the date of it, and whether that is an estimate.
+fn charge(hold: &Hold, how: How, now: Tick) -> (Amounts, Tick, bool) {
+    let requests = |requests| Amounts { requests, ..Amounts::default() };
+    let seen = if on(Rule::StampAtSettle) { now } else { hold.at };
+    // One that ran on for longer than its horizon may have been billed until now.
+    let unseen = match (on(Rule::Horizon), on(Rule::HorizonOrNow)) {
+        (true, true) => hold.final_at.max(now),
+        (true, false) => hold.final_at,
+        (false, _) => now,
+    };
+    match how {
+        How::Ended(cost) => (Amounts { requests: hold.held.requests, ..cost }, seen, false),
+        How::EndedWithoutUsage => (hold.held, seen, true),
+        How::Closed(bound) => {
+            let bound = Amounts { requests: hold.held.requests, ..bound };
+            (bound.zip(&hold.held, u64::min), seen, true)
+        }
+        How::Unseen if !on(Rule::WholeHold) => (Amounts::default(), unseen, true),
+        How::Unseen => (hold.held, unseen, true),
+        How::Refused if !on(Rule::RefusedIsFree) => (hold.held, seen, false),
+        How::Refused => (requests(hold.held.requests), seen, false),
+        How::Unsent => (Amounts::default(), seen, false),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the providers billed, and whether any window holds more than its cap. It knows nothing of rings and holds.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::super::{Cap, Key};
+
+/// A second in nanoseconds of true time.
+pub(super) const S: u64 = 1_000_000_000;
+
+#[derive(Default)]
+pub(super) struct Oracle {
+    bills: BTreeMap<Key, Vec<Bill>>,
+    /// By cap: from when which limit and window were in force.
+    epochs: Vec<(Cap, Vec<(u64, u64, Duration)>)>,
+    /// True time from a hold to its final bill.
+    pub(super) horizon: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Bill {
+    at: u64,
+    amount: u64,
+    /// It is above what was held.
+    is_surprise: bool,
+}
+
+impl Oracle {
+    pub(super) fn new(horizon: u64) -> Oracle {
+        Oracle { horizon, ..Oracle::default() }
+    }
+
+    /// These caps are in force from `at` on.
+    pub(super) fn edit(&mut self, caps: &[Cap], at: u64) {
+        for cap in caps {
+            let is = |c: &Cap| (c.unit, &c.name, c.scope) == (cap.unit, &cap.name, cap.scope);
+            match self.epochs.iter_mut().find(|(c, _)| is(c)) {
+                Some((_, all)) => all.push((at, cap.limit, cap.window)),
+                None => self.epochs.push((cap.clone(), vec![(at, cap.limit, cap.window)])),
+            }
+        }
+    }
+
+    pub(super) fn bill(&mut self, key: &Key, at: u64, amount: u64, is_surprise: bool) {
+        if amount > 0 {
+            self.bills.entry(key.clone()).or_default().push(Bill { at, amount, is_surprise });
+        }
+    }
+
+    /// Billed to `key` from `from` up to `to`.
+    pub(super) fn billed(&self, name: &str, from: u64, to: u64) -> u64 {
+        let of = self.bills.iter().filter(|(key, _)| *key.name == *name).flat_map(|(_, bills)| bills);
+        of.filter(|b| (from..to).contains(&b.at)).map(|b| b.amount).sum()
+    }
+
+    /// Slides over every bill of every key. Gives the fullest window as a share of its cap.
+    pub(super) fn judge(&mut self) -> Result<f64, String> {
+        let mut fullest = 0f64;
+        for (key, bills) in &mut self.bills {
+            bills.sort_by_key(|b| b.at);
+            let is = |c: &Cap| (c.unit, &c.name, c.scope) == (key.unit, &key.name, key.scope);
+            let Some((_, epochs)) = self.epochs.iter().find(|(c, _)| is(c)) else { continue };
+            for (n, (from, _, window)) in epochs.iter().enumerate() {
+                let until = epochs.get(n + 1).map_or(u64::MAX, |e| e.0);
+                let of: Vec<Bill> = bills.iter().copied().filter(|b| (*from..until).contains(&b.at)).collect();
+                let (mut sum, mut surprises, mut end) = (0u64, 0u64, 0);
+                for (start, first) in of.iter().enumerate() {
+                    let last = first.at + window.as_nanos() as u64;
+                    while let Some(bill) = of.get(end).filter(|b| b.at <= last) {
+                        sum += bill.amount;
+                        surprises += if bill.is_surprise { bill.amount } else { 0 };
+                        end += 1;
+                    }
+                    // What was held under a larger cap may still be billed.
+                    let may = epochs.iter().enumerate().filter(|(m, e)| {
+                        let gone = epochs.get(m + 1).map_or(u64::MAX, |e| e.0);
+                        e.0 <= last && gone.saturating_add(self.horizon) >= first.at
+                    });
+                    let cap = may.map(|(_, e)| e.1).max().unwrap_or(0);
+                    if sum > cap + surprises {
+                        let from = first.at as f64 / 1e9;
+                        return Err(format!("{key:?}: {sum} of {cap} in {window:?} from {from} s on, {surprises} surprising"));
+                    }
+                    fullest = fullest.max((sum - surprises) as f64 / cap as f64);
+                    let first = of[start];
+                    sum -= first.amount;
+                    surprises -= if first.is_surprise { first.amount } else { 0 };
+                }
+            }
+        }
+        Ok(fullest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ledger::Unit, snapshot::Scope};
+
+    /// The judge itself is judged: one coin over, at the very edge of the window.
+    #[test]
+    fn one_coin_too_many_in_a_closed_window_is_seen() {
+        for (edge, over) in [(60 * S, true), (60 * S + 1, false)] {
+            let cap = super::super::shape::cap(Unit::Money, "all", Scope::Policy, 60, 10);
+            let key = Key { unit: cap.unit, name: cap.name.clone(), scope: cap.scope, value: None };
+            let mut oracle = Oracle::default();
+            oracle.edit(&[cap], 0);
+            oracle.bill(&key, 5 + edge, 4, false);
+            oracle.bill(&key, 5, 7, false);
+            assert_eq!(oracle.judge().is_err(), over);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The worlds that are tried: what is asked, how providers bill, what goes wrong.
+
+use std::{ops::Range, time::Duration};
+
+use fastrand::Rng;
+
+use super::{
+    super::{Cap, Unit},
+    oracle::S,
+};
+use crate::snapshot::Scope;
+
+/// One coin of a cap's million.
+pub(super) const CAP: u64 = 1_000_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) caps: Vec<Cap>,
+    pub(super) callers: usize,
+    pub(super) tenants: usize,
+    pub(super) most_values: usize,
+    /// Asked by one attempt.
+    pub(super) asks: Range<u64>,
+    /// Percent of the ask that an ended answer costs at least.
+    pub(super) costs_from: u64,
+    /// Duration of an attempt in ms.
+    pub(super) takes: Range<u64>,
+    /// Weights of the ends: ended, without usage, closed by us, unseen, refused.
+    pub(super) ends: [u32; 5],
+    /// Bills come as late as they may, from sends as late as they may be.
+    pub(super) is_late: bool,
+    /// In percent of all attempts: the hold waits for its send, up to minutes.
+    pub(super) pauses: u32,
+    /// Percent of the ask that a provider may bill in the end; 100 is none.
+    pub(super) surprise: u64,
+    /// Unseen attempts go on to their end beyond the horizon, which their bill then is final at.
+    pub(super) runs_long: bool,
+    /// Rate of our clock in millionths; its ticks round, so the bound itself is left to the nanosecond.
+    pub(super) rate: u64,
+    pub(super) bill_horizon: u64,
+    pub(super) lasts: u64,
+    /// Mean time between edits of the policy.
+    pub(super) edits: Option<u64>,
+    pub(super) journal: Option<JournalShape>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct JournalShape {
+    /// Between checkpoints nobody waits for, in ms.
+    pub(super) every: u64,
+    /// A write takes up to so long, in ms.
+    pub(super) takes: u64,
+    /// Writes that get no answer, in percent.
+    pub(super) fails: u32,
+    /// Mean time between ends of the process.
+    pub(super) kills: u64,
+    /// Of those, in percent: drained before; to a clock with another origin; with the file lost.
+    pub(super) clean: u32,
+    pub(super) other_clock: u32,
+    pub(super) lost: u32,
+}
+
+pub(super) fn cap(unit: Unit, name: &str, scope: Scope, window: u64, limit: u64) -> Cap {
+    let window = Duration::from_secs(window);
+    Cap { unit, name: name.into(), scope, window, limit, warn_at: None, degrade_at: None }
+}
+
+impl Shape {
+    /// A quiet world: one cap, honest and quick answers.
+    pub(super) fn plain(window: u64) -> Shape {
+        Shape {
+            caps: vec![cap(Unit::Money, "all", Scope::Policy, window, CAP)],
+            callers: 6,
+            tenants: 1,
+            most_values: 100,
+            asks: 250_000..250_001,
+            costs_from: 100,
+            takes: 200..2_000,
+            ends: [1, 0, 0, 0, 0],
+            is_late: true,
+            pauses: 0,
+            surprise: 100,
+            runs_long: false,
+            rate: 1_000_000,
+            bill_horizon: 60 * S,
+            lasts: window * 8 * S,
+            edits: None,
+            journal: None,
+        }
+    }
+
+    /// Anything, of everything.
+    pub(super) fn any(rng: &mut Rng) -> Shape {
+        let window = [5, 5, 20, 60, 60, 300][rng.usize(..6)];
+        let mut caps = vec![cap(Unit::Money, "all", Scope::Policy, window, CAP)];
+        let more = [
+            cap(Unit::Money, "tenant", Scope::Tenant, window * rng.u64(1..=3), CAP / 2),
+            cap(Unit::Money, "long", Scope::Policy, window * 4, CAP * 3),
+            cap(Unit::Money, "scene", Scope::Scene, window, CAP * 2 / 3),
+            cap(Unit::Money, "provider", Scope::Provider, window * 2, CAP),
+            cap(Unit::Requests, "p0", Scope::Policy, window, rng.u64(3..20)),
+            cap(Unit::Tokens, "p1", Scope::Policy, window, CAP / 100),
+        ];
+        caps.extend(more.into_iter().filter(|_| rng.u32(..3) == 0));
+        let least = rng.u64(10_000..60_000);
+        let bill_horizon = rng.u64(20..120);
+        let journal = JournalShape {
+            every: rng.u64(200..10_000),
+            takes: rng.u64(1..3_000),
+            fails: rng.u32(..2) * rng.u32(..40),
+            kills: rng.u64(1..4) * window,
+            clean: rng.u32(..60),
+            other_clock: rng.u32(..60),
+            lost: rng.u32(..2) * rng.u32(..30),
+        };
+        Shape {
+            caps,
+            callers: rng.usize(1..8),
+            tenants: rng.usize(1..12),
+            most_values: rng.usize(1..12),
+            asks: least..least * rng.u64(2..6),
+            costs_from: rng.u64(20..=100),
+            takes: 100..rng.u64(200..bill_horizon * 900),
+            ends: std::array::from_fn(|_| rng.u32(..4) * rng.u32(..4)),
+            is_late: rng.bool(),
+            pauses: rng.u32(..3) * 10,
+            surprise: if rng.u32(..4) == 0 { rng.u64(101..400) } else { 100 },
+            runs_long: false,
+            rate: [998_001, 1_000_000, 1_001_999][rng.usize(..3)],
+            bill_horizon: bill_horizon * S,
+            lasts: (window * 6).max(120) * S,
+            edits: (rng.u32(..4) == 0).then_some(window * 2),
+            journal: (rng.u32(..2) == 0).then_some(journal),
+        }
+    }
+}

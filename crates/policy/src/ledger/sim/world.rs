@@ -1,0 +1,450 @@
+//! Virtual time: callers, a shell with its disk, and providers that bill as badly as they may.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+    time::Duration,
+};
+
+use fastrand::Rng;
+
+use super::{
+    super::{
+        Amounts, Ask, Checkpoint, Clock, Denied, Head, Hold, How, Key, Ledger, Past, Row, Unit,
+        rules::{Rule, on},
+        terms::{GUARD, HEAD_START, LAST_LOOK, SKEW},
+    },
+    oracle::{Oracle, S},
+    shape::Shape,
+};
+use crate::{Tick, money::Usd};
+
+const MS: u64 = 1_000_000;
+const SKEW_NS: u64 = SKEW.as_nanos() as u64;
+
+/// What a world came to.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The fullest window, as a share of its cap.
+    pub(super) fullest: f64,
+    /// Billed to the cap `all` in the second half of the time, as a share of what it allows.
+    pub(super) used: f64,
+    pub(super) attempts: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Try(usize),
+    Send(usize),
+    End(usize),
+    Compose,
+    Written(u64),
+    Kill,
+    Edit,
+}
+
+struct Attempt {
+    hold: Hold,
+    ends: u64,
+    how: How,
+    keys: Vec<Key>,
+    asked: u64,
+    /// Worst ratio of cost to ask, in millionths, that had been settled when this was held.
+    known: u64,
+    billed: Option<Amounts>,
+}
+
+#[derive(Default)]
+struct Disk {
+    head: Option<Head>,
+    rows: BTreeMap<Key, Row>,
+}
+
+pub(super) struct World {
+    shape: Shape,
+    rng: Rng,
+    ledger: Ledger,
+    now: u64,
+    /// True time and tick at the origin of this process's clock.
+    origin: (u64, u64),
+    life: u32,
+    queue: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
+    serial: u64,
+    attempts: Vec<Option<Attempt>>,
+    disk: Disk,
+    writing: Option<(Checkpoint, bool)>,
+    oracle: Oracle,
+    names: [Vec<Arc<str>>; 3],
+    worst: u64,
+    sent: usize,
+}
+
+impl World {
+    pub(super) fn new(shape: Shape, seed: u64) -> World {
+        let names = |prefix: &str, n: usize| (0..n).map(|i| format!("{prefix}{i}").into()).collect();
+        let mut world = World {
+            rng: Rng::with_seed(seed),
+            ledger: Ledger::new(Default::default(), false),
+            now: S,
+            origin: (0, HEAD_START.as_nanos() as u64),
+            life: 0,
+            queue: BinaryHeap::new(),
+            serial: 0,
+            attempts: (0..shape.callers).map(|_| None).collect(),
+            disk: Disk::default(),
+            writing: None,
+            oracle: Oracle::new(GUARD.as_nanos() as u64 + shape.bill_horizon),
+            names: [names("t", shape.tenants), names("s", 2), names("p", 2)],
+            worst: 0,
+            sent: 0,
+            shape,
+        };
+        world.oracle.edit(&world.shape.caps, 0);
+        world.start(Past::None, Clock::Same);
+        if let Some(mean) = world.shape.edits {
+            world.at(world.now + mean * S, Event::Edit);
+        }
+        world
+    }
+
+    pub(super) fn run(mut self) -> Result<Report, String> {
+        while let Some(Reverse((at, _, life, event))) = self.queue.pop() {
+            // An edit that came while no process ran is read by the next.
+            self.now = at.max(self.now);
+            if life != self.life && event != Event::Edit {
+                continue;
+            }
+            match event {
+                Event::Try(n) => self.attempt(n),
+                Event::Send(n) => self.send(n)?,
+                Event::End(n) => self.end(n)?,
+                Event::Compose => self.compose(false),
+                Event::Written(id) => self.written(id),
+                Event::Kill => self.kill(),
+                Event::Edit => self.edit(),
+            }
+            let most = self.shape.most_values + 1;
+            if self.ledger.accounts.iter().filter(|a| a.live).count() > most * self.ledger.books.len() {
+                return Err("more accounts than the tables may hold".into());
+            }
+        }
+        let fullest = self.oracle.judge()?;
+        self.is_calm()?;
+        let Shape { lasts, caps, .. } = &self.shape;
+        let billed = self.oracle.billed("all", lasts / 2, *lasts) as f64;
+        let allowed = caps[0].limit as f64 * (lasts / 2) as f64 / caps[0].window.as_nanos() as f64;
+        Ok(Report { fullest, used: billed / allowed, attempts: self.sent })
+    }
+
+    /// Once everything has cooled, nothing is left.
+    fn is_calm(&mut self) -> Result<(), String> {
+        let longest = self.ledger.books.iter().map(|b| b.cap.window.as_nanos() as u64).max().unwrap_or(0);
+        self.now = self.now.max(self.shape.lasts) + 2 * (longest + self.oracle.horizon + 60 * S);
+        if let Some(view) = self.ledger.nearest(self.tick()).iter().find(|v| v.spent > 0 || v.held > 0) {
+            return Err(format!("something is left: {view:?}"));
+        }
+        for _ in 0..2 {
+            let id = self.ledger.checkpoint(false, self.tick()).id;
+            self.ledger.durable(id);
+            self.ledger.tidy(self.ledger.accounts.len(), self.tick());
+        }
+        match self.ledger.accounts.iter().find(|a| a.live) {
+            Some(account) => Err(format!("an account is left: {account:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&self) -> Tick {
+        let (at, tick) = self.origin;
+        Tick(tick + ((self.now - at) as u128 * self.shape.rate as u128 / 1_000_000) as u64)
+    }
+
+    /// True time that a duration of our clock takes, and a little more.
+    fn true_time(&self, ours: Duration) -> u64 {
+        (ours.as_nanos() * 1_000_000 / self.shape.rate as u128) as u64 + 2
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.serial += 1;
+        self.queue.push(Reverse((at, self.serial, self.life, event)));
+    }
+
+    fn start(&mut self, past: Past, clock: Clock) {
+        self.ledger = Ledger::new(Default::default(), self.shape.journal.is_some());
+        self.ledger.most_values = self.shape.most_values;
+        self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
+        self.ledger.restore(past, clock, self.tick());
+        self.worst = 0;
+        for n in 0..self.attempts.len() {
+            self.attempts[n] = None;
+            let first = self.now + self.rng.u64(..S);
+            self.at(first, Event::Try(n));
+        }
+        if let Some(journal) = &self.shape.journal {
+            let kill = self.now + self.rng.u64(..2 * journal.kills * S);
+            self.compose(false);
+            if kill < self.shape.lasts {
+                self.at(kill, Event::Kill);
+            }
+        }
+    }
+
+    fn attempt(&mut self, n: usize) {
+        if self.now > self.shape.lasts {
+            return;
+        }
+        let [tenants, scenes, providers] = &self.names;
+        let one = |rng: &mut Rng, names: &[Arc<str>]| names[rng.usize(..names.len())].clone();
+        let (tenant, scene) = (one(&mut self.rng, tenants), one(&mut self.rng, scenes));
+        let (provider, tier) = (one(&mut self.rng, providers), scenes[0].clone());
+        let asked = self.rng.u64(self.shape.asks.clone());
+        let ask = Ask {
+            tenant: (*tenant != *"t1").then_some(&tenant),
+            scene: &scene,
+            tier: &tier,
+            provider: &provider,
+            model: self.ledger.model("any", "model"),
+            amounts: Amounts::request(Usd(asked), asked / 100),
+        };
+        let dry = self.ledger.check(&ask, self.tick());
+        let wait = match self.ledger.hold(&ask, self.tick()) {
+            Ok(hold) => {
+                assert_eq!(dry, Ok(()));
+                let in_force = self.ledger.in_force.iter().map(|i| &self.ledger.books[usize::from(*i)]);
+                let key = |b: &super::super::cap::Book| b.key(b.value(&ask, &self.ledger.nobody).cloned());
+                let keys = in_force.filter(|b| b.cap.applies(&ask)).map(key).collect();
+                let how = How::Unsent;
+                let known = self.worst;
+                self.attempts[n] = Some(Attempt { hold, ends: 0, how, keys, asked, known, billed: None });
+                let wait = if self.rng.u32(..100) < self.shape.pauses {
+                    self.pause()
+                } else if self.shape.is_late && self.rng.bool() {
+                    self.true_time(GUARD - LAST_LOOK) - 4
+                } else {
+                    self.rng.u64(..20 * MS)
+                };
+                return self.at(self.now + wait, Event::Send(n));
+            }
+            Err(Denied::Journal) => {
+                assert_eq!(dry, Ok(()));
+                if self.writing.is_none() {
+                    self.compose(false);
+                }
+                self.rng.u64(..20 * MS)
+            }
+            // Sometimes at the very moment that is promised.
+            Err(denied) => match &denied {
+                Denied::Short { retry_after, .. } if self.rng.bool() => {
+                    assert_eq!(dry, Err(denied.clone()));
+                    self.true_time(*retry_after)
+                }
+                _ => self.rng.u64(..500 * MS),
+            },
+        };
+        if self.ledger.wants_checkpoint() && self.writing.is_none() {
+            self.compose(false);
+        }
+        self.at(self.now + wait, Event::Try(n));
+    }
+
+    /// Around the guard: some holds are just young enough then, some are not.
+    fn pause(&mut self) -> u64 {
+        let most = [6, 6, 90][self.rng.usize(..3)];
+        self.rng.u64(..most * S)
+    }
+
+    fn send(&mut self, n: usize) -> Result<(), String> {
+        let tick = self.tick();
+        let Some(attempt) = &mut self.attempts[n] else { return Ok(()) };
+        if !attempt.hold.may_send(tick) {
+            return self.end(n);
+        }
+        let (shape, rng) = (&self.shape, &mut self.rng);
+        let guard = LAST_LOOK.as_nanos() as u64 - 1;
+        let sent = self.now + if shape.is_late { rng.u64(..2) * guard } else { rng.u64(..guard) };
+        let mut takes = rng.u64(shape.takes.clone()) * MS;
+        let (held, asked) = (attempt.hold.held.usd.0, attempt.asked);
+        let weights = shape.ends;
+        let mut pick = rng.u32(..weights.iter().sum::<u32>().max(1));
+        let end = weights.iter().position(|w| pick.checked_sub(*w).map(|left| pick = left).is_none()).unwrap_or(0);
+        let cost = asked * rng.u64(shape.costs_from..=shape.surprise.max(shape.costs_from)) / 100;
+        let in_hold = cost.min(held);
+        let amounts = |n: u64| Amounts::request(Usd(n), n / 100);
+        // The end as we see it, what is billed, and until when.
+        let (how, billed, until) = match end {
+            0 => (How::Ended(amounts(cost)), cost, sent + takes + SKEW_NS),
+            1 => (How::EndedWithoutUsage, in_hold, sent + takes + SKEW_NS),
+            2 => {
+                let received = in_hold * rng.u64(..=100) / 100;
+                let slack = held / 20;
+                let told = received + if on(Rule::Slack) { slack } else { 0 };
+                (How::Closed(amounts(told)), (received + slack).min(held), sent + takes + SKEW_NS)
+            }
+            3 if shape.runs_long => {
+                takes += self.oracle.horizon * 2;
+                (How::Unseen, in_hold, sent + takes)
+            }
+            3 => (How::Unseen, in_hold, sent + shape.bill_horizon),
+            _ => (How::Refused, 0, sent),
+        };
+        let surprise = billed.saturating_sub(held);
+        if surprise > 0 && cost * 1_000_000 / asked <= attempt.known {
+            return Err(format!("a model surprised twice: {cost} for {asked}, {held} held"));
+        }
+        let mut parts = vec![(until, surprise, true)];
+        match if shape.is_late { rng.u32(..2) * 2 } else { rng.u32(..3) } {
+            0 => parts.push((sent, billed - surprise, false)),
+            1 => {
+                let third = (billed - surprise) / 3;
+                parts.extend([(sent, third, false), (rng.u64(sent..=until), third, false)]);
+                parts.push((until, billed - surprise - 2 * third, false));
+            }
+            _ => parts.push((until, billed - surprise, false)),
+        }
+        for key in &attempt.keys {
+            match key.unit {
+                Unit::Requests => self.oracle.bill(key, sent, 1, false),
+                // The hold of tokens is in proportion; what rounding adds is no surprise.
+                unit => parts.iter().for_each(|(at, n, is_surprise)| {
+                    self.oracle.bill(key, *at, amounts(*n).of(unit), *is_surprise);
+                }),
+            }
+        }
+        self.sent += 1;
+        attempt.how = how;
+        attempt.billed = matches!(how, How::Ended(_) | How::Refused).then(|| amounts(billed));
+        attempt.ends = sent + takes;
+        // A caller that keeps its hold for a second try sends it twice.
+        if how == How::Unseen && !on(Rule::OwnHold) {
+            attempt.ends = sent + 50 * MS;
+            let at = attempt.ends;
+            self.at(at, Event::Send(n));
+            return Ok(());
+        }
+        let at = attempt.ends;
+        self.at(at, Event::End(n));
+        Ok(())
+    }
+
+    fn end(&mut self, n: usize) -> Result<(), String> {
+        let Some(Attempt { hold, how, asked, billed, .. }) = self.attempts[n].take() else { return Ok(()) };
+        let settled = self.ledger.settle(hold, how, self.tick());
+        if let Some(billed) = billed {
+            if settled.charged != billed {
+                return Err(format!("{how:?} is charged {:?}, billed {billed:?}", settled.charged));
+            }
+            if settled.debt.usd > Usd::ZERO {
+                self.worst = self.worst.max(billed.usd.0 * 1_000_000 / asked);
+            }
+        }
+        if self.rng.u32(..20) == 0 {
+            self.ledger.tidy(3, self.tick());
+        }
+        let wait = self.rng.u64(..50 * MS);
+        self.at(self.now + wait, Event::Try(n));
+        Ok(())
+    }
+
+    fn edit(&mut self) {
+        let base = &self.shape.caps;
+        let rng = &mut self.rng;
+        let mut caps: Vec<_> = base.iter().filter(|_| rng.u32(..4) > 0).cloned().collect();
+        for cap in &mut caps {
+            cap.limit = cap.limit * rng.u64(50..200) / 100;
+            if rng.bool() {
+                cap.window = cap.window * rng.u32(50..200) / 100;
+            }
+        }
+        self.oracle.edit(&caps, self.now);
+        self.ledger.configure(caps, Duration::from_nanos(self.shape.bill_horizon), self.tick());
+        if self.now < self.shape.lasts {
+            let mean = self.shape.edits.unwrap_or(1);
+            let next = self.now + self.rng.u64(1..2 * mean) * S;
+            self.at(next, Event::Edit);
+        } else {
+            self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
+        }
+    }
+
+    fn compose(&mut self, last: bool) {
+        let Some(journal) = &self.shape.journal else { return };
+        if self.writing.is_some() && !last {
+            return;
+        }
+        let takes = self.rng.u64(..journal.takes * MS);
+        let fails = self.rng.u32(..100) < journal.fails;
+        // The write may be on disk at any moment from now on; it is known at the end.
+        let checkpoint = self.ledger.checkpoint(last, self.tick());
+        self.at(self.now + takes, Event::Written(checkpoint.id));
+        self.writing = Some((checkpoint, fails));
+    }
+
+    fn written(&mut self, id: u64) {
+        if self.writing.as_ref().is_none_or(|(c, _)| c.id != id) {
+            return;
+        }
+        let Some((checkpoint, fails)) = self.writing.take() else { return };
+        if !fails {
+            self.disk.put(checkpoint);
+            self.ledger.durable(id);
+        } else if self.rng.bool() {
+            self.disk.put(checkpoint);
+        }
+        let every = self.shape.journal.as_ref().map_or(1, |j| j.every);
+        let busy = self.attempts.iter().any(Option::is_some) || self.now < self.shape.lasts;
+        if busy {
+            let wait = self.rng.u64(..2 * every * MS);
+            self.at(self.now + wait, Event::Compose);
+        }
+    }
+
+    fn kill(&mut self) {
+        let Some(journal) = self.shape.journal.clone() else { return };
+        let mut percent = |p: u32| self.rng.u32(..100) < p;
+        let (clean, other, lost) = (percent(journal.clean), percent(journal.other_clock), percent(journal.lost));
+        // The write under way may have come to the disk.
+        if let Some((checkpoint, _)) = self.writing.take().filter(|_| self.rng.bool()) {
+            self.disk.put(checkpoint);
+        }
+        if clean {
+            // Drained: some requests end, the last write has what still runs.
+            for n in 0..self.attempts.len() {
+                let ended = self.attempts[n].as_ref().is_some_and(|a| a.ends > 0 && a.ends <= self.now);
+                if ended || self.attempts[n].as_ref().is_some_and(|a| a.ends == 0) {
+                    let Some(Attempt { hold, how, .. }) = self.attempts[n].take() else { continue };
+                    self.ledger.settle(hold, how, self.tick());
+                }
+            }
+            self.disk.put(self.ledger.checkpoint(true, self.tick()));
+        }
+        self.life += 1;
+        self.writing = None;
+        let most = [1, 30, 200][self.rng.usize(..3)];
+        self.now += self.rng.u64(..most * S);
+        let past = if lost {
+            self.disk = Disk::default();
+            Past::Lost
+        } else {
+            self.disk.head.map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
+        };
+        let clock = if other {
+            let hours = self.rng.u64(..100);
+            self.origin = (self.now, HEAD_START.as_nanos() as u64 + hours * 3600 * S);
+            Clock::Other
+        } else {
+            Clock::Same
+        };
+        self.start(past, clock);
+    }
+}
+
+impl Disk {
+    fn put(&mut self, checkpoint: Checkpoint) {
+        self.head = Some(checkpoint.head);
+        for key in &checkpoint.gone {
+            self.rows.remove(key);
+        }
+        self.rows.extend(checkpoint.rows.into_iter().map(|row| (row.key.clone(), row)));
+    }
+}

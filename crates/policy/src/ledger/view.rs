@@ -1,0 +1,117 @@
+//! What people and meters see.
+
+use std::time::Duration;
+
+use super::{
+    Ledger,
+    account::Account,
+    cap::Book,
+    hold::{Ask, Key, Pressure, Unit},
+    lender::may_spend,
+};
+use crate::Tick;
+
+/// One key now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which.
+    pub key: Key,
+    /// Window of its cap.
+    pub window: Duration,
+    /// The cap, in the key's unit.
+    pub limit: u64,
+    /// What has not cooled.
+    pub spent: u64,
+    /// In open holds.
+    pub held: u64,
+    /// What is spent and held above the cap: providers billed more than was asked of them, or the cap was lowered.
+    pub debt: u64,
+    /// Against the cap's thresholds.
+    pub pressure: Pressure,
+    /// Until the oldest charge is free.
+    pub next_free: Option<Duration>,
+    /// Charged in the last minute.
+    pub last_minute: u64,
+}
+
+impl Ledger {
+    /// How full the fullest budget is that `ask` would be counted under.
+    #[must_use]
+    pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
+        let places = self.places(ask, now);
+        let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.state(index, at, now).0));
+        books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(b, taken)).max().unwrap_or_default()
+    }
+
+    /// The keys that `ask` is counted under, in the policy's order.
+    #[must_use]
+    pub fn views(&self, ask: &Ask<'_>, now: Tick) -> Vec<View> {
+        let view = |(index, at): (u16, Option<u32>)| {
+            let book = &self.books[usize::from(index)];
+            match at {
+                Some(at) => view(book, &self.accounts[at as usize], now),
+                None => {
+                    let value = book.value(ask, &self.nobody).cloned();
+                    view(book, &self.untouched(index, value, now), now)
+                }
+            }
+        };
+        self.places(ask, now).map(view).collect()
+    }
+
+    /// One row a cap, in the policy's order: of its keys the one nearest the limit. It goes once over all accounts, in the
+    /// order of memory: some milliseconds for 100,000 of them, so for a scrape and not for a request.
+    #[must_use]
+    pub fn nearest(&self, now: Tick) -> Vec<View> {
+        let mut nearest: Vec<Option<(u64, &Account)>> = vec![None; self.books.len()];
+        for account in self.accounts.iter().filter(|a| a.live) {
+            let most = account.ring.at_most().saturating_add(account.held);
+            let Some(best) = nearest.get_mut(usize::from(account.cap)) else { continue };
+            // Only one that could be nearer is looked at in earnest.
+            if best.is_none_or(|(best, _)| most > best) {
+                let taken = account.taken(&self.books[usize::from(account.cap)], now);
+                if best.is_none_or(|(best, _)| taken > best) {
+                    *best = Some((taken, account));
+                }
+            }
+        }
+        let row = |index: &u16| {
+            let book = &self.books[usize::from(*index)];
+            match nearest.get(usize::from(*index)).copied().flatten() {
+                Some((_, account)) => view(book, account, now),
+                None => view(book, &self.untouched(*index, None, now), now),
+            }
+        };
+        self.in_force.iter().map(row).collect()
+    }
+}
+
+fn view(book: &Book, account: &Account, now: Tick) -> View {
+    let (limit, spent) = (may_spend(&book.cap), account.ring.spent(now, &book.grid));
+    let taken = spent.saturating_add(account.held);
+    View {
+        key: book.key(account.value.clone()),
+        window: book.cap.window,
+        limit,
+        spent,
+        held: account.held,
+        debt: taken.saturating_sub(limit),
+        pressure: pressure(book, taken),
+        next_free: account.ring.next_free(now, &book.grid).map(|at| at.since(now)),
+        last_minute: account.last_minute(now),
+    }
+}
+
+fn pressure(book: &Book, taken: u64) -> Pressure {
+    let limit = may_spend(&book.cap);
+    let reached = |at: Option<crate::snapshot::Ratio>| at.is_some_and(|at| at.reached(taken, limit));
+    if taken >= limit {
+        Pressure::Full
+    } else if reached(book.cap.degrade_at) {
+        Pressure::Degrade
+    } else if reached(book.cap.warn_at) {
+        Pressure::Warn
+    } else {
+        Pressure::Normal
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::answer::{Answer, Ctx};
+use crate::answer::{Answer, Body, Ctx};
 use crate::fault::Fault;
 use crate::marker::Marker;
 use crate::memory::Memory;
@@ -16,7 +16,7 @@ pub struct Offline {
 }
 
 /// What a request would be charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// Prompt tokens, cached ones included.
     pub input_tokens: u64,
@@ -26,6 +26,8 @@ pub struct Quote {
     pub output_tokens: u64,
     /// Nano-dollars.
     pub nano_usd: u64,
+    /// The answer as JSON; empty where a stream was asked.
+    pub answer: String,
 }
 
 impl Offline {
@@ -48,12 +50,16 @@ impl Offline {
             Endpoint::Messages => messages::answer(body, &ctx),
             _ => return Err(format!("nothing is charged for {path}")),
         };
-        let Answer { charge, .. } = answer.map_err(|refusal| refusal.message)?;
+        let Answer { charge, body } = answer.map_err(|refusal| refusal.message)?;
         Ok(Quote {
             input_tokens: charge.input.total,
             cached_tokens: charge.input.cached,
             output_tokens: charge.output,
             nano_usd: charge.nano_usd(charge.output),
+            answer: match body {
+                Body::Plain(text) => text,
+                Body::Stream(_) => String::new(),
+            },
         })
     }
 }
@@ -71,7 +77,10 @@ mod tests {
         let quote = |fault| sim.quote("/v1/chat/completions", &body, 50, 1, fault).unwrap();
         let plain = quote(None);
         assert_eq!((plain.input_tokens, plain.output_tokens, plain.nano_usd), (8, 3, 8 * 2000 + 3 * 10_000));
-        assert!(quote(Some(Fault::IgnoreMaxTokens)).output_tokens > 4 && plain.cached_tokens == 0, "it overruns its limit");
+        assert!(
+            quote(Some(Fault::IgnoreMaxTokens)).output_tokens > 4 && plain.cached_tokens == 0,
+            "it overruns its limit"
+        );
         let long =
             json!({"model": "claude-opus-5", "max_tokens": 1000, "messages": [{"role": "user", "content": "hi"}]});
         let over = sim.quote("/v1/messages", &long, 10, 1, Some(Fault::IgnoreMaxTokens)).unwrap();

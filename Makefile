@@ -31,6 +31,7 @@ clippy: ## lints, warnings are errors
 .PHONY: unit
 unit: ## tests beside the code and of the crates alone
 	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
+	cargo test --locked -p llmroute-tests --test bounds
 
 .PHONY: gen
 gen: ## write generated files anew: crds/, the list of metrics

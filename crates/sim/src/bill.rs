@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use crate::answer::Charge;
+use crate::clock::Moment;
 use crate::vendor::Vendor;
 
 /// The bill so far.
@@ -50,10 +51,21 @@ pub struct Item {
     pub output_tokens: u64,
     /// Nano-dollars in all.
     pub nano_usd: u64,
-    /// When how much of it was charged: Unix milliseconds and nano-dollars, one pair for each event.
-    pub charges: Vec<(u64, u64)>,
+    /// When how much of it was charged.
+    pub charges: Vec<Charged>,
     /// False while more may come.
     pub closed: bool,
+}
+
+/// Part of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Charged {
+    /// Microseconds since the simulator's start, by a clock that never steps.
+    pub at_us: u64,
+    /// Unix milliseconds.
+    pub time_ms: u64,
+    /// Nano-dollars.
+    pub nano_usd: u64,
 }
 
 impl Bill {
@@ -64,15 +76,15 @@ impl Bill {
         charge: &Charge,
         before: Option<u64>,
         output: u64,
-        now_ms: u64,
+        now: Moment,
     ) {
         let nano_usd = charge.nano_usd(output);
         let more = nano_usd - before.map_or(0, |before| charge.nano_usd(before));
         match before {
-            None => self.items.push_back(Item::new(who, charge, output, nano_usd, now_ms)),
+            None => self.items.push_back(Item::new(who, charge, output, nano_usd, now)),
             Some(_) => {
                 if let Some(item) = self.items.iter_mut().rev().find(|item| item.seq == who.0) {
-                    item.add(output, nano_usd, more, now_ms);
+                    item.add(output, nano_usd, more, now);
                 }
             }
         }
@@ -99,7 +111,7 @@ impl Bill {
 }
 
 impl Item {
-    fn new((seq, vendor): (u64, Vendor), charge: &Charge, output: u64, nano_usd: u64, now_ms: u64) -> Item {
+    fn new((seq, vendor): (u64, Vendor), charge: &Charge, output: u64, nano_usd: u64, now: Moment) -> Item {
         Item {
             seq,
             vendor,
@@ -109,18 +121,24 @@ impl Item {
             cache_write_tokens: charge.input.write + charge.input.write_long,
             output_tokens: output,
             nano_usd,
-            charges: vec![(now_ms, nano_usd)],
+            charges: vec![Charged::new(now, nano_usd)],
             closed: false,
         }
     }
 
-    fn add(&mut self, output: u64, nano_usd: u64, more: u64, now_ms: u64) {
+    fn add(&mut self, output: u64, nano_usd: u64, more: u64, now: Moment) {
         match self.charges.last_mut() {
-            Some((at, sum)) if *at == now_ms => *sum += more,
-            _ => self.charges.push((now_ms, more)),
+            Some(last) if last.time_ms == now.unix_ms => last.nano_usd += more,
+            _ => self.charges.push(Charged::new(now, more)),
         }
         self.output_tokens = output;
         self.nano_usd = nano_usd;
+    }
+}
+
+impl Charged {
+    fn new(now: Moment, nano_usd: u64) -> Charged {
+        Charged { at_us: now.us, time_ms: now.unix_ms, nano_usd }
     }
 }
 
@@ -138,11 +156,12 @@ mod tests {
         let mut bill = Bill::default();
         let who = (1, Vendor::OpenAi);
         for (before, output, now) in [(None, 0, 100), (Some(0), 1, 100), (Some(1), 2, 150), (Some(2), 3, 200)] {
-            bill.charge(who, &charge, before, output, now);
+            bill.charge(who, &charge, before, output, Moment { us: now * 7, unix_ms: now });
         }
         bill.close(1, 10);
         let item = &bill.items[0];
-        assert_eq!(item.charges, [(100, 30_000), (150, 10_000), (200, 10_000)]);
+        let charged: Vec<_> = item.charges.iter().map(|c| (c.at_us, c.time_ms, c.nano_usd)).collect();
+        assert_eq!(charged, [(700, 100, 30_000), (1050, 150, 10_000), (1400, 200, 10_000)]);
         assert_eq!((item.nano_usd, item.output_tokens, item.closed), (50_000, 3, true));
         assert_eq!(bill.total, Total { requests: 1, input_tokens: 10, output_tokens: 3, nano_usd: 50_000 });
         assert_eq!(bill.models["gpt-6-sol"], bill.total);
@@ -153,7 +172,7 @@ mod tests {
         let ask = Ask::new(catalog::find(Vendor::OpenAi, "gpt-6-sol").unwrap(), "gpt-6-sol");
         let mut bill = Bill::default();
         for seq in 0..5 {
-            bill.charge((seq, Vendor::OpenAi), &Charge::of(&ask, 1), None, 1, 0);
+            bill.charge((seq, Vendor::OpenAi), &Charge::of(&ask, 1), None, 1, Moment::default());
             bill.close(seq, 2);
         }
         assert_eq!((bill.items.len(), bill.total.requests, bill.total.nano_usd), (2, 5, 50_000));

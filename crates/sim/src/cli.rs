@@ -81,7 +81,9 @@ Control:
   POST /sim/light[?vendor=...]     answers again
   POST /sim/reset                  forgets script, darkness, log, bill and memory
   GET  /sim/log[?since=SEQ]        every request seen, and how it ended
-  GET  /sim/bill                   what would have been charged
+  GET  /sim/bill                   what would have been charged: sums, and for each request when how much, in at_us (a clock
+                     that never steps; now_us is now) and time_ms; a plain call that its caller cut off is charged in full
+                     when its answer would have been ready
   GET  /sim/faults                 the faults below as JSON
 
 One request alone: the header `x-sim-fault: NAME,after=N,...`, or in the prompt `@@sim:fault=NAME,after=N,...@@`, also with

@@ -2,6 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// Microseconds since the start, by a clock that never steps.
+    pub(crate) us: u64,
+    /// Milliseconds since 1970.
+    pub(crate) unix_ms: u64,
+}
+
+/// Now, for a simulator that began at `start`.
+pub(crate) fn since(start: Instant) -> Moment {
+    Moment { us: start.elapsed().as_micros() as u64, unix_ms: unix_ms() }
+}
+
 /// Milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the simulator's single reader of wall time")]
 pub(crate) fn unix_ms() -> u64 {

@@ -13,7 +13,7 @@ pub(crate) fn nano_usd(price: &Price, input: &Input, output: u64, tier: Tier) ->
         Tier::Flex => 1,
         Tier::Standard => 2,
         Tier::Priority => 4,
-        Tier::Ultrafast => 6,
+        Tier::Ultrafast => 12,
     };
     let plain = input.total.saturating_sub(input.cached + input.write + input.write_long);
     let prompt = plain * price.input

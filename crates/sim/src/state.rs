@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::bill::Bill;
+use crate::clock::{self, Moment};
 use crate::config::Config;
 use crate::log::Log;
 use crate::memory::Memory;
@@ -28,6 +30,9 @@ pub(crate) struct State {
     pub(crate) bill: Mutex<Bill>,
     dark: Mutex<[Option<Dark>; 2]>,
     seeds: AtomicU64,
+    started: Instant,
+    /// How often everything was forgotten.
+    resets: AtomicU64,
 }
 
 impl State {
@@ -39,8 +44,20 @@ impl State {
             bill: Mutex::default(),
             dark: Mutex::default(),
             seeds: AtomicU64::new(config.seed << 32),
+            started: Instant::now(),
+            resets: AtomicU64::new(0),
             config,
         }
+    }
+
+    /// Now, by both clocks.
+    pub(crate) fn now(&self) -> Moment {
+        clock::since(self.started)
+    }
+
+    /// Tells one life from the next.
+    pub(crate) fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Relaxed)
     }
 
     /// A new seed for each request.
@@ -68,6 +85,7 @@ impl State {
 
     /// Back to the state after the start.
     pub(crate) fn reset(&self) {
+        self.resets.fetch_add(1, Ordering::Relaxed);
         self.set_dark(None, None);
         self.set_script(self.config.rules.clone(), None);
         self.log.lock().forget();

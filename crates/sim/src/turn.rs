@@ -170,8 +170,16 @@ fn speech(ask: &Ask, mood: &Mood<'_>, nth: usize) -> String {
     if nth > 0 {
         text.push_str(&format!(" (choice {})", nth + 1));
     }
-    words(&text, mood.marker.number("words").map_or(mood.words, |words| words as usize))
+    let mut many = mood.marker.number("words").map_or(mood.words, |words| words as usize);
+    if mood.fault == Some(Fault::IgnoreMaxTokens) {
+        let limit = ask.max_tokens.unwrap_or(0).min(MOST_OVERRUN) as usize;
+        many = many.max(limit + limit / 2 + 1);
+    }
+    words(&text, many)
 }
+
+/// The longest limit that is overrun, in tokens: a longer answer would only cost time.
+const MOST_OVERRUN: u64 = 16_384;
 
 /// `text` and as many further words as make `words` in all.
 fn words(text: &str, words: usize) -> String {

@@ -94,7 +94,7 @@ fn answers_logs_and_bills() {
     let bill = sim.bill();
     assert_eq!((bill.total.requests, bill.items.len()), (1, 1));
     assert_eq!(bill.total.nano_usd, bill.total.input_tokens * 2000 + bill.total.output_tokens * 10_000);
-    assert_eq!(bill.items[0].charges.iter().map(|(_, nano)| nano).sum::<u64>(), bill.total.nano_usd);
+    assert_eq!(bill.items[0].charges.iter().map(|c| c.nano_usd).sum::<u64>(), bill.total.nano_usd);
     sim.reset();
     assert!(sim.log().is_empty() && sim.bill().items.is_empty());
 }
@@ -164,7 +164,7 @@ fn a_stale_connection_dies_at_the_next_request() {
 fn a_caller_that_leaves_is_seen_and_charged() {
     let sim = start(Vec::new());
     // Silence costs nothing; a slow plain answer is charged in full; a stream for what it produced.
-    let rows = [("silence", false, 0), ("slow_head,ms=60000", false, 3), ("stalled_stream,after=2", true, 2)];
+    let rows = [("silence", false, 0), ("slow_head,ms=700", false, 3), ("stalled_stream,after=2", true, 2)];
     for (order, streams, tokens) in rows {
         sim.reset();
         let mut stream = connect(&sim);
@@ -177,8 +177,15 @@ fn a_caller_that_leaves_is_seen_and_charged() {
             assert!(stream.read(&mut first).unwrap() > 0);
             eventually("two tokens", || sim.bill().total.output_tokens == 2);
         }
+        let left = sim.now_us();
         drop(stream);
         eventually("it left", || sim.log()[0].ended == Some(Ended::ClientGone));
+        if !streams && tokens > 0 {
+            assert_eq!(sim.bill().total.requests, 0, "{order}: it is charged when its answer would have been ready");
+            eventually("it ran on", || sim.bill().items.front().is_some_and(|item| item.closed));
+            let item = &sim.bill().items[0];
+            assert!(item.charges[0].at_us <= sim.now_us() && item.charges[0].at_us >= left + 200_000, "{item:?}");
+        }
         assert_eq!(sim.bill().total.output_tokens, tokens, "{order}");
         assert_eq!(sim.bill().total.input_tokens > 0, tokens > 0, "{order}");
     }
@@ -225,7 +232,9 @@ fn the_control_pages() {
     assert_eq!(ask("POST", "/sim/script", json!([{"fault": "x"}])).0, 400);
     let (_, log) = ask("GET", "/sim/log?since=1", Value::Null);
     assert_eq!((log.as_array().unwrap().len(), &log[0]["seq"], &log[0]["ended"]), (1, &json!(2), &json!("done")));
-    assert_eq!(ask("GET", "/sim/bill", Value::Null).1["total"]["requests"], 1);
+    let bill = ask("GET", "/sim/bill", Value::Null).1;
+    assert_eq!(bill["total"]["requests"], 1);
+    assert!(bill["items"][0]["charges"][0]["at_us"].as_u64() <= bill["now_us"].as_u64(), "{bill}");
     assert_eq!(ask("GET", "/sim/faults", Value::Null).1.as_array().unwrap().len(), Fault::ALL.len());
     assert_eq!(ask("POST", "/sim/dark?vendor=anthropic&mode=refuse", Value::Null).0, 200);
     assert_eq!(ask("POST", "/sim/dark?vendor=x", Value::Null).0, 400);

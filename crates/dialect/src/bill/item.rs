@@ -30,12 +30,14 @@ struct Seen {
     is_inline: bool,
     /// It has a source that is text.
     has_text: bool,
+    has_type: bool,
     has_role: bool,
     has_id: bool,
     has_sealed: bool,
     cites: bool,
     /// Bytes of data that are no text.
     data: u64,
+    has_detail: bool,
     low: bool,
     high: bool,
 }
@@ -85,8 +87,10 @@ impl Bill {
             match &*name {
                 b"type" => {
                     let name = c.text().map(plain).unwrap_or_default();
-                    seen.kind = kind(&name);
-                    seen.is_inline = matches!(&*name, b"text" | b"content");
+                    // Of two types a provider may read either.
+                    seen.kind = if seen.has_type { Kind::Unknown } else { kind(&name) };
+                    seen.is_inline = !seen.has_type && matches!(&*name, b"text" | b"content");
+                    seen.has_type = true;
                 }
                 b"role" => seen.has_role = c.text().is_some(),
                 b"id" => seen.has_id = is_something(c.value()),
@@ -105,8 +109,10 @@ impl Bill {
                 }
                 b"detail" => {
                     let detail = c.text();
-                    seen.low = detail == Some(b"low");
-                    seen.high = detail == Some(b"high");
+                    let known = !seen.has_detail;
+                    seen.low = known && detail == Some(b"low");
+                    seen.high = known && detail == Some(b"high");
+                    seen.has_detail = true;
                 }
                 // Citations cut a document into marked pieces: an object asks for them, a list tells of some.
                 b"citations" => seen.cites |= c.value().first() == Some(&b'{'),

@@ -36,6 +36,9 @@ fn images_are_counted_by_detail_and_their_data_is_no_text() {
     let b = bill(Dialect::Chat, &chat);
     assert_eq!((b.images, b.low_images, b.high_images, b.all_images(), b.elsewhere), (1, 1, 1, 3, false));
     assert!(b.text_bytes < 400, "{b:?}");
+    let twice = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x","detail":"high","detail":"low"}}]}]}"#;
+    let b = bill(Dialect::Chat, twice);
+    assert_eq!((b.images, b.low_images, b.high_images), (1, 0, 0), "of two details the dearer");
     let responses = format!(
         r#"{{"input":[{{"role":"user","content":[{{"type":"input_image","image_url":"data:,{data}","detail":"low"}}]}},
         {{"type":"function_call_output","call_id":"c","output":[{{"type":"input_image","file_id":"f"}}]}},
@@ -92,6 +95,7 @@ fn what_the_body_does_not_hold_as_text_lies_elsewhere() {
         (Dialect::Messages, messages(r#"{"type":"text","text":"x","citations":[{"a":1}]}"#), false),
         (Dialect::Messages, messages(r#"{"type":"container_upload","file_id":"f"}"#), true),
         (Dialect::Messages, r#"{"messages":[],"thread":"t"}"#.into(), true),
+        (Dialect::Chat, messages(r#"{"type":"file","type":"text","text":"x"}"#), true),
     ];
     for (dialect, body, want) in rows {
         assert_eq!(bill(dialect, &body).elsewhere, want, "{body}");
@@ -135,7 +139,9 @@ fn who_runs_a_tool() {
             &[T::CodeExecution, T::ToolSearch],
         ),
         (Dialect::Messages, r#"{"type":"web_se\u0061rch_20250305"}"#, &[T::WebSearch]),
-        (Dialect::Messages, r#"{"type":"tomorrow_20270101"},{"type":7}"#, &[T::Other]),
+        (Dialect::Messages, r#"{"type":"tomorrow_20270101"}"#, &[T::Other]),
+        (Dialect::Messages, r#"{"type":7}"#, &[T::Other]),
+        (Dialect::Responses, r#"{"type":"web_search","type":"function"}"#, &[T::Other]),
     ];
     for (dialect, list, want) in rows {
         assert_eq!(kinds(*dialect, list), *want, "{list}");

@@ -104,11 +104,15 @@ impl Bill {
         let mut runs = Runs::Caller;
         let mut group = Cursor::new(b"");
         let mut is_local = false;
+        let mut has_type = false;
         if c.enter(b'{') {
             while let Some(name) = c.member() {
                 match &*name {
                     b"type" => {
-                        runs = c.text().map_or(Runs::Provider(ServerTool::Other), |t| runner(&plain(t), dialect))
+                        // Of two types a provider may read either.
+                        let kind = c.text().filter(|_| !has_type);
+                        runs = kind.map_or(Runs::Provider(ServerTool::Other), |t| runner(&plain(t), dialect));
+                        has_type = true;
                     }
                     b"cache_control" => self.cache_control(&mut c),
                     b"prompt_cache_breakpoint" => {

@@ -197,7 +197,7 @@ impl Tokens {
 /// The most that a request can cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The most input.
+    /// The most input, but for what the provider's tools bring.
     pub input_tokens: u64,
     /// The most output, over all answers.
     pub output_tokens: u64,
@@ -220,23 +220,32 @@ pub const STRUCTURE: u64 = 28;
 /// Output that a provider may have made and not sent when a stream is closed (LEDGER A2), for each answer.
 pub const SLACK: u64 = 256;
 
-/// The most tokens that a request can have.
+/// The most tokens that a request can have, for limits on tokens. Where the provider runs tools, whatever they bring is
+/// taken to fill the context.
 ///
 /// # Errors
 /// Why nothing bounds them.
 pub fn tokens(content: &Content, wire: &Wire<'_>) -> Result<Tokens, Unbounded> {
-    let context = context(wire);
-    let input = if content.elsewhere || content.server_tools != ServerTools::default() {
-        context.ok_or(Unbounded::NoContextLength)?
-    } else {
-        let bytes = vendor::input(content, wire);
-        context.map_or(bytes, |c| c.min(bytes))
+    let input = match content.server_tools == ServerTools::default() {
+        true => input(content, wire)?,
+        false => context(wire).ok_or(Unbounded::NoContextLength)?,
     };
-    let most = wire.facts.and_then(|f| f.max_output_tokens).or(context);
-    let limit = wire.limit.or(most).ok_or(Unbounded::NoOutputLimit)?.max(content.thinking_tokens);
+    Ok(Tokens { input, output: output(content, wire)? })
+}
+
+fn input(content: &Content, wire: &Wire<'_>) -> Result<u64, Unbounded> {
+    let context = context(wire);
+    if content.elsewhere {
+        return context.ok_or(Unbounded::NoContextLength);
+    }
+    let bytes = vendor::input(content, wire);
+    Ok(context.map_or(bytes, |c| c.min(bytes)))
+}
+
+fn output(content: &Content, wire: &Wire<'_>) -> Result<u64, Unbounded> {
+    let limit = wire.limit.or_else(|| longest(wire)).ok_or(Unbounded::NoOutputLimit)?.max(content.thinking_tokens);
     let answers = u64::from(content.answers.max(1));
-    let output = limit.saturating_add(content.prediction_bytes).saturating_mul(answers);
-    Ok(Tokens { input, output })
+    Ok(limit.saturating_add(content.prediction_bytes).saturating_mul(answers))
 }
 
 /// The most that a request can cost.
@@ -252,7 +261,7 @@ pub fn worst(content: &Content, wire: &Wire<'_>) -> Result<Bound, Unbounded> {
     for tool in content.server_tools.iter() {
         tools_usd = tools_usd.plus(price.server_tools.of(tool).ok_or(Unbounded::ServerTool(tool))?);
     }
-    let Tokens { input, output } = tokens(content, wire)?;
+    let (input, output) = (input(content, wire)?, output(content, wire)?);
     let (input_percent, output_percent) = match price.long_prompt {
         // A cliff may also make a price lower.
         Some(cliff) if input > cliff.above => (cliff.input_percent.max(100), cliff.output_percent.max(100)),
@@ -302,11 +311,16 @@ impl Bound {
 }
 
 /// The model's context length: the greater of what the policy says and what is known, since a policy may write less than
-/// a model takes to keep long prompts away from it.
+/// a model takes, to keep long prompts away from it.
 fn context(wire: &Wire<'_>) -> Option<u64> {
     let own = wire.facts.and_then(|f| f.context_tokens)?;
-    let known = catalogue::row_of(wire.model).map_or(0, |row| row.context);
-    Some(own.max(known))
+    Some(own.max(catalogue::row_of(wire.model).map_or(0, |row| row.context)))
+}
+
+/// The model's longest answer where nothing on the wire limits it, by the same rule.
+fn longest(wire: &Wire<'_>) -> Option<u64> {
+    let own = wire.facts.and_then(|f| f.max_output_tokens).or_else(|| context(wire))?;
+    Some(own.max(catalogue::row_of(wire.model).map_or(0, |row| row.output)))
 }
 
 /// The dearest price of a token of input.
@@ -326,16 +340,16 @@ fn dearest(content: &Content, price: &Price, api: Api) -> PerToken {
 
 /// The multiplier of the asked tier, in percent.
 fn percent(content: &Content, price: &Price) -> u32 {
-    let name = match content.tier {
-        Tier::Auto => None,
-        Tier::Standard => Some("default"),
-        Tier::Flex => Some("flex"),
-        Tier::Priority => Some("priority"),
-        Tier::Fast => Some("fast"),
-        Tier::Ultrafast => Some("ultrafast"),
-        Tier::Unknown => None,
+    let tiers = &price.tiers;
+    let tier = match content.tier {
+        Tier::Auto => tiers.auto,
+        Tier::Standard => 100,
+        Tier::Flex => tiers.flex,
+        Tier::Priority => tiers.priority,
+        Tier::Fast => tiers.fast,
+        Tier::Ultrafast => tiers.ultrafast,
+        Tier::Unknown => tiers.dearest(),
     };
-    let tier = if content.tier == Tier::Unknown { price.tiers.dearest() } else { price.tiers.percent(name, false) };
     let tier = tier.max(100);
     if content.regional { (tier * catalogue::REGIONAL).div_ceil(100) } else { tier }
 }

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::turn;
 
 pub(crate) use messages::picture;
-pub(crate) use read::{CACHE_FOR, CACHE_FROM, effort_words, text};
+pub(crate) use read::{CACHE_FOR, CACHE_FROM, effort_words, text, tools_tokens};
 pub(crate) use write::odd;
 
 /// Answers `POST /v1/chat/completions`.

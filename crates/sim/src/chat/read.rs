@@ -138,9 +138,18 @@ fn image_tokens(part: &Value) -> u64 {
     }
 }
 
-fn tools_tokens(body: &Value) -> u64 {
+/// What the vendor adds to a prompt with tools, and around each of them, in tokens. It does not say how much; this is of
+/// the size that callers see.
+const TOOL_PROMPT: u64 = 20;
+const TOOL_FRAME: u64 = 10;
+
+/// The definitions, and what the vendor adds to them.
+pub(crate) fn tools_tokens(body: &Value) -> u64 {
     match &body["tools"] {
-        Value::Null => 0,
-        tools => tokens::count(&tools.to_string()),
+        Value::Array(tools) if tools.is_empty() => 0,
+        Value::Array(tools) => {
+            TOOL_PROMPT + TOOL_FRAME * tools.len() as u64 + tokens::count(&body["tools"].to_string())
+        }
+        _ => 0,
     }
 }

@@ -113,7 +113,7 @@ faults! {
     ByteByByte "byte_by_byte" "Every byte is a write of its own.";
     CloseAfter "close_after" "A good answer, then the kept-alive connection is closed at once.";
     StaleConnection "stale_connection" "A good answer, then the connection dies when the next request comes in on it.";
-    IgnoreMaxTokens "ignore_max_tokens" "The answer is longer than the request allowed.";
+    IgnoreMaxTokens "ignore_max_tokens" "A text answer half as long again as the request allowed (for limits up to 16384), and charged so.";
 }
 
 impl Fault {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::answer::Ctx;
 use crate::ask::{Ask, Choice, Format, Thinking, Tier, Tool};
 use crate::catalog::Model;
-use crate::chat::{CACHE_FOR, CACHE_FROM, effort_words, text};
+use crate::chat::{CACHE_FOR, CACHE_FROM, effort_words, text, tools_tokens};
 use crate::check::Checked;
 use crate::image;
 use crate::memory::{Memory, Prefix};
@@ -147,12 +147,5 @@ fn image_tokens(part: &Value) -> u64 {
     match (part["type"].as_str(), part["image_url"].as_str()) {
         (Some("input_image"), url) => image::openai_tokens(url.unwrap_or_default(), part["detail"].as_str()),
         _ => 0,
-    }
-}
-
-fn tools_tokens(body: &Value) -> u64 {
-    match &body["tools"] {
-        Value::Null => 0,
-        tools => tokens::count(&tools.to_string()),
     }
 }

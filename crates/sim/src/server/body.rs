@@ -11,7 +11,6 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 
 use super::conn::Control;
-use crate::clock;
 use crate::fault::{Billing, Step};
 use crate::log::Ended;
 use crate::state::State;
@@ -28,17 +27,20 @@ pub(super) struct Tracker {
     began: Instant,
     billing: Billing,
     charged: Option<u64>,
+    /// When a plain answer is made, whether somebody waits for it or not.
+    made: Instant,
     ended: bool,
 }
 
 impl Tracker {
     pub(super) fn new(state: Arc<State>, seq: u64, vendor: Vendor, began: Instant) -> Tracker {
-        Tracker { state, seq, vendor, began, billing: Billing::Nothing, charged: None, ended: false }
+        Tracker { state, seq, vendor, began, billing: Billing::Nothing, charged: None, made: began, ended: false }
     }
 
     /// From now on the request costs money, whatever becomes of it.
-    pub(super) fn bill(&mut self, billing: Billing) {
+    pub(super) fn bill(&mut self, billing: Billing, before: Duration) {
         self.billing = billing;
+        self.made = Instant::now() + before;
         if matches!(self.billing, Billing::Produced(_)) {
             self.charge(0);
         }
@@ -52,9 +54,26 @@ impl Tracker {
         let output = (self.charged.unwrap_or(0) + tokens).min(charge.output);
         if self.charged != Some(output) {
             let who = (self.seq, self.vendor);
-            self.state.bill.lock().charge(who, charge, self.charged, output, clock::unix_ms());
+            self.state.bill.lock().charge(who, charge, self.charged, output, self.state.now());
             self.charged = Some(output);
         }
+    }
+
+    /// The model goes on with an answer that nobody waits for, and it is charged when it is made.
+    fn run_on(&mut self) {
+        let handle = tokio::runtime::Handle::try_current().ok().filter(|_| self.made > Instant::now());
+        let Some(handle) = handle else { return self.charge(u64::MAX / 2) };
+        let (made, life) = (self.made, self.state.resets());
+        let mut late = Tracker::new(self.state.clone(), self.seq, self.vendor, self.began);
+        late.billing = std::mem::replace(&mut self.billing, Billing::Nothing);
+        late.ended = true;
+        handle.spawn(async move {
+            tokio::time::sleep_until(made).await;
+            if late.state.resets() == life {
+                late.charge(u64::MAX / 2);
+                late.state.bill.lock().close(late.seq, late.state.config.log_entries);
+            }
+        });
     }
 
     pub(super) fn status(&self, status: u16) {
@@ -66,7 +85,9 @@ impl Tracker {
             return;
         }
         let runs_on = self.state.config.cancelled_runs_on && how == Ended::ClientGone;
-        if runs_on || matches!(self.billing, Billing::Whole(_)) {
+        if !runs_on && how == Ended::ClientGone && matches!(self.billing, Billing::Whole(_)) {
+            self.run_on();
+        } else if runs_on || matches!(self.billing, Billing::Whole(_)) {
             self.charge(u64::MAX / 2);
         }
         if self.charged.is_some() {

@@ -40,7 +40,13 @@ pub(super) fn answer(state: &State, method: &str, path: &str, body: &[u8]) -> (H
             let entries: Vec<_> = state.log.lock().entries().into_iter().filter(|entry| entry.seq > since).collect();
             done(serde_json::to_value(entries).map_err(|e| e.to_string()))
         }
-        ("GET", "/sim/bill") => done(serde_json::to_value(&*state.bill.lock()).map_err(|e| e.to_string())),
+        ("GET", "/sim/bill") => {
+            let mut bill = serde_json::to_value(&*state.bill.lock()).map_err(|e| e.to_string());
+            if let Ok(bill) = &mut bill {
+                bill["now_us"] = state.now().us.into();
+            }
+            done(bill)
+        }
         ("GET", "/sim/faults") => {
             done(Ok(Fault::ALL.iter().map(|fault| json!({"name": fault.name(), "help": fault.help()})).collect()))
         }

@@ -92,7 +92,7 @@ pub(super) async fn handle(
     let wire = plan(&state, &call, &act, &marker, seed, &request_id);
     let fault = act.fault.map(Fault::name);
     state.log.lock().change(seq, |entry| entry.fault = fault);
-    tracker.bill(wire.billing);
+    tracker.bill(wire.billing, wire.before);
     if !wire.before.is_zero() {
         tokio::time::sleep(wire.before).await;
     }

@@ -109,6 +109,11 @@ impl Sim {
         self.state.log.lock().entries()
     }
 
+    /// Microseconds since its start, by the clock that dates its charges.
+    pub fn now_us(&self) -> u64 {
+        self.state.now().us
+    }
+
     /// What would have been charged.
     pub fn bill(&self) -> Bill {
         self.state.bill.lock().clone()

@@ -14,6 +14,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use policy::{
+    ledger::{Unit, View},
+    money::Usd,
     outcome::Class,
     snapshot::{Api, ProviderId},
 };
@@ -75,13 +77,16 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
             response.headers_mut().insert(CONTENT_TYPE, version);
             response
         }
-        (_, "/health/providers" | "/config" | "/explain") if !from.ip().to_canonical().is_loopback() => {
+        (_, "/health/providers" | "/health/budgets" | "/config" | "/explain")
+            if !from.ip().to_canonical().is_loopback() =>
+        {
             told(StatusCode::FORBIDDEN, &json!({"error": "only loopback callers; use kubectl port-forward"}))
         }
         (&Method::GET, "/health/providers") => told(StatusCode::OK, &health(state)),
+        (&Method::GET, "/health/budgets") => told(StatusCode::OK, &budgets(state)),
         (&Method::GET, "/config") => told(StatusCode::OK, &config(state)),
         (&Method::POST, "/explain") => explained(state, request).await,
-        (_, "/livez" | "/readyz" | "/metrics" | "/health/providers" | "/config" | "/explain") => {
+        (_, "/livez" | "/readyz" | "/metrics" | "/health/providers" | "/health/budgets" | "/config" | "/explain") => {
             told(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "wrong method"}))
         }
         _ => told(StatusCode::NOT_FOUND, &json!({"error": "no such page"})),
@@ -145,6 +150,26 @@ fn numbers(h: &mut Health, in_force: &InForce) -> Value {
         "circuit": gate.label(),
         "why": gate.why(now),
     })
+}
+
+/// One row a budget and a rate, of the value of its scope that is nearest the limit.
+fn budgets(state: &State) -> Value {
+    if state.in_force.load().is_none() {
+        return json!({"budgets": [], "rates": []});
+    }
+    let views = state.money.nearest(clock::now());
+    let row = |v: &View| {
+        let amount = |n: u64| if v.key.unit == Unit::Money { Usd(n).to_string().into() } else { Value::from(n) };
+        json!({
+            "name": &*v.key.name, "scope": format!("{:?}", v.key.scope), "value": v.key.value.as_deref(),
+            "unit": format!("{:?}", v.key.unit), "window_seconds": v.window.as_secs(), "limit": amount(v.limit),
+            "spent": amount(v.spent), "held": amount(v.held), "debt": amount(v.debt),
+            "last_minute": amount(v.last_minute), "pressure": format!("{:?}", v.pressure),
+            "next_free_seconds": v.next_free.map(|d| d.as_secs_f64()),
+        })
+    };
+    let of = |money: bool| views.iter().filter(|v| (v.key.unit == Unit::Money) == money).map(row).collect::<Vec<_>>();
+    json!({"budgets": of(true), "rates": of(false), "waiting": state.money.waiting()})
 }
 
 /// What is in force and why the newest version is not, if it is not; no secret.

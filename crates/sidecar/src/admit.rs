@@ -6,10 +6,9 @@ use std::{sync::Arc, time::Duration};
 use policy::{
     Tick,
     ask::Ask,
-    bound::Bound,
     breaker::{Gate, Ticket, Verdict},
     catalogue::{Price, Tokens},
-    ledger::{Amounts, Denied, Hold, How, Settled},
+    ledger::{Amounts, Denied, Hold, How},
     money::Usd,
     outcome::{Class, Failure, Outcome},
     plan::{Candidate, TargetKey, Worst},

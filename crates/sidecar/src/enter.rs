@@ -1,8 +1,9 @@
 //! The way into one attempt: its request built, its circuits entered, its money held; and where money is short, down the
 //! tier's ladder.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use policy::{
     Tick,
     ask::Ask,
@@ -15,12 +16,13 @@ use policy::{
     outcome::Failure,
     plan::{Candidate, Plan, Worst},
     reason::{Cause, Reason},
-    snapshot::{Rung, Tier},
+    snapshot::{Rung, Tier, Trim},
 };
 
 use crate::{
     admit::{Closed, Permit, admit},
     attempt::Failed,
+    bill,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
     refusal::Refusal,
@@ -70,15 +72,6 @@ pub struct Entrance<'a> {
     pub ask: &'a Ask,
     /// The tier in force.
     pub tier: &'a Tier,
-    /// The smaller request, made when a rung first asks for it.
-    pub trimmed: &'a OnceLock<Option<Trimmed>>,
-}
-
-/// A smaller request.
-#[derive(Debug)]
-pub struct Trimmed {
-    inbound: Inbound,
-    ask: Ask,
 }
 
 impl Entrance<'_> {
@@ -154,10 +147,26 @@ impl Entrance<'_> {
         if !trimmed {
             return self.one(x, index, self.inbound, self.ask, &candidate.worst);
         }
-        let Some(Trimmed { inbound, ask }) = self.trimmed(x) else { return Err(No::Out(not_smaller(candidate))) };
-        let worst = policy::plan::worst(&self.in_force.snapshot, ask, &candidate.target);
+        let (inbound, ask) = self.trimmed(x, candidate).ok_or_else(|| No::Out(not_smaller(candidate)))?;
+        let worst = policy::plan::worst(&self.in_force.snapshot, &ask, &candidate.target);
         let worst = worst.map_err(|why| No::Out(unbounded(candidate, why)))?;
-        self.one(x, index, inbound, ask, &worst)
+        self.one(x, index, &inbound, &ask, &worst)
+    }
+
+    /// The smaller request for `candidate`; `None` if nothing of it can be trimmed.
+    fn trimmed(&self, x: &Exchange, candidate: &Candidate) -> Option<(Inbound, Ask)> {
+        let Trim { keep_messages, max_output_tokens, temperature_milli } =
+            self.in_force.snapshot.scene(self.ask.scene).trim?;
+        let to = dialect::Trim { keep_messages, max_output_tokens, temperature_milli };
+        let whole = self.inbound;
+        let capability = dialect::capability(&candidate.key.model);
+        let trimmed = dialect::trim(x.dialect, whole.head.as_ref()?, &whole.body, &to, capability)?;
+        let body = Bytes::from(trimmed.edits.apply(&whole.body).concat());
+        let head = dialect::read_head(x.dialect, &body).ok()?;
+        let ask =
+            Ask { max_tokens: head.max_tokens, content: bill::content(x.dialect, &body, &head), ..self.ask.clone() };
+        let (method, uri, headers) = (whole.method.clone(), whole.uri.clone(), whole.headers.clone());
+        Some((Inbound { method, uri, headers, body, head: Some(head) }, ask))
     }
 
     fn one(&self, x: &Exchange, index: usize, inbound: &Inbound, ask: &Ask, worst: &Worst) -> Result<Box<Entry>, No> {

@@ -1,6 +1,6 @@
 //! One request on its way: what is known of it so far, told once when it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use dialect::Dialect;
 use hyper::{
@@ -12,6 +12,7 @@ use policy::{
     Tick,
     ask::Ask,
     catalogue::Tokens,
+    ledger::Unit,
     matching::Matched,
     money::Usd,
     outcome::Class,
@@ -37,6 +38,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-llmroute-attempts");
 const REASON: HeaderName = HeaderName::from_static("x-llmroute-reason");
 const SCENE: HeaderName = HeaderName::from_static("x-llmroute-scene");
 const TIER: HeaderName = HeaderName::from_static("x-llmroute-tier");
+const BUDGET: HeaderName = HeaderName::from_static("x-llmroute-budget");
 const DROPPED: HeaderName = HeaderName::from_static("x-llmroute-dropped");
 const PROVIDER: HeaderName = HeaderName::from_static("x-llmroute-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-llmroute-model");
@@ -210,6 +212,28 @@ impl Exchange {
         if !self.dropped.is_empty() {
             put(headers, DROPPED, self.dropped.join(","));
         }
+        if let Some(text) = self.budgets() {
+            put(headers, BUDGET, text);
+        }
+    }
+
+    /// How the budgets stand that the request is counted under: `minute;spent=0.012;held=0.001;limit=2;free=12`, the last
+    /// in seconds until the oldest money spent is free again.
+    fn budgets(&self) -> Option<String> {
+        let (ask, in_force) = (self.ask.as_ref()?, self.in_force.as_ref()?);
+        let target = self.tries.last().map(|t| &t.key).or(self.plan.as_ref()?.preferred.as_ref())?;
+        if in_force.snapshot.budgets.is_empty() {
+            return None;
+        }
+        let views = self.state.money.views(&in_force.snapshot, ask, target, clock::now());
+        let mut text = String::with_capacity(64 * views.len());
+        for v in views.iter().filter(|v| v.key.unit == Unit::Money) {
+            let comma = if text.is_empty() { "" } else { ", " };
+            let (spent, held, limit) = (Usd(v.spent), Usd(v.held), Usd(v.limit));
+            let free = v.next_free.unwrap_or_default().as_secs();
+            let _ = write!(text, "{comma}{};spent={spent};held={held};limit={limit};free={free}", v.key.name);
+        }
+        Some(text)
     }
 
     /// Names who answered.

@@ -1,10 +1,7 @@
 //! The tries of one request: each with a permit, bounded in time, ending in a committed answer or a failure that says
 //! what may follow. What fails before the first content may be tried elsewhere; nothing after it is.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use policy::{
     Tick,
@@ -37,7 +34,13 @@ pub enum Executed {
 }
 
 /// Runs the plan.
-pub async fn execute(x: &mut Exchange, in_force: &Arc<InForce>, inbound: &Inbound, stream: Streamed, bounds: Bounds) -> Executed {
+pub async fn execute(
+    x: &mut Exchange,
+    in_force: &Arc<InForce>,
+    inbound: &Inbound,
+    stream: Streamed,
+    bounds: Bounds,
+) -> Executed {
     // The ask stays with the request, which is told by it even if the app leaves during a try.
     let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.clone()) else {
         return Executed::Refused(Refusal::own(Cause::Internal));
@@ -69,8 +72,7 @@ async fn tries(
     }
 
     let mut course = course(plan, tier);
-    let trimmed = OnceLock::new();
-    let entrance = Entrance { in_force, inbound, plan, ask, tier, trimmed: &trimmed };
+    let entrance = Entrance { in_force, inbound, plan, ask, tier };
     let mut first_failure: Option<Failed> = None;
     let mut step = course.first();
     while let Step::Try { candidate: index, wait: pause } = step {

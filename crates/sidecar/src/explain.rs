@@ -5,12 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, Uri};
-use policy::{
-    ask::Call,
-    plan::TargetKey,
-    reason::Cause,
-    snapshot::Snapshot,
-};
+use policy::{ask::Call, ledger::Denied, plan::TargetKey, reason::Cause, snapshot::Snapshot};
 use serde_json::{Value, json};
 
 use crate::{
@@ -50,6 +45,10 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     let candidates = plan.candidates.iter().map(|c| {
         let mut row = target(snapshot, &c.key);
         row["why"] = c.standing.sentence(tier.objective).into();
+        row["money"] = match state.money.check(snapshot, &ask, &c.key, c.worst.amounts()) {
+            Ok(()) => "fits".into(),
+            Err(denied) => why_not(&denied).into(),
+        };
         row["worst_cost_usd"] = c.worst.bound.map_or(Value::Null, |b| b.usd.to_string().into());
         row
     });
@@ -74,6 +73,17 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
         "candidates": candidates.collect::<Vec<_>>(),
         "left_out": left_out.collect::<Vec<_>>(),
     }))
+}
+
+/// Why the money or the rate for a target cannot be had now.
+fn why_not(denied: &Denied) -> String {
+    match denied {
+        Denied::Short { key, retry_after, .. } => {
+            format!("`{}` has no room for it; it will in {} s", key.name, retry_after.as_millis().div_ceil(1000))
+        }
+        Denied::Impossible { key, .. } => format!("it is more than the whole of `{}`", key.name),
+        Denied::Journal => "the ledger's journal must be written first".into(),
+    }
 }
 
 fn target(snapshot: &Snapshot, key: &TargetKey) -> Value {

@@ -22,8 +22,8 @@ pub mod explain;
 mod execute;
 
 mod admit;
-mod enter;
 mod attempt;
+mod enter;
 mod wire;
 
 mod headers;

@@ -69,6 +69,15 @@ impl Money {
         ledger.hold(&asked, clock::now())
     }
 
+    /// What [`Money::hold`] would say; changes nothing.
+    ///
+    /// # Errors
+    /// See [`Denied`].
+    pub fn check(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<(), Denied> {
+        let ledger = self.ledger.lock();
+        ledger.check(&asked(&ledger, snapshot, ask, target, amounts), clock::now())
+    }
+
     /// Gives a hold back for what was billed, or may still be.
     pub fn settle(&self, hold: Hold, how: How, now: Tick) -> Settled {
         let settled = self.ledger.lock().settle(hold, how, now);

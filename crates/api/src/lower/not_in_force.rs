@@ -2,7 +2,7 @@
 
 use policy::snapshot::NotInForce;
 
-use crate::types::{Budget, LLMRoutePolicySpec, Limits, Provider, Rung, Scene, Tier};
+use crate::types::{Budget, LLMRoutePolicySpec, Provider, Scene, Tier};
 
 /// One entry a field that the policy has.
 pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
@@ -35,42 +35,23 @@ impl Found {
     }
 
     fn provider(&mut self, path: &str, provider: &Provider) {
-        if let Some(Limits { requests_per_minute, tokens_per_minute, concurrency }) = &provider.limits {
-            let rate = "the rate is not limited";
-            self.note(requests_per_minute.is_some(), format!("{path}.limits.requestsPerMinute"), rate);
-            self.note(tokens_per_minute.is_some(), format!("{path}.limits.tokensPerMinute"), rate);
-            let effect = "the number of requests in flight is not limited";
-            self.note(concurrency.is_some(), format!("{path}.limits.concurrency"), effect);
-        }
+        let bounded = provider.limits.as_ref().is_some_and(|l| l.concurrency.is_some());
+        let effect = "the number of requests in flight is not limited";
+        self.note(bounded, format!("{path}.limits.concurrency"), effect);
         self.note(provider.probe.is_some(), format!("{path}.probe"), "the provider is judged by real traffic alone");
-        let effect = "no money is held for what a cancelled stream goes on to cost";
-        self.note(provider.cancel_billing.is_some(), format!("{path}.cancelBilling"), effect);
-        let effect = "no money is held for bills that may still grow";
-        self.note(provider.bill_horizon.is_some(), format!("{path}.billHorizon"), effect);
-        for (i, extra) in provider.paths.iter().enumerate() {
-            self.note(
-                extra.cost_usd.is_some(),
-                format!("{path}.paths[{i}].costUsd"),
-                "the call is not charged to a budget",
-            );
-        }
     }
 
     fn tier(&mut self, path: &str, tier: &Tier) {
         self.note(tier.hedge.is_some(), format!("{path}.hedge"), "no second try starts before the first has failed");
-        let more = tier.over_budget.iter().any(|rung| *rung != Rung::Reject);
-        self.note(more, format!("{path}.overBudget"), "no budget is enforced, so no rung is taken");
         self.note(tier.slo.is_some(), format!("{path}.slo"), "no error budget is kept");
     }
 
     fn scene(&mut self, path: &str, scene: &Scene) {
-        self.note(scene.trim.is_some(), format!("{path}.trim"), "no request is made smaller");
         self.note(scene.cache.is_some(), format!("{path}.cache"), "no answer is kept");
         self.note(!scene.guardrails.is_empty(), format!("{path}.guardrails"), "answers are not checked");
     }
 
     fn budget(&mut self, path: &str, budget: &Budget) {
-        self.note(true, path, "spending is measured, no request is refused or degraded for money");
         self.note(
             budget.guaranteed.is_some(),
             format!("{path}.guaranteed"),

@@ -213,9 +213,11 @@ pub async fn attempt(
                     let raw = Raw { status: head.status, headers, body, permit, idle: timeouts.idle };
                     return Ok(Answer::Raw(Box::new(raw)));
                 }
-                Some(body) if asked.ask.stream => first_content(asked, &wire, &head.headers, body, until, secret, &mut permit)
-                    .await
-                    .map(|begun| Committed::Stream(head, begun)),
+                Some(body) if asked.ask.stream => {
+                    first_content(asked, &wire, &head.headers, body, until, secret, &mut permit)
+                        .await
+                        .map(|begun| Committed::Stream(head, begun))
+                }
                 Some(body) => {
                     permit.first_content();
                     whole(asked, &wire, head.status, body, secret, &permit).await.map(|w| Committed::Plain(head, w))

@@ -80,7 +80,7 @@ impl HttpClient for Http {
             parts.headers.insert(HOST, authority.as_str().try_into()?);
         }
         parts.uri = parts.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
-        let mut build = || Some(Request::from_parts(parts.clone(), OutBody::Rope([body.clone()].into())));
+        let mut build = |_| Some(Request::from_parts(parts.clone(), OutBody::Rope([body.clone()].into())));
         let answer = self.0.send(&mut build, LIMITS).await.map_err(|e| format!("{e:?}"))?;
         let (parts, body) = answer.into_parts();
         Ok(Response::from_parts(parts, Limited::new(body, MAX_ANSWER).collect().await?.to_bytes()))

@@ -40,8 +40,7 @@ pub enum Status {
 
 impl Status {
     /// All, in the order of their index.
-    pub const ALL: [Status; 5] =
-        [Status::Ok, Status::Degraded, Status::Queued, Status::Failed, Status::Refused];
+    pub const ALL: [Status; 5] = [Status::Ok, Status::Degraded, Status::Queued, Status::Failed, Status::Refused];
 
     /// Header value and metric label.
     #[must_use]

@@ -37,11 +37,24 @@ fn scan() {
             n += 1;
             let (a, b) = e.split_once('\n').unwrap();
             let pick = |k: &str| b[b.find(k).unwrap()..].chars().take(30).collect::<String>();
-            if n < 30 { println!("{} | {} | {} | {} | {}", &a[..a.len().min(160)], pick("surprise:"), pick("is_late"), pick("edits"), pick("journal")) }
+            if n < 30 {
+                println!(
+                    "{} | {} | {} | {} | {}",
+                    &a[..a.len().min(160)],
+                    pick("surprise:"),
+                    pick("is_late"),
+                    pick("edits"),
+                    pick("journal")
+                )
+            }
         }
     }
     println!("{n} bad");
 }
 
 #[test]
-fn one() { if let Err(e) = any(std::env::var("TR").map_or(0, |s| s.parse().unwrap())) { println!("{e}") } }
+fn one() {
+    if let Err(e) = any(std::env::var("TR").map_or(0, |s| s.parse().unwrap())) {
+        println!("{e}")
+    }
+}

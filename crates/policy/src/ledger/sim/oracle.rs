@@ -78,7 +78,9 @@ impl Oracle {
                     let cap = may.map(|(_, e)| e.1).max().unwrap_or(0);
                     if sum > cap + surprises {
                         let from = first.at as f64 / 1e9;
-                        return Err(format!("{key:?}: {sum} of {cap} in {window:?} from {from} s on, {surprises} surprising"));
+                        return Err(format!(
+                            "{key:?}: {sum} of {cap} in {window:?} from {from} s on, {surprises} surprising"
+                        ));
                     }
                     fullest = fullest.max((sum - surprises) as f64 / cap as f64);
                     let first = of[start];

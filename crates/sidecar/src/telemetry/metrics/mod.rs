@@ -13,11 +13,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use policy::{
     Tick,
-    ask::Ask,
+    ledger::Settled,
     money::Usd,
     outcome::Outcome,
     reason::Reason,
-    snapshot::{ProviderId, SceneId, Scope, Snapshot, TierId},
+    snapshot::{ProviderId, Snapshot},
 };
 use prometheus_client::metrics::gauge::Gauge;
 

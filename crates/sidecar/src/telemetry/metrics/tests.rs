@@ -3,12 +3,13 @@ use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 use dialect::Dialect;
 use hyper::http::request::Parts;
 use policy::{
-    ask::Call,
+    ask::{Ask, Call},
+    bound::Content,
     catalogue::Tokens,
     outcome::Failure,
     plan::{Candidate, Plan, Standing, TargetKey},
     reason::Cause,
-    snapshot::Target,
+    snapshot::{SceneId, Target, TierId},
 };
 
 use super::*;
@@ -82,7 +83,7 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
         images: 0,
         input_bytes: 10,
         input_estimate: 3,
-        max_tokens: None,
+        max_tokens: Some(100),
         content: Content { text_bytes: 10, messages: 1, answers: 1, ..Content::default() },
         path_cost: None,
         scene: SceneId(scene),
@@ -93,20 +94,26 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
     }
 }
 
-fn candidate(target: &Target) -> Candidate {
+fn candidate(snapshot: &Snapshot, ask: &Ask, target: &Target) -> Candidate {
     let model = target.model.clone().unwrap_or_else(|| "named-by-a-caller".into());
     let key = TargetKey { provider: target.provider, model };
-    Candidate { target: target.clone(), key, standing: Standing::Preferred, worst: Worst::default() }
+    let worst = policy::plan::worst(snapshot, ask, target).unwrap_or_default();
+    Candidate { target: target.clone(), key, standing: Standing::Preferred, worst }
 }
 
 /// One attempt of the scene's `target`th target, that costs 1000 input tokens where it succeeds.
 fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure>) {
     let in_force = in_force(state);
-    let candidate = candidate(&in_force.snapshot.scene(ask.scene).targets[target]);
+    let candidate = candidate(&in_force.snapshot, ask, &in_force.snapshot.scene(ask.scene).targets[target]);
     let mut permit = admit(state, &in_force, &candidate, ask, &candidate.worst).unwrap();
     assert!(permit.send());
     match failure {
-        Some(failure) => permit.fail(failure, None),
+        Some(failure) => {
+            if let Failure::Rejected { .. } = failure {
+                permit.refused();
+            }
+            permit.fail(failure, None);
+        }
         None => {
             permit.first_content();
             permit.settle(Some(Tokens {
@@ -175,8 +182,9 @@ fn attempts_move_the_core_metrics_for_a_minute() {
             ("provider_success_rate{provider=\"openai\"}", "0.75"),
             ("provider_timeout_ratio{provider=\"openai\"}", "0.25"),
             ("provider_success_rate{provider=\"claude\"}", "1.0"),
-            // 600 fresh at 2, 400 cached at 0.20, 20 out at 10 USD/M, three times.
-            ("token_cost_per_min{budget=\"minute\"}", "0.00444"),
+            // 600 fresh at 2, 400 cached at 0.20, 20 out at 10 USD/M, three times; and the whole hold of what timed out.
+            ("token_cost_per_min{budget=\"minute\"}", "0.005475037"),
+            ("llmroute_cost_estimated_usd_total{provider=\"openai\",model=\"gpt-6-sol\"}", "0.001035037"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"success\"}", "3"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"timeout\"}", "1"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"caller_error\"}", "1"),

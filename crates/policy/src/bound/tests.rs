@@ -74,7 +74,7 @@ fn the_dearest_class_that_can_apply() {
         ("gpt-6-sol", tier(Tier::Priority), 2 * (72 * 2_500 + 10_000)),
         ("gpt-6-sol", tier(Tier::Fast), 2 * (72 * 2_500 + 10_000)),
         ("gpt-6-sol", tier(Tier::Ultrafast), 6 * (72 * 2_500 + 10_000)),
-        ("gpt-5.4", tier(Tier::Unknown), 2 * (72 * 2_500 + 15_000)),
+        ("gpt-5.4", tier(Tier::Unknown), 6 * (72 * 2_500 + 15_000)),
         ("claude-opus-5", tier(Tier::Priority), 72 * 5_000 + 25_000),
         ("claude-opus-5", Content { regional: true, ..tier(Tier::Fast) }, (72 * 5_000 + 25_000) * 22 / 10),
         // The cliff, by the bound, for the whole request.

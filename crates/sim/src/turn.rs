@@ -107,6 +107,10 @@ fn turn(ask: &Ask, mood: &Mood<'_>, nth: usize, ids: &mut Ids) -> Turn {
         }
     }
     for (nth, tool) in chosen.iter().enumerate() {
+        if tokens::count(&tool.name) > left {
+            turn.finish = Finish::Length;
+            break;
+        }
         let (call, tokens, whole) = call(tool, nth, mood, left, ids);
         turn.calls.push(call);
         turn.output_tokens += tokens;

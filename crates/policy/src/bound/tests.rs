@@ -74,7 +74,7 @@ fn the_dearest_class_that_can_apply() {
         ("gpt-6-sol", tier(Tier::Priority), 2 * (72 * 2_500 + 10_000)),
         ("gpt-6-sol", tier(Tier::Fast), 2 * (72 * 2_500 + 10_000)),
         ("gpt-6-sol", tier(Tier::Ultrafast), 6 * (72 * 2_500 + 10_000)),
-        ("gpt-5.4", tier(Tier::Unknown), 2 * (72 * 2_500 + 15_000)),
+        ("gpt-5.4", tier(Tier::Unknown), 6 * (72 * 2_500 + 15_000)),
         ("claude-opus-5", tier(Tier::Priority), 72 * 5_000 + 25_000),
         ("claude-opus-5", Content { regional: true, ..tier(Tier::Fast) }, (72 * 5_000 + 25_000) * 22 / 10),
         // The cliff, by the bound, for the whole request.
@@ -116,7 +116,7 @@ fn what_has_no_bound_says_why() {
     search.server_tools.add(ServerTool::WebSearch);
     let elsewhere = Content { elsewhere: true, ..text(0) };
     let media = Content { media: true, ..text(0) };
-    let rows: &[(Content, Option<&ModelFacts>, Option<u64>, Unbounded, Cause)] = &[
+    let rows = [
         (text(1), None, Some(1), Unbounded::NoPrice, Cause::PriceUnknown),
         (text(1), Some(&free), Some(1), Unbounded::NoPrice, Cause::PriceUnknown),
         (text(1), Some(&bare), None, Unbounded::NoOutputLimit, Cause::CostUnbounded),
@@ -125,8 +125,8 @@ fn what_has_no_bound_says_why() {
         (media, Some(&sol), Some(1), Unbounded::Media, Cause::CostUnbounded),
     ];
     for (content, facts, limit, why, cause) in rows {
-        let got = worst(content, &wire("own", *facts, *limit)).unwrap_err();
-        assert_eq!((got, got.cause()), (*why, *cause), "{content:?}");
+        let got = worst(&content, &wire("own", facts, limit)).unwrap_err();
+        assert_eq!((got, got.cause()), (why, cause), "{content:?}");
         assert!(!got.sentence().is_empty());
     }
     assert_eq!(of_path(None), Err(Unbounded::NoPrice));

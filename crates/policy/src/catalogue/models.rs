@@ -28,12 +28,13 @@ const HAIKU_CLIFF: Option<LongPrompt> = Some(LongPrompt { above: 100_000, input_
 /// Sonnet 4.5 doubles input and takes 1.5 times for output above 200K.
 const SONNET_CLIFF: Option<LongPrompt> = Some(LongPrompt { above: 200_000, input_percent: 200, output_percent: 150 });
 
-/// Flex half, Fast double (openai.com/api-fast-mode, read 2026-11-25).
-const GPT_TIERS: ServiceTiers = ServiceTiers { auto: 100, flex: 50, priority: 200, fast: 200, ultrafast: 200 };
-/// Ultrafast six times the list price: Vercel's changelog for gpt-6-astra, Venice's list for gpt-6.1-sol.
-pub(super) const GPT6_TIERS: ServiceTiers = ServiceTiers { ultrafast: 600, ..GPT_TIERS };
-/// Fast is 12.50 where the list says 5.
-const GPT55_TIERS: ServiceTiers = ServiceTiers { priority: 250, fast: 250, ultrafast: 250, ..GPT_TIERS };
+/// Flex half, Fast double (openai.com/api-fast-mode, read 2026-11-25). Ultrafast six times the list price: Vercel's
+/// changelog for gpt-6-astra, Venice's list for gpt-6.1-sol; the other models do not have it yet, and are taken to cost
+/// the same when it is asked.
+pub(super) const GPT_TIERS: ServiceTiers =
+    ServiceTiers { auto: 100, flex: 50, priority: 200, fast: 200, ultrafast: 600 };
+/// Fast is 12.50 where the list says 5 (same page).
+const GPT55_TIERS: ServiceTiers = ServiceTiers { priority: 250, fast: 250, ..GPT_TIERS };
 /// Anthropic's priority tier is paid for ahead, at the list price.
 const CLAUDE_TIERS: ServiceTiers = ServiceTiers { flex: 50, ..ServiceTiers::NONE };
 /// Fast mode at twice the price: OpenRouter and Vercel for Opus 5, inferred for the others that have it now.
@@ -78,36 +79,36 @@ const HALF_OF_FAST: &str = "openai.com/api-fast-mode: half of the Fast prices";
 /// Built-in catalogue. A price in a policy wins over it. A class for which a vendor has no price of its own costs what
 /// such tokens else cost; what is not known is inferred upwards, and the row says so.
 pub const MODELS: &[Row] = &[
-    row("gpt-6.2-sol", usd([2_000, 100, 2_500, 5_000, 10_000], GPT_CLIFF, GPT6_TIERS), GPT, "2026-11-17", OPENAI),
+    row("gpt-6.2-sol", usd([2_000, 100, 2_500, 5_000, 10_000], GPT_CLIFF, GPT_TIERS), GPT, "2026-11-17", OPENAI),
     row(
         "gpt-6.2-astra",
-        usd([8_000, 400, 10_000, 20_000, 40_000], GPT_CLIFF, GPT6_TIERS),
+        usd([8_000, 400, 10_000, 20_000, 40_000], GPT_CLIFF, GPT_TIERS),
         GPT,
         "2026-11-18",
         "litellm discussion 52347, docs.laozhang.ai; cache classes inferred from gpt-6-astra and gpt-6.2-sol",
     ),
     row(
         "gpt-6.1-sol",
-        usd([2_000, 100, 2_500, 2_500, 10_000], GPT_CLIFF, GPT6_TIERS),
+        usd([2_000, 100, 2_500, 2_500, 10_000], GPT_CLIFF, GPT_TIERS),
         GPT,
         "2026-11-22",
         "PromptFuel 1.0.22",
     ),
     row(
         "gpt-6-astra",
-        usd([10_000, 1_000, 12_500, 12_500, 50_000], GPT_CLIFF, GPT6_TIERS),
+        usd([10_000, 1_000, 12_500, 12_500, 50_000], GPT_CLIFF, GPT_TIERS),
         GPT,
         "2026-09-05",
         "third parties that cite developers.openai.com/api/docs/models/gpt-6-astra",
     ),
     row(
         "gpt-6-sol",
-        usd([2_000, 200, 2_500, 2_500, 10_000], GPT_CLIFF, GPT6_TIERS),
+        usd([2_000, 200, 2_500, 2_500, 10_000], GPT_CLIFF, GPT_TIERS),
         GPT,
         "2026-11-22",
         "codexometer 0.18.4",
     ),
-    row("gpt-6-luna", usd([100, 10, 125, 125, 500], GPT_CLIFF, GPT6_TIERS), GPT, "2026-11-22", "codexometer 0.18.4"),
+    row("gpt-6-luna", usd([100, 10, 125, 125, 500], GPT_CLIFF, GPT_TIERS), GPT, "2026-11-22", "codexometer 0.18.4"),
     row("gpt-5.6-sol", usd([4_000, 400, 5_000, 5_000, 20_000], GPT_CLIFF, GPT_TIERS), GPT, "2026-08-01", GENAI),
     row("gpt-5.6-terra", usd([2_000, 200, 2_500, 2_500, 12_000], GPT_CLIFF, GPT_TIERS), GPT, "2026-08-01", GENAI),
     row("gpt-5.6-luna", usd([200, 20, 250, 250, 1_200], GPT_CLIFF, GPT_TIERS), GPT, "2026-08-01", GENAI),

@@ -54,7 +54,7 @@ impl Default for ServiceTiers {
 /// Billing multiplier of a service tier where the model's own are not at hand, in percent: what most models have.
 #[must_use]
 pub fn service_percent(tier: Option<&str>) -> u32 {
-    super::models::GPT6_TIERS.percent(tier, false)
+    super::models::GPT_TIERS.percent(tier, false)
 }
 
 #[cfg(test)]
@@ -80,6 +80,6 @@ mod tests {
             assert_eq!(tiers(name).percent(tier, regional), want, "{name} {tier:?}");
         }
         assert_eq!(ServiceTiers::default().percent(Some("fast"), false), 600, "unknown models are held at the dearest");
-        assert_eq!((tiers("gpt-5.5").dearest(), ServiceTiers::NONE.dearest()), (250, 100));
+        assert_eq!((tiers("gpt-5.5").dearest(), tiers("claude-opus-5").dearest()), (600, 200));
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     Dialect,
-    bill::{Noted, is_odd},
+    bill::{Noted, is_odd, is_odd_name},
     json::{self, JsonError, Member, Span, Types},
 };
 
@@ -232,7 +232,7 @@ struct Media {
     dialect: Dialect,
     images: u32,
     documents: u32,
-    /// A type that is not plain text was seen.
+    /// More than plain text was seen.
     odd: bool,
 }
 
@@ -248,6 +248,10 @@ impl Types for Media {
             }
             _ => {}
         }
+    }
+
+    fn name(&mut self, raw: &[u8], escaped: bool) {
+        self.odd |= is_odd_name(self.dialect, raw, escaped);
     }
 }
 

@@ -37,14 +37,18 @@ pub struct Member<'a> {
     pub value: Span,
 }
 
-/// What a scan tells of the strings that it passes: `"type": "<value>"` pairs at any depth, raw.
+/// What a scan tells of the strings that it passes inside a value, at any depth, as they stand between their quotes.
 pub trait Types {
-    /// The raw text between the quotes of a string value under the key `type`.
+    /// A string value under the name `type`.
     fn seen(&mut self, raw: &[u8]);
+
+    /// The name of a member; `escaped` if it is spelt with escapes.
+    fn name(&mut self, raw: &[u8], escaped: bool);
 }
 
 impl Types for () {
     fn seen(&mut self, _: &[u8]) {}
+    fn name(&mut self, _: &[u8], _: bool) {}
 }
 
 /// Walks a text.
@@ -260,7 +264,7 @@ impl<'a> Scanner<'a> {
                         count += u32::from(depth == 1);
                         typed = false;
                         if open == b'{' {
-                            typed = self.key()?;
+                            typed = self.key(types)?;
                         }
                         continue 'value;
                     }
@@ -283,7 +287,7 @@ impl<'a> Scanner<'a> {
                         self.at += 1;
                         self.space();
                         count += u32::from(depth == 1);
-                        typed = if in_object { self.key()? } else { false };
+                        typed = if in_object { self.key(types)? } else { false };
                         continue 'value;
                     }
                     Some(b'}') if in_object => {}
@@ -298,9 +302,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// A key and its colon; whether the key is `type`.
-    fn key(&mut self) -> Result<bool, JsonError> {
+    fn key(&mut self, types: &mut impl Types) -> Result<bool, JsonError> {
         let raw = self.string()?;
-        let is_type = &self.text[raw] == b"type";
+        let raw = &self.text[raw];
+        types.name(raw, self.escaped);
+        let is_type = raw == b"type";
         self.space();
         self.expect(b':')?;
         self.space();

@@ -7,8 +7,6 @@ pub mod json;
 
 mod edit;
 mod head;
-mod trim;
-mod walk;
 
 mod bill;
 mod cursor;
@@ -48,7 +46,6 @@ pub use tee::{Seen, Tee, is_usage_chunk};
 pub use translate::{
     BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request,
 };
-pub use trim::{Trim, Trimmed, trim};
 pub use usage::{Usage, usage_of_answer};
 
 /// The format of a request and of its answer.

@@ -34,22 +34,25 @@ impl Usd {
 impl fmt::Display for Usd {
     /// Plain decimal dollars without trailing zeros, at least one digit: `0`, `0.00042`, `12.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, frac) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
-        if frac == 0 {
-            return whole.fmt(f);
-        }
-        // By hand: every plain answer says its cost.
-        let mut digits = [b'0'; 9];
-        let mut rest = frac;
-        for slot in digits.iter_mut().rev() {
-            *slot += (rest % 10) as u8;
-            rest /= 10;
-        }
-        let digits = std::str::from_utf8(&digits).unwrap_or_default();
-        whole.fmt(f)?;
-        f.write_str(".")?;
-        f.write_str(digits.trim_end_matches('0'))
+        // By hand: every answer says its cost and how its budgets stand. 11 digits, a point, 9 digits.
+        let mut text = *b"00000000000.000000000";
+        let (whole, frac) = text.split_at_mut(11);
+        let first = digits(whole, self.0 / 1_000_000_000);
+        digits(&mut frac[1..], self.0 % 1_000_000_000);
+        let text = std::str::from_utf8(&text[first.min(10)..]).unwrap_or_default();
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
+}
+
+/// Writes `number` at the end of zeros; where its first digit stands.
+fn digits(into: &mut [u8], mut number: u64) -> usize {
+    let mut at = into.len();
+    while number > 0 && at > 0 {
+        at -= 1;
+        into[at] += (number % 10) as u8;
+        number /= 10;
+    }
+    at
 }
 
 /// A price in pico-dollars (10^-12 USD) a token; `"2"` USD per million tokens is 2,000,000.

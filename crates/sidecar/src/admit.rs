@@ -94,7 +94,7 @@ pub fn admit(
         }
     };
     let hold = match in_force.has_caps {
-        true => state.money.hold(&in_force.snapshot, ask, &candidate.key, worst.amounts()).map(Some),
+        true => state.money.hold(in_force, ask, &candidate.key, worst.amounts()).map(Some),
         false => Ok(None),
     };
     let hold = match hold {
@@ -142,7 +142,7 @@ impl Permit {
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
         if first_may_be_billed && let Some(first) = self.hold.take() {
             self.state.money.settle(first, How::Unseen, clock::now());
-            let again = self.state.money.hold(&self.in_force.snapshot, ask, &self.key, self.worst.amounts());
+            let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts());
             self.progress = Progress::Unsent;
             match again {
                 Ok(hold) => self.hold = Some(hold),

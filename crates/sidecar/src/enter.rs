@@ -47,7 +47,7 @@ pub enum Entered {
     /// It, or another one that the ladder chose, may be asked.
     In(Box<Entry>),
     /// It is passed over.
-    Over(Failed),
+    Over(Box<Failed>),
     /// Nobody is asked.
     Refused(Refusal),
 }
@@ -55,7 +55,7 @@ pub enum Entered {
 /// Why one offer of the ladder is not taken.
 enum No {
     /// The candidate is out, whatever the money.
-    Out(Failed),
+    Out(Box<Failed>),
     /// A cap leaves no room.
     Short(Denied),
 }
@@ -119,7 +119,7 @@ impl Entrance<'_> {
             }
         }
         let refusal = shortage.refusal();
-        if first { Entered::Refused(refusal) } else { Entered::Over(Failed::refused(refusal.reason)) }
+        if first { Entered::Refused(refusal) } else { Entered::Over(Box::new(Failed::refused(refusal.reason))) }
     }
 
     /// Whether so much is spent that cheaper ways come first.
@@ -129,7 +129,7 @@ impl Entrance<'_> {
             return false;
         }
         let key = &self.plan.candidates[base].key;
-        x.state.money.pressure(&self.in_force.snapshot, self.ask, key) >= Pressure::Degrade
+        x.state.money.pressure(self.in_force, self.ask, key) >= Pressure::Degrade
     }
 
     /// One offer; where only the journal stands in the way, its next write is waited for.
@@ -177,17 +177,17 @@ impl Entrance<'_> {
         let secret = key.and_then(|k| keys.get(k)).cloned();
         let wire = inbound
             .wire(self.in_force, ask, x.dialect, candidate, secret.as_deref())
-            .map_err(|why| No::Out(Failed::untranslatable(provider, why.to_string())))?;
+            .map_err(|why| No::Out(Box::new(Failed::untranslatable(provider, why.to_string()))))?;
         match admit(&x.state, self.in_force, candidate, ask, worst) {
             Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
             Err(Closed::Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
-                Err(No::Out(Failed::refused(Reason::of(provider, cause))))
+                Err(No::Out(Box::new(Failed::refused(Reason::of(provider, cause)))))
             }
             Err(Closed::Denied(Denied::Short { key, retry_after, .. })) if key.unit != Unit::Money => {
                 let failure = Failure::RateLimited { retry_after: Some(retry_after) };
                 let reason = Reason::own(Cause::RateLimitExceeded);
-                Err(No::Out(Failed { failure, ..Failed::refused(reason) }))
+                Err(No::Out(Box::new(Failed { failure, ..Failed::refused(reason) })))
             }
             Err(Closed::Denied(denied)) => Err(No::Short(denied)),
         }
@@ -265,10 +265,10 @@ fn squeeze(base: usize, candidate: usize, trimmed: bool, spares: bool) -> Option
     }
 }
 
-fn not_smaller(candidate: &Candidate) -> Failed {
-    Failed::refused(Reason::of(candidate.key.provider, Cause::RequestRejected))
+fn not_smaller(candidate: &Candidate) -> Box<Failed> {
+    Box::new(Failed::refused(Reason::of(candidate.key.provider, Cause::RequestRejected)))
 }
 
-fn unbounded(candidate: &Candidate, why: Unbounded) -> Failed {
-    Failed::refused(Reason::of(candidate.key.provider, why.cause()))
+fn unbounded(candidate: &Candidate, why: Unbounded) -> Box<Failed> {
+    Box::new(Failed::refused(Reason::of(candidate.key.provider, why.cause())))
 }

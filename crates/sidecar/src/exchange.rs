@@ -225,7 +225,7 @@ impl Exchange {
         if in_force.snapshot.budgets.is_empty() {
             return None;
         }
-        let views = self.state.money.views(&in_force.snapshot, ask, target, clock::now());
+        let views = self.state.money.views(in_force, ask, target, clock::now());
         let mut text = String::with_capacity(64 * views.len());
         for v in views.iter().filter(|v| v.key.unit == Unit::Money) {
             let comma = if text.is_empty() { "" } else { ", " };

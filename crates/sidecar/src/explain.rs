@@ -45,7 +45,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     let candidates = plan.candidates.iter().map(|c| {
         let mut row = target(snapshot, &c.key);
         row["why"] = c.standing.sentence(tier.objective).into();
-        row["money"] = match state.money.check(snapshot, &ask, &c.key, c.worst.amounts()) {
+        row["money"] = match state.money.check(&in_force, &ask, &c.key, c.worst.amounts()) {
             Ok(()) => "fits".into(),
             Err(denied) => why_not(&denied).into(),
         };

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use policy::{
     Tick,
     ask::Ask,
-    ledger::{self, Amounts, Denied, Hold, How, Key, Ledger, Pressure, Settled, View},
+    ledger::{self, Amounts, Denied, Hold, How, Key, Ledger, ModelKey, Pressure, Settled, View},
     plan::TargetKey,
     snapshot::Snapshot,
 };
@@ -22,7 +22,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use crate::clock;
+use crate::{clock, state::InForce};
 
 /// Requests that wait in line at most; further ones go on down the ladder.
 const MOST_WAITING: usize = 1_000;
@@ -59,13 +59,19 @@ impl Money {
         self.freed.notify_waiters();
     }
 
+    /// How the ledger knows a model.
+    #[must_use]
+    pub fn model(&self, provider: &str, model: &str) -> ModelKey {
+        self.ledger.lock().model(provider, model)
+    }
+
     /// Takes what one attempt at `target` may cost, of every cap that applies or of none.
     ///
     /// # Errors
     /// See [`Denied`].
-    pub fn hold(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<Hold, Denied> {
+    pub fn hold(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<Hold, Denied> {
         let mut ledger = self.ledger.lock();
-        let asked = asked(&ledger, snapshot, ask, target, amounts);
+        let asked = asked(&ledger, in_force, ask, target, amounts);
         ledger.hold(&asked, clock::now())
     }
 
@@ -73,9 +79,9 @@ impl Money {
     ///
     /// # Errors
     /// See [`Denied`].
-    pub fn check(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<(), Denied> {
+    pub fn check(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<(), Denied> {
         let ledger = self.ledger.lock();
-        ledger.check(&asked(&ledger, snapshot, ask, target, amounts), clock::now())
+        ledger.check(&asked(&ledger, in_force, ask, target, amounts), clock::now())
     }
 
     /// Gives a hold back for what was billed, or may still be.
@@ -89,17 +95,17 @@ impl Money {
 
     /// How full the fullest budget is that the request is counted under.
     #[must_use]
-    pub fn pressure(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey) -> Pressure {
+    pub fn pressure(&self, in_force: &InForce, ask: &Ask, target: &TargetKey) -> Pressure {
         let ledger = self.ledger.lock();
-        let asked = asked(&ledger, snapshot, ask, target, Amounts::default());
+        let asked = asked(&ledger, in_force, ask, target, Amounts::default());
         ledger.pressure(&asked, clock::now())
     }
 
     /// What the request is counted under, in the policy's order.
     #[must_use]
-    pub fn views(&self, snapshot: &Snapshot, ask: &Ask, target: &TargetKey, now: Tick) -> Vec<View> {
+    pub fn views(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, now: Tick) -> Vec<View> {
         let ledger = self.ledger.lock();
-        let asked = asked(&ledger, snapshot, ask, target, Amounts::default());
+        let asked = asked(&ledger, in_force, ask, target, Amounts::default());
         ledger.views(&asked, now)
     }
 
@@ -189,18 +195,19 @@ impl Drop for Place<'_> {
 
 fn asked<'a>(
     ledger: &Ledger,
-    snapshot: &'a Snapshot,
+    in_force: &'a InForce,
     ask: &'a Ask,
     target: &TargetKey,
     amounts: Amounts,
 ) -> ledger::Ask<'a> {
+    let snapshot = &in_force.snapshot;
     let provider = &snapshot.provider(target.provider).name;
     ledger::Ask {
         tenant: ask.tenant.as_ref(),
         scene: &snapshot.scene(ask.scene).name,
         tier: &snapshot.tier(ask.tier).name,
         provider,
-        model: ledger.model(provider, &target.model),
+        model: in_force.model_key(target).unwrap_or_else(|| ledger.model(provider, &target.model)),
         amounts,
     }
 }

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use policy::{
     Tick,
     breaker::{Breaker, Gate},
-    plan::View,
+    ledger::ModelKey,
+    plan::{TargetKey, View},
     retry_budget::RetryBudget,
     snapshot::{Api, BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
     window::{Sums, Window},
@@ -94,7 +95,7 @@ pub struct LiveProvider {
     /// Circuit and counts over all its models.
     pub cell: Arc<ProviderCell>,
     /// By the models that targets name; few enough to be looked through.
-    models: Vec<(Arc<str>, Arc<Cell>)>,
+    models: Vec<(Arc<str>, Arc<Cell>, ModelKey)>,
     /// Of targets without a model of their own, and of passed-through paths.
     any_model: Arc<Cell>,
 }
@@ -191,7 +192,7 @@ impl State {
             models: snapshot
                 .models(ProviderId(i as u16))
                 .into_iter()
-                .map(|m| (m.clone(), cell(p, Some(m.clone()))))
+                .map(|m| (m.clone(), cell(p, Some(m.clone())), self.money.model(&p.name, m)))
                 .collect(),
             any_model: cell(p, None),
         };
@@ -255,8 +256,15 @@ impl InForce {
     #[must_use]
     pub fn cell(&self, provider: ProviderId, model: Option<&Arc<str>>) -> &Arc<Cell> {
         let live = self.live(provider);
-        let own = model.and_then(|model| live.models.iter().find(|(m, _)| m == model));
-        own.map_or(&live.any_model, |(_, cell)| cell)
+        let own = model.and_then(|model| live.models.iter().find(|(m, ..)| m == model));
+        own.map_or(&live.any_model, |(_, cell, _)| cell)
+    }
+
+    /// How the ledger knows a model that a target names.
+    #[must_use]
+    pub fn model_key(&self, target: &TargetKey) -> Option<ModelKey> {
+        let models = &self.live(target.provider).models;
+        models.iter().find(|(m, ..)| *m == target.model).map(|(_, _, key)| *key)
     }
 }
 

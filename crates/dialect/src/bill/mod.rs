@@ -161,21 +161,20 @@ pub(crate) fn is_odd(raw: &[u8]) -> bool {
 #[must_use]
 pub fn read_bill(dialect: Dialect, body: &[u8], head: &Head) -> Bill {
     let mut bill = Bill { text_bytes: head.noted.text, messages: head.messages, ..Bill::default() };
-    if head.noted.look || hides(dialect, body) {
+    if head.noted.look {
         look(&mut bill, dialect, body);
     }
     bill
 }
 
-/// Whether a body may hold what the first pass cannot see: a name spelt with escapes, a member without a type beside it.
-fn hides(dialect: Dialect, body: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(body, needle).is_some();
-    // Any ASCII letter that is escaped is escaped so.
-    has(b"\\u00")
+/// Whether a member of that name, somewhere inside the prompt, is told by no type beside it, or may be: spelt with escapes
+/// it can be any.
+pub(crate) fn is_odd_name(dialect: Dialect, raw: &[u8], escaped: bool) -> bool {
+    escaped
         || match dialect {
-            Dialect::Chat => has(b"\"audio\"") || has(b"prompt_cache_breakpoint"),
-            Dialect::Responses => has(b"\"id\"") || has(b"prompt_cache_breakpoint"),
-            Dialect::Messages => has(b"cache_control"),
+            Dialect::Chat => raw == b"audio" || raw == b"prompt_cache_breakpoint",
+            Dialect::Responses => raw == b"id" || raw == b"prompt_cache_breakpoint",
+            Dialect::Messages => raw == b"cache_control",
         }
 }
 

@@ -183,8 +183,8 @@ fn attempts_move_the_core_metrics_for_a_minute() {
             ("provider_timeout_ratio{provider=\"openai\"}", "0.25"),
             ("provider_success_rate{provider=\"claude\"}", "1.0"),
             // 600 fresh at 2, 400 cached at 0.20, 20 out at 10 USD/M, three times; and the whole hold of what timed out.
-            ("token_cost_per_min{budget=\"minute\"}", "0.005475037"),
-            ("llmroute_cost_estimated_usd_total{provider=\"openai\",model=\"gpt-6-sol\"}", "0.001035037"),
+            ("token_cost_per_min{budget=\"minute\"}", "0.005920074"),
+            ("llmroute_cost_estimated_usd_total{provider=\"openai\",model=\"gpt-6-sol\"}", "0.001480074"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"success\"}", "3"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"timeout\"}", "1"),
             ("llmroute_attempts_total{provider=\"openai\",model=\"gpt-6-sol\",class=\"caller_error\"}", "1"),

@@ -7,6 +7,8 @@ pub mod json;
 
 mod edit;
 mod head;
+mod trim;
+mod walk;
 
 pub mod sse;
 
@@ -24,12 +26,15 @@ mod names;
 mod translate;
 mod turns;
 
+mod cache;
+
 mod capability;
 mod headers;
 mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
@@ -42,6 +47,7 @@ pub use tee::{Seen, Tee, is_usage_chunk};
 pub use translate::{
     BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request,
 };
+pub use trim::{Trim, Trimmed, trim};
 pub use usage::{Usage, usage_of_answer};
 
 /// The format of a request and of its answer.

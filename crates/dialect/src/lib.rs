@@ -26,7 +26,9 @@ mod names;
 mod translate;
 mod turns;
 
+mod assemble;
 mod cache;
+mod replay;
 
 mod capability;
 mod headers;
@@ -34,6 +36,7 @@ mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use assemble::AnswerOfStream;
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
@@ -42,6 +45,7 @@ pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_er
 pub use head::{BadBody, Head, is_json, read_head};
 pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
+pub use replay::{NoAnswer, stream_of_answer};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
 pub use tee::{Seen, Tee, is_usage_chunk};
 pub use translate::{

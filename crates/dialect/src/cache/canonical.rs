@@ -32,6 +32,12 @@ impl Hasher {
     }
 }
 
+/// Whether two checked texts are one value.
+pub(crate) fn means_the_same(a: &[u8], b: &[u8]) -> bool {
+    let hash = |text| value(&mut Walk::new(text, 0), &mut |_, _| {});
+    hash(a) == hash(b)
+}
+
 /// Passes the value at hand of a checked text and hashes it. `note` sees each member that is a string, by name.
 pub(super) fn value(walk: &mut Walk<'_>, note: &mut impl FnMut(&[u8], &str)) -> Hash {
     match walk.first() {

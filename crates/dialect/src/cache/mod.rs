@@ -6,6 +6,7 @@ mod echo;
 mod key;
 mod worth;
 
+pub(crate) use canonical::means_the_same;
 pub use echo::echo_request;
 pub use key::cache_key;
 pub use worth::is_cacheable_answer;

@@ -272,7 +272,7 @@ fn laws(dialect: Dialect, body: &str, last: u32) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn chat_stays_valid(steps in generate::steps(), last in 0u32..9) {
         laws(Dialect::Chat, &generate::chat(&steps), last)?;

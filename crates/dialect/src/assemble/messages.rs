@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{Lost, append, extend, keep};
-use crate::cache::means_the_same;
+use super::{Lost, append, extend, is_named, keep};
+use crate::{cache::means_the_same, sse::Frame};
 
 /// What has come so far.
 #[derive(Debug, Default)]
@@ -24,9 +24,9 @@ struct Block {
 
 impl Parts {
     /// Takes one event; whether it is the terminator.
-    pub(super) fn event(&mut self, mut event: Map<String, Value>) -> Result<bool, Lost> {
-        let kind = event.remove("type").and_then(|t| t.as_str().map(str::to_owned)).ok_or(Lost)?;
-        match kind.as_str() {
+    pub(super) fn event(&mut self, frame: &Frame, mut event: Map<String, Value>) -> Result<bool, Lost> {
+        let kind = event.remove("type").ok_or(Lost)?;
+        match kind.as_str().filter(|kind| is_named(frame, kind)).ok_or(Lost)? {
             "ping" => {}
             "message_start" if self.message.is_none() => match event.remove("message") {
                 Some(Value::Object(message)) if message.get("content").is_some_and(|c| *c == json!([])) => {

@@ -106,7 +106,7 @@ impl AnswerOfStream {
         }
         self.over = match kept {
             Kept::Chat(parts) => parts.chunk(object(data)?).map(|()| false)?,
-            Kept::Messages(parts) => parts.event(object(data)?)?,
+            Kept::Messages(parts) => parts.event(frame, object(data)?)?,
             Kept::Responses(parts) => parts.event(frame, self.room)?,
         };
         Ok(())
@@ -115,6 +115,12 @@ impl AnswerOfStream {
 
 fn object(data: &[u8]) -> Result<Map<String, Value>, Lost> {
     serde_json::from_slice(data).map_err(|_| Lost)
+}
+
+/// Whether an event is called in its line what it is called in its data; some servers leave the line out. Of two names
+/// readers take one or the other.
+fn is_named(frame: &Frame, kind: &str) -> bool {
+    frame.event().is_none_or(|name| name == kind.as_bytes())
 }
 
 /// Adds a member that may be told again but not otherwise. Nothing is not told.

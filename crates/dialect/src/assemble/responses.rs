@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Lost;
+use super::{Lost, is_named};
 use crate::{
     json::{Span, members},
     sse::Frame,
@@ -35,7 +35,7 @@ impl Parts {
         if is_object != Ok(true) {
             return Err(Lost);
         }
-        match kind.as_deref() {
+        match kind.as_deref().filter(|kind| is_named(frame, kind)) {
             Some("response.completed" | "response.incomplete") => {
                 let span: Span = response.ok_or(Lost)?;
                 // Items that the whole leaves out would be lost.

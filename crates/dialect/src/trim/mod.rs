@@ -39,7 +39,7 @@ pub fn trim(dialect: Dialect, head: &Head, body: &[u8], to: &Trim, capability: &
         let keeps = keep::keeps(dialect, &found.items, last);
         dropped = drop_items(&mut edits, &found.items, &keeps);
     }
-    if let Some(limit) = to.max_output_tokens.map(|limit| found.above_thinking(limit))
+    if let Some(limit) = to.max_output_tokens.map(|limit| found.limit(dialect, limit))
         && head.max_tokens.is_none_or(|own| own > limit)
     {
         edits.set_max_tokens(head, dialect, limit, capability);
@@ -68,11 +68,14 @@ fn drop_items(edits: &mut Edits, items: &[items::Item], keeps: &[bool]) -> u32 {
 }
 
 impl items::Found {
-    /// Messages: an output limit must exceed the budget for thinking, so what is asked is granted beside it.
-    fn above_thinking(&self, limit: u64) -> u64 {
+    /// The output limit that the API takes for the one wanted.
+    fn limit(&self, dialect: Dialect, wanted: u64) -> u64 {
         match self.thinking_budget {
-            Some(budget) if limit <= budget => limit.saturating_add(budget),
-            _ => limit,
+            // Messages: it must exceed the budget for thinking, so what is wanted is granted beside that.
+            Some(budget) if wanted <= budget => wanted.saturating_add(budget),
+            // Responses refuses less than 16: 400 `integer_below_min_value`.
+            _ if dialect == Dialect::Responses => wanted.max(16),
+            _ => wanted,
         }
     }
 

@@ -233,6 +233,8 @@ fn limits_and_temperatures_only_go_down() {
     for (dialect, model, body, want) in rows {
         assert_eq!(trimmed(*dialect, body, &to, model).as_deref(), *want, "{dialect:?} {model} {body}");
     }
+    let tiny = Trim { max_output_tokens: Some(3), ..KEEP };
+    assert_eq!(trimmed(responses, "{}", &tiny, "m").as_deref(), Some(r#"{"max_output_tokens":16}"#));
     let hot = Trim { temperature_milli: Some(1200), ..KEEP };
     assert_eq!(trimmed(chat, "{}", &hot, "m"), None);
     assert_eq!(decimal(0) + " " + &decimal(1200) + " " + &decimal(2000) + " " + &decimal(5), "0 1.2 2 0.005");

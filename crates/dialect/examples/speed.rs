@@ -4,7 +4,10 @@
 use std::{hint::black_box, time::Instant};
 
 use bytes::Bytes;
-use dialect::{Dialect, Tee, classify, read_answer, read_head, sse::Splitter};
+use dialect::{
+    AnswerOfStream, Dialect, Tee, Trim, cache_key, capability, classify, read_answer, read_head, sse::Splitter,
+    stream_of_answer, trim,
+};
 
 fn main() {
     for kib in [1usize, 32, 256] {
@@ -13,8 +16,13 @@ fn main() {
     }
     let turns = conversation(32 << 10);
     time("read_head, 32 KiB in short turns with escapes", 1, || read_head(Dialect::Chat, &turns).unwrap());
+    let head = read_head(Dialect::Chat, &turns).unwrap();
+    let to = Trim { keep_messages: Some(6), max_output_tokens: Some(512), temperature_milli: Some(200) };
+    time("trim, the same", 1, || trim(Dialect::Chat, &head, &turns, &to, capability("m")).unwrap());
+    time("cache_key, the same", 1, || cache_key(Dialect::Chat, &head, &turns).unwrap());
     let answer = answer();
     time("read_answer, 1 KiB", 1, || read_answer(Dialect::Chat, &answer).unwrap());
+    time("stream_of_answer, 1 KiB", 1, || stream_of_answer(Dialect::Chat, &answer, true).unwrap());
 
     for dialect in [Dialect::Chat, Dialect::Messages, Dialect::Responses] {
         let event = event(dialect);
@@ -24,6 +32,11 @@ fn main() {
         time("  split and tee", 1000, || {
             let mut tee = Tee::new(dialect);
             split(&chunk, |f| _ = black_box(tee.frame(&f)));
+        });
+        time("  split and assemble", 1000, || {
+            let mut answer = AnswerOfStream::new(dialect, 1 << 20);
+            split(&chunk, |f| answer.frame(&f));
+            answer.answer(None)
         });
         time("  split and classify", 1000, || split(&chunk, |f| _ = black_box(classify(dialect, &f))));
     }

@@ -65,17 +65,54 @@ impl Edits {
         }
     }
 
-    fn insert(&mut self, head: &Head, name: &str, value: &str) {
-        // In an empty body the member that was put first has none behind it.
-        let first = self.list.iter().all(|(span, _)| span.start != head.spots.open);
-        let comma = if head.spots.empty && first { "" } else { "," };
-        self.replace(head.spots.open..head.spots.open, format!("\"{name}\":{value}{comma}"));
+    /// Gives the member of that name the value, a JSON text; `own` is the place of the value that it has.
+    pub(crate) fn set_member(&mut self, head: &Head, name: &str, own: Option<&Span>, value: &str) {
+        match own {
+            Some(span) => self.replace(span.clone(), value.to_owned()),
+            None => self.insert(head, name, value),
+        }
     }
 
+    /// Takes bytes out.
+    pub(crate) fn cut(&mut self, span: Span) {
+        self.replace(span, String::new());
+    }
+
+    /// Whether nothing is changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Bytes of the edited body, of one that has `body` bytes now.
+    #[must_use]
+    pub fn len_of(&self, body: usize) -> usize {
+        self.list.iter().fold(body, |len, (span, with)| (len + with.len()).saturating_sub(span.len()))
+    }
+
+    fn insert(&mut self, head: &Head, name: &str, value: &str) {
+        let open = head.spots.open;
+        let member = format!("\"{name}\":{value}");
+        let name = &member.as_bytes()[..name.len() + 3];
+        // A member that was put in before gets the new value.
+        if let Some((_, own)) = self.list.iter_mut().find(|(s, w)| *s == (open..open) && w.starts_with(name)) {
+            let comma = if own.ends_with(b",") { "," } else { "" };
+            *own = (member + comma).into();
+            return;
+        }
+        // In an empty body the member that was put first has none behind it.
+        let first = self.list.iter().all(|(span, _)| span.start != open);
+        let comma = if head.spots.empty && first { "" } else { "," };
+        self.replace(open..open, member + comma);
+    }
+
+    /// The last edit of a place wins; insertions at one place stay side by side, later ones before earlier ones.
     fn replace(&mut self, span: Span, with: String) {
-        // Later insertions at one place go before earlier ones.
         let at = self.list.partition_point(|(s, _)| s.start < span.start);
-        self.list.insert(at, (span, with.into()));
+        match self.list.get_mut(at) {
+            Some((own, old)) if *own == span && !span.is_empty() => *old = with.into(),
+            _ => self.list.insert(at, (span, with.into())),
+        }
     }
 
     /// The edited body, in pieces.
@@ -87,7 +124,9 @@ impl Edits {
             if span.start > from {
                 out.push(body.slice(from..span.start));
             }
-            out.push(with.clone());
+            if !with.is_empty() {
+                out.push(with.clone());
+            }
             from = span.end;
         }
         if from < body.len() {
@@ -112,6 +151,7 @@ mod tests {
         let mut edits = Edits::default();
         edit(&mut edits, &head);
         let pieces = edits.apply(&Bytes::from_static(body.as_bytes()));
+        assert_eq!(edits.len_of(body.len()), pieces.iter().map(Bytes::len).sum::<usize>());
         assert!(pieces.iter().all(|p| !p.is_empty()), "each piece is a write");
         String::from_utf8(pieces.concat()).unwrap()
     }
@@ -170,6 +210,23 @@ mod tests {
             e.set_max_tokens(h, Dialect::Chat, 9, capability("gpt-6-sol"));
         });
         assert_eq!(serde_json::from_str::<serde_json::Value>(&bare).unwrap()["model"], "b");
+    }
+
+    #[test]
+    fn the_last_edit_of_a_member_wins() {
+        for body in ["{}", r#"{"x":1}"#, r#"{"max_tokens":50,"model":"a"}"#] {
+            let twice = edited(body, |e, h| {
+                for (model, limit) in [("b", 9), ("c", 7)] {
+                    e.set_model(h, model);
+                    e.set_max_tokens(h, Dialect::Chat, limit, capability("gpt-6-sol"));
+                }
+            });
+            let once = edited(body, |e, h| {
+                e.set_model(h, "c");
+                e.set_max_tokens(h, Dialect::Chat, 7, capability("gpt-6-sol"));
+            });
+            assert_eq!(twice, once);
+        }
     }
 
     #[test]

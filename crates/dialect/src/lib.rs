@@ -7,6 +7,8 @@ pub mod json;
 
 mod edit;
 mod head;
+mod trim;
+mod walk;
 
 mod bill;
 mod cursor;
@@ -27,13 +29,19 @@ mod names;
 mod translate;
 mod turns;
 
+mod assemble;
+mod cache;
+mod replay;
+
 mod capability;
 mod headers;
 mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use assemble::AnswerOfStream;
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
+pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
@@ -41,11 +49,13 @@ pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_er
 pub use head::{BadBody, Head, is_json, read_head};
 pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
+pub use replay::{NoAnswer, stream_of_answer};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
 pub use tee::{Seen, Tee, is_usage_chunk};
 pub use translate::{
     BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request,
 };
+pub use trim::{Trim, Trimmed, trim};
 pub use usage::{Usage, usage_of_answer};
 
 /// The format of a request and of its answer.

@@ -108,7 +108,7 @@ pub(super) fn chat_id(id: &str) -> String {
 }
 
 /// The count in Chat's words: cached and written tokens are inside the prompt's.
-pub(super) fn usage(u: &Usage) -> Value {
+pub(crate) fn usage(u: &Usage) -> Value {
     json!({
         "prompt_tokens": u.input,
         "completion_tokens": u.output,

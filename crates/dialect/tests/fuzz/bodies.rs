@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, BadBody, Dialect, Edits, ErrorShape, Kind, add_to_answer, capability, classify, json, read_answer,
-    read_bill, read_error, read_head, sse::Frame, translate_answer, translate_request, usage_of_answer, write_error,
-    write_error_event,
+    AnswerFault, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, Trim, add_to_answer, cache_key, capability,
+    classify, echo_request, is_cacheable_answer, json, read_answer, read_bill, read_error, read_head, sse::Frame,
+    stream_of_answer, translate_answer, translate_request, trim, usage_of_answer, write_error, write_error_event,
 };
 use serde_json::Value;
 
@@ -56,6 +56,61 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
     });
 }
 
+for_each_dialect!(trimmer: trim_chat Chat, trim_responses Responses, trim_messages Messages);
+
+fn trimmer(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::requests(dialect), |input, mutator| {
+        let head = match read_head(dialect, input) {
+            Ok(head) => head,
+            Err(bad) => return !matches!(bad, BadBody::Json(_)),
+        };
+        let can = capability(["m", "gpt-6-sol", "claude-haiku-5-5"][mutator.below(3)]);
+        let to = Trim {
+            keep_messages: Some(mutator.below(5) as u32),
+            max_output_tokens: Some(mutator.below(100) as u64),
+            temperature_milli: Some(mutator.below(1500) as u32),
+        };
+        if let Some(trimmed) = trim(dialect, &head, input, &to, can) {
+            let body = trimmed.edits.apply(&Bytes::copy_from_slice(input)).concat();
+            assert_eq!(body.len(), trimmed.edits.len_of(input.len()));
+            let again = read_head(dialect, &body).unwrap();
+            assert_eq!((again.tools, again.messages + trimmed.dropped), (head.tools, head.messages));
+            assert!(again.max_tokens <= head.max_tokens || head.max_tokens.is_none());
+            assert!(again.messages >= to.keep_messages.unwrap().min(head.messages));
+            assert!(trim(dialect, &again, &body, &to, can).is_none(), "once is enough");
+        }
+        true
+    });
+}
+
+for_each_dialect!(keys: key_chat Chat, key_responses Responses, key_messages Messages);
+
+fn keys(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::requests(dialect), |input, _| {
+        let head = match read_head(dialect, input) {
+            Ok(head) => head,
+            Err(bad) => return !matches!(bad, BadBody::Json(_)),
+        };
+        let key = cache_key(dialect, &head, input);
+        // Written anew it is the same, unless a number or a member that stands twice is another thing to that writer.
+        if let Ok(value) = serde_json::from_slice::<Value>(input)
+            && json::check(value.to_string().as_bytes()).is_ok()
+            && !repeats_inside(input, &value)
+        {
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            let head = read_head(dialect, pretty.as_bytes()).unwrap();
+            assert_eq!(cache_key(dialect, &head, pretty.as_bytes()), key);
+        }
+        true
+    });
+}
+
+/// Some member inside stands twice.
+fn repeats_inside(input: &[u8], value: &Value) -> bool {
+    let colons = |text: &[u8]| text.iter().filter(|b| **b == b':').count();
+    colons(input) != colons(value.to_string().as_bytes())
+}
+
 for_each_dialect!(request_reader: requests_chat Chat, requests_messages Messages);
 
 fn request_reader(parser: &str, caller: Dialect) {
@@ -93,6 +148,30 @@ fn answer_reader(parser: &str, provider: Dialect) {
             assert!(read_answer(caller, &body).is_ok());
         }
         !matches!(read, Err(AnswerFault::NotJson | AnswerFault::Empty))
+    });
+}
+
+for_each_dialect!(teller: replay_chat Chat, replay_responses Responses, replay_messages Messages);
+
+fn teller(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::answers(dialect), |input, _| {
+        let events = stream_of_answer(dialect, input, true);
+        for answer in events.iter() {
+            let mut whole = AnswerOfStream::new(dialect, 1 << 24);
+            answer.iter().for_each(|event| whole.frame(&Frame::parse(event.clone())));
+            let kinds: Vec<Kind> = answer.iter().map(|e| classify(dialect, &Frame::parse(e.clone())).kind).collect();
+            assert!(!kinds.iter().any(|k| matches!(k, Kind::Malformed | Kind::Ping)));
+            // What is worth keeping is whole again, and as worth keeping.
+            if is_cacheable_answer(dialect, input)
+                && let Some(again) = whole.answer(None)
+            {
+                assert!(is_cacheable_answer(dialect, &again), "{}", String::from_utf8_lossy(&again));
+                assert_eq!(stream_of_answer(dialect, &again, true).map(|e| e.concat().len() > 20), Ok(true));
+            }
+        }
+        let echoed = echo_request(dialect, &Bytes::copy_from_slice(input), input);
+        assert_eq!(json::check(&echoed).is_ok(), json::check(input).is_ok());
+        json::check(input).is_ok()
     });
 }
 

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use dialect::{
-    Dialect, Kind, Seen, StreamTranslator, Tee, add_to_event, classify, is_usage_chunk, json, place_of,
+    AnswerOfStream, Dialect, Kind, Seen, StreamTranslator, Tee, add_to_event, classify, is_usage_chunk, json, place_of,
+    read_answer,
     sse::{Frame, Splitter},
+    stream_of_answer,
 };
 use serde_json::Value;
 
@@ -87,6 +89,41 @@ fn signature(parser: &str, dialect: Dialect) {
                 past = true;
                 assert!(String::from_utf8_lossy(signed.data()).contains("\"llmroute\":{\"status\""));
                 assert!(json::check(signed.data()).is_ok());
+            }
+        }
+        past
+    });
+}
+
+for_each_dialect!(assembler: assemble_chat Chat, assemble_responses Responses, assemble_messages Messages);
+
+fn assembler(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::streams(dialect), |input, mutator| {
+        let mut by_frame = AnswerOfStream::new(dialect, 1 << 20);
+        let mut tee = Tee::new(dialect);
+        let (mut past, mut clean) = (false, false);
+        for frame in frames(input, mutator) {
+            past |= !matches!(classify(dialect, &frame).kind, Kind::Malformed | Kind::Ping);
+            clean |= tee.frame(&frame) == Seen::End;
+            by_frame.frame(&frame);
+        }
+        let mut by_piece = AnswerOfStream::new(dialect, 1 << 20);
+        let mut rest = Bytes::copy_from_slice(input);
+        while !rest.is_empty() {
+            by_piece.bytes(rest.split_to(1 + mutator.below(rest.len())));
+        }
+        let answer = by_frame.answer(None);
+        assert_eq!(answer, by_piece.answer(None), "cut elsewhere");
+        if let Some(answer) = answer {
+            assert!(clean, "an end that the tee did not see");
+            assert!(json::check(&answer).is_ok());
+            // What came as an answer goes as one, and comes again as the same.
+            if let Ok(events) = stream_of_answer(dialect, &answer, true) {
+                let _ = read_answer(dialect, &answer);
+                let mut again = AnswerOfStream::new(dialect, 1 << 22);
+                events.iter().for_each(|e| again.frame(&Frame::parse(e.clone())));
+                let value = |b: &Bytes| serde_json::from_slice::<Value>(b).unwrap();
+                assert!(again.answer(None).is_none_or(|again| value(&again).get("id") == value(&answer).get("id")));
             }
         }
         past

@@ -36,6 +36,9 @@ pub fn messages(events: &[Value]) -> Result<bool, String> {
             "content_block_delta" => {
                 let wants = match e["delta"]["type"].as_str().unwrap_or_default() {
                     "text_delta" if e["delta"]["text"].is_string() => "text",
+                    "citations_delta" if e["delta"]["citation"].is_object() => "text",
+                    "thinking_delta" if e["delta"]["thinking"].is_string() => "thinking",
+                    "signature_delta" if e["delta"]["signature"].is_string() => "thinking",
                     "input_json_delta" if e["delta"]["partial_json"].is_string() => "tool_use",
                     _ => "?",
                 };
@@ -60,6 +63,64 @@ pub fn messages(events: &[Value]) -> Result<bool, String> {
         }
     }
     Ok(over)
+}
+
+/// Whether `events` could have come from Responses: `Ok(true)` where the stream is over.
+#[allow(dead_code, reason = "nothing is translated to Responses")]
+pub fn responses(events: &[Value]) -> Result<bool, String> {
+    let mut items: Vec<Value> = vec![];
+    let mut text: Option<String> = None;
+    let mut is_open = false;
+    for (i, e) in events.iter().enumerate() {
+        let wrong = |why: &str| Err(format!("event {i}, {why}: {e}"));
+        let kind = e["type"].as_str().unwrap_or_default();
+        if e["sequence_number"] != i {
+            return wrong("out of number");
+        }
+        let is_here = is_open && e["output_index"] == items.len().wrapping_sub(1);
+        match (i, kind) {
+            (0, "response.created") | (1, "response.in_progress") => {
+                let r = &e["response"];
+                if !r["id"].is_string() || r["status"] != "in_progress" || r["output"] != serde_json::json!([]) {
+                    return wrong("no response that begins");
+                }
+            }
+            (0 | 1, _) => return wrong("does not begin"),
+            (_, "response.output_item.added") if !is_open && e["output_index"] == items.len() => {
+                items.push(e["item"].clone());
+                is_open = true;
+            }
+            (_, "response.output_item.done") if is_here => {
+                items.pop();
+                items.push(e["item"].clone());
+                is_open = false;
+            }
+            (_, "response.completed" | "response.incomplete") if !is_open => {
+                let over = i + 1 == events.len() && e["response"]["output"] == Value::from(items.clone());
+                return if over { Ok(true) } else { wrong("not what was told") };
+            }
+            _ if !is_here => return wrong("belongs to no item"),
+            (_, k) if k.ends_with("part.added") => {
+                let grown = [&e["part"]["text"], &e["part"]["refusal"]];
+                if text.is_some() || grown.iter().any(|t| t.as_str().is_some_and(|t| !t.is_empty())) {
+                    return wrong("no place for a part");
+                }
+            }
+            (_, k) if k.ends_with(".delta") => {
+                text.get_or_insert_default().push_str(e["delta"].as_str().unwrap_or_default());
+            }
+            (_, "response.output_text.annotation.added") if e["annotation"].is_object() => {}
+            (_, k) if k.ends_with("part.done") && text.is_none() && e["part"].is_object() => {}
+            (_, k) if k.ends_with(".done") => {
+                let whole = ["text", "refusal", "arguments", "input"].iter().find_map(|m| e[*m].as_str());
+                if whole != Some(text.take().unwrap_or_default().as_str()) {
+                    return wrong("another text than the deltas");
+                }
+            }
+            _ => return wrong("unknown"),
+        }
+    }
+    Ok(false)
 }
 
 /// Whether `events` could have come from Chat Completions: `Ok(true)` where the stream is over. `counted` where the
@@ -94,7 +155,8 @@ pub fn chat(events: &[Value], counted: bool) -> Result<bool, String> {
                 finished = c["finish_reason"].is_string();
                 for call in c["delta"]["tool_calls"].as_array().into_iter().flatten() {
                     let is_new = call["index"] == calls;
-                    let is_named = call["id"].is_string() && call["function"]["name"].is_string();
+                    let name = [&call["function"]["name"], &call["custom"]["name"]];
+                    let is_named = call["id"].is_string() && name.iter().any(|n| n.is_string());
                     if is_new != is_named || call["index"].as_u64().is_none_or(|i| i > calls) {
                         return wrong("a call without its place or name");
                     }

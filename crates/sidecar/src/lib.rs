@@ -50,6 +50,7 @@ pub mod clock;
 pub mod credentials;
 mod harden;
 pub mod memory;
+pub mod store;
 pub mod telemetry;
 
 pub use harden::harden;

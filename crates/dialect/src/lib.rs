@@ -14,6 +14,7 @@ mod content;
 mod tee;
 
 mod answer;
+mod background;
 mod fault;
 mod usage;
 
@@ -30,6 +31,7 @@ mod models_list;
 mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
+pub use background::{Linked, adopt_response, pending_response, read_linked, restate_response};
 pub use capability::{Capability, Thinks, capability};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;

@@ -34,7 +34,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
         Route::Refused(cause) => return Err(Refusal::own(cause)),
-        Route::Models(_) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
+        Route::Models(_) | Route::Later(..) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
     };
     let head = classify::head(call, &body)?;
     let bytes = body.len() as u64;

@@ -19,6 +19,8 @@ mod classify;
 
 pub mod explain;
 
+pub mod later;
+
 mod execute;
 
 mod admit;

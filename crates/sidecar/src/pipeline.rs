@@ -18,7 +18,7 @@ use crate::{
     exchange::Exchange,
     execute::{self, Executed, execute},
     framing::Heads,
-    intake,
+    intake, later,
     memory::Room,
     refusal::Refusal,
     reply::Reply,
@@ -47,6 +47,7 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     let call = match route {
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
+        Route::Later(_, named, act) => return Box::pin(later::act(x, named, act)).await,
         Route::Models(id) => return models(x, id.as_deref(), anthropic),
         Route::Root => {
             return respond::own(
@@ -59,7 +60,45 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     };
     x.call = label(call);
     let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
-    match run(&mut x, &in_force, call, parts, body, &heads).await {
+    // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
+    let (inbound, room) = match take_in(&x, call, parts, body).await {
+        Ok(taken) => taken,
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    heads.expect_next();
+    if let Some(refusal) = later::continues_ours(&inbound) {
+        return respond::refuse(x, &refusal);
+    }
+    if later::is_asked(&x, call, &inbound) {
+        return Box::pin(later::accept(x, inbound, room)).await;
+    }
+    answer(x, &in_force, call, inbound, room).await
+}
+
+/// Runs a request that was accepted before.
+pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, room: Room) -> Response<Reply> {
+    let pinned = state.in_force.load_full();
+    let mut x = Exchange::new(state, pinned.clone(), &parts, classify::dialect_of(call));
+    (x.later, x.call) = (true, label(call));
+    let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
+    let head = match classify::head(call, &body) {
+        Ok(head) => Some(head),
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    let Parts { method, uri, headers, .. } = parts;
+    let inbound = Inbound { method, uri, headers, body, head, stream: Streamed::No };
+    answer(x, &in_force, call, inbound, Some(room)).await
+}
+
+/// Serves a request whose body is held.
+async fn answer(
+    mut x: Exchange,
+    in_force: &Arc<InForce>,
+    call: Call,
+    inbound: Inbound,
+    room: Option<Room>,
+) -> Response<Reply> {
+    match run(&mut x, in_force, call, inbound, room).await {
         Ok(Executed::Answer(candidate, Answer::Plain(answer))) => respond::plain(x, &candidate, answer),
         Ok(Executed::Answer(candidate, Answer::Stream(answer))) => respond::stream(x, &candidate, *answer),
         Ok(Executed::Answer(candidate, Answer::Raw(answer))) => respond::raw(x, &candidate, *answer),
@@ -72,14 +111,9 @@ async fn run(
     x: &mut Exchange,
     in_force: &Arc<InForce>,
     call: Call,
-    parts: Parts,
-    body: Incoming,
-    heads: &Heads,
+    mut inbound: Inbound,
+    _room: Option<Room>,
 ) -> Result<Executed, Refusal> {
-    // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
-    let (mut inbound, _room) = take_in(x, call, parts, body).await?;
-    heads.expect_next();
-
     // Classify.
     let snapshot = &in_force.snapshot;
     let bytes = inbound.body.len() as u64;
@@ -156,6 +190,7 @@ fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
 fn speaks(route: &Route, anthropic: bool) -> Dialect {
     match route {
         Route::Call(call) => classify::dialect_of(*call),
+        Route::Later(dialect, ..) => *dialect,
         Route::Through(Api::Anthropic) => Dialect::Messages,
         Route::Through(Api::OpenAi) => Dialect::Chat,
         _ if anthropic => Dialect::Messages,

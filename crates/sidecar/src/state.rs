@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use policy::{
 
 use crate::{
     credentials::Keys,
+    later::Later,
     memory::Memory,
     telemetry::{Telemetry, metrics::Series},
     upstream::{Pool, Upstream},
@@ -44,6 +45,8 @@ pub struct State {
     pub telemetry: Telemetry,
     /// SIGTERM came: answers say `connection: close`.
     pub draining: AtomicBool,
+    /// Requests by id, where there is a state directory.
+    pub later: OnceLock<Arc<Later>>,
     cells: Mutex<HashMap<CellKey, Arc<Cell>>>,
     provider_cells: Mutex<HashMap<Arc<str>, Arc<ProviderCell>>>,
 }
@@ -164,6 +167,7 @@ impl State {
             upstream,
             telemetry,
             draining: AtomicBool::new(false),
+            later: OnceLock::new(),
             cells: Mutex::default(),
             provider_cells: Mutex::default(),
         }

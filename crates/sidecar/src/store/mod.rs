@@ -149,11 +149,12 @@ impl Store {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(vec![]),
                 Err(e) => return Err(StoreError::of(e)),
             };
-            let copy = |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), _>| {
+            let mut all = vec![];
+            for row in rows.iter().map_err(StoreError::of)? {
                 let (key, value) = row.map_err(StoreError::of)?;
-                Ok((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())))
-            };
-            rows.iter().map_err(StoreError::of)?.map(copy).collect()
+                all.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
+            }
+            Ok(all)
         })
         .await
     }

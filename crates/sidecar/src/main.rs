@@ -104,11 +104,11 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
-    if let Some(dir) = &config.state {
-        if let Err(why) = keep_state(&state, dir).await {
-            eprintln!("error: {why:#}");
-            return Ok(ExitCode::from(UNUSABLE));
-        }
+    if let Some(dir) = &config.state
+        && let Err(why) = keep_state(&state, dir).await
+    {
+        eprintln!("error: {why:#}");
+        return Ok(ExitCode::from(UNUSABLE));
     }
     let data = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
     let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;

@@ -7,8 +7,8 @@ use policy::reason::Cause;
 pub enum Again {
     /// Nothing was spent: it waits until there is money, room, or a provider.
     Waits,
-    /// A provider worked on it and may charge for it: a few more runs.
-    Bounded,
+    /// A provider may charge for it although there is no answer: a few more runs, far apart.
+    Charged,
     /// No wait helps.
     Never,
 }
@@ -23,6 +23,7 @@ pub fn again(cause: Cause) -> Again {
         | Cause::Unreachable
         | Cause::ConnectTimeout
         | Cause::Overloaded
+        | Cause::ServerError
         | Cause::CircuitOpen
         | Cause::OutOfCredit
         | Cause::CredentialRefused
@@ -33,9 +34,7 @@ pub fn again(cause: Cause) -> Again {
         | Cause::PolicyNotReady
         | Cause::QueueFull
         | Cause::StateUnavailable => Again::Waits,
-        Cause::ConnectionLost | Cause::TimeoutBudgetExceeded | Cause::InvalidAnswer | Cause::ServerError => {
-            Again::Bounded
-        }
+        Cause::ConnectionLost | Cause::TimeoutBudgetExceeded | Cause::InvalidAnswer => Again::Charged,
         Cause::ModelNotFound
         | Cause::ContextTooLong
         | Cause::RequestRejected

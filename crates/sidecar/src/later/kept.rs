@@ -85,6 +85,7 @@ impl Record {
                 Some(end) => Phase::Ended { at: Duration::from_micros(end.at), fetched: false },
             },
             runs: 0,
+            charged: 0,
         }
     }
 

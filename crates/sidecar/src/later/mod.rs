@@ -88,7 +88,11 @@ impl Later {
     /// # Errors
     /// The store cannot be read.
     pub async fn open(store: Store) -> Result<Later, StoreError> {
-        let mut queue = Queue::new(LIMITS);
+        Later::bounded(store, LIMITS).await
+    }
+
+    async fn bounded(store: Store, limits: Limits) -> Result<Later, StoreError> {
+        let mut queue = Queue::new(limits);
         let mut foreign = Batch::default();
         for (key, value) in store.all(RECORDS).await? {
             let id = std::str::from_utf8(&key).ok().and_then(Id::parse);
@@ -260,3 +264,6 @@ fn final_response(id: Id, pending: &[u8], how: How, answer: Option<(u16, HeaderM
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,8 @@ use crate::{clock, pipeline, reply::Reply, state::State, store::Batch};
 
 /// Requests that run at once: few, since they can wait and online traffic cannot.
 const AT_ONCE: usize = 4;
-/// Runs of a request that a provider may charge for.
-const CHARGED_RUNS: u32 = 3;
+/// Runs of a request that a provider may charge for: with their waits they outlast a quarter of an hour.
+const CHARGED_RUNS: u32 = 5;
 /// Longest sleep, so that a clock that was set is noticed.
 const LONGEST: Duration = Duration::from_secs(30);
 /// After SIGTERM, requests that run have so long; the next start runs them again.
@@ -34,6 +34,8 @@ enum Made {
     End(Outcome),
     /// Nothing, so far; the wait that somebody asked for.
     Again(Option<Duration>),
+    /// Nothing, and it may have cost something.
+    Charged,
     /// It was given up.
     Cancelled,
 }
@@ -44,7 +46,7 @@ pub async fn run(state: Arc<State>, draining: CancellationToken) {
     let mut running = JoinSet::new();
     let mut ids = HashMap::new();
     while !draining.is_cancelled() {
-        expire(later, &state).await;
+        expire(later, &state, clock::unix()).await;
         let mut wait = LONGEST;
         while running.len() < AT_ONCE {
             let now = clock::unix();
@@ -110,11 +112,11 @@ async fn make(state: &Arc<State>, later: &Later, id: Id) -> Made {
     *request.headers_mut() = record.header_map();
     let (parts, ()) = request.into_parts();
     let response = pipeline::run_kept(state.clone(), id.call(), parts, body, room).await;
-    judge(response, later.runs(id)).await
+    judge(response, later.charged(id)).await
 }
 
 /// An answer, an error that ends the request, or a reason to wait.
-async fn judge(response: Response<Reply>, runs: u32) -> Made {
+async fn judge(response: Response<Reply>, charged: u32) -> Made {
     let (head, body) = response.into_parts();
     let reason = head.extensions.get::<Reason>().copied();
     let success = head.status.is_success();
@@ -122,8 +124,10 @@ async fn judge(response: Response<Reply>, runs: u32) -> Made {
         Some(reason) if !success => again(reason.cause),
         _ => Again::Never,
     };
-    if verdict == Again::Waits || verdict == Again::Bounded && runs + 1 < CHARGED_RUNS {
-        return Made::Again(retry_after(&head.headers));
+    match verdict {
+        Again::Waits => return Made::Again(retry_after(&head.headers)),
+        Again::Charged if charged + 1 < CHARGED_RUNS => return Made::Charged,
+        Again::Charged | Again::Never => {}
     }
     let Ok(body) = body.collect().await.map(|whole| whole.to_bytes()) else { return Made::Again(None) };
     let how = if success { How::Completed } else { How::Failed };
@@ -135,8 +139,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What waited too long gets its end, and what was kept long enough goes.
-async fn expire(later: &Later, state: &State) {
-    let now = clock::unix();
+pub(super) async fn expire(later: &Later, state: &State, now: Duration) {
     loop {
         let late = {
             let queue = &mut later.inner.lock().queue;
@@ -161,7 +164,7 @@ async fn expire(later: &Later, state: &State) {
 
 impl Later {
     /// The next request, and what gives up its run.
-    fn next(&self, now: Duration) -> (Next, CancellationToken) {
+    pub(super) fn next(&self, now: Duration) -> (Next, CancellationToken) {
         let mut inner = self.inner.lock();
         let next = inner.queue.next(now);
         let cancel = CancellationToken::new();
@@ -171,8 +174,8 @@ impl Later {
         (next, cancel)
     }
 
-    fn runs(&self, id: Id) -> u32 {
-        self.inner.lock().queue.get(id).map_or(0, |row| row.runs)
+    fn charged(&self, id: Id) -> u32 {
+        self.inner.lock().queue.get(id).map_or(0, |row| row.charged)
     }
 
     /// Moves a request on that the caller owns. An end that cannot be written is no end: it is run again.
@@ -181,7 +184,8 @@ impl Later {
         let (outcome, after) = match made {
             Made::End(outcome) => (Some(outcome), None),
             Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None),
-            Made::Again(after) => (None, after),
+            Made::Again(after) => (None, Some(after)),
+            Made::Charged => (None, None),
         };
         if let Some(outcome) = outcome {
             for _ in 0..WRITES.0 {
@@ -193,7 +197,10 @@ impl Later {
         }
         {
             let mut inner = self.inner.lock();
-            inner.queue.again(id, clock::unix(), after);
+            match after {
+                Some(after) => inner.queue.again(id, clock::unix(), after),
+                None => inner.queue.charged(id, clock::unix()),
+            }
             inner.cancels.remove(&id);
         }
         self.moved();

@@ -21,8 +21,10 @@ pub struct Limits {
     pub kept_for: Duration,
 }
 
-/// The shortest and the longest wait of a request that could not be run.
+/// The shortest and the longest wait of a request that could not be run: limits may be changed at any time.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The wait after the first run that may have cost something; it doubles.
+const CHARGED: Duration = Duration::from_secs(60);
 /// The pause before the next start grows with each start in a row that came to nothing: an outage is not answered with
 /// a thousand tries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -53,6 +55,8 @@ pub struct Row {
     pub phase: Phase,
     /// Runs that came to nothing.
     pub runs: u32,
+    /// Of these, the ones that may have cost something.
+    pub charged: u32,
 }
 
 /// An `Idempotency-Key` and the body it came with.
@@ -167,7 +171,7 @@ impl Queue {
             return if same { Ok(Accepted::Known(*known)) } else { Err(Unfit::Conflict) };
         }
         let gone = self.make_room(bytes).ok_or(Unfit::Full)?;
-        self.restore(id, Row { created: now, bytes, key, phase: Phase::Held, runs: 0 });
+        self.restore(id, Row { created: now, bytes, key, phase: Phase::Held, runs: 0, charged: 0 });
         Ok(Accepted::New(gone))
     }
 
@@ -212,10 +216,24 @@ impl Queue {
             row.runs += 1;
             row.runs
         });
-        let wait = after.unwrap_or(BACKOFF.0 * (1 << runs.clamp(1, 7).saturating_sub(1)));
+        let wait = after.unwrap_or(doubled(BACKOFF.0, runs));
         self.wait(id, now + wait.clamp(BACKOFF.0, BACKOFF.1));
+        self.slow_down(now);
+    }
+
+    /// A run came to nothing that may have cost something: the next one is not soon.
+    pub fn charged(&mut self, id: Id, now: Duration) {
+        let charged = self.rows.get_mut(&id).map_or(0, |row| {
+            row.charged += 1;
+            row.charged
+        });
+        self.wait(id, now + doubled(CHARGED, charged));
+        self.slow_down(now);
+    }
+
+    fn slow_down(&mut self, now: Duration) {
         self.in_vain = (self.in_vain + 1).min(10);
-        self.quiet_until = now + (PAUSE.0 * (1 << self.in_vain.saturating_sub(1))).min(PAUSE.1);
+        self.quiet_until = now + doubled(PAUSE.0, self.in_vain).min(PAUSE.1);
     }
 
     /// A held or running request has an end, and takes `bytes` from now on.
@@ -317,6 +335,11 @@ impl Queue {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// `first`, doubled with each further time, up to the tenth.
+fn doubled(first: Duration, times: u32) -> Duration {
+    first * (1 << times.clamp(1, 10).saturating_sub(1))
 }
 
 #[cfg(test)]

@@ -228,4 +228,4 @@ fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -61,6 +61,19 @@ fn waits_grow_and_are_bounded() {
 }
 
 #[test]
+fn a_run_that_may_have_cost_something_waits_long() {
+    let mut q = queue(1);
+    let mut now = s(10);
+    for want in [60, 120, 240, 480] {
+        assert_eq!(q.next(now), Next::Run(id(1)));
+        q.charged(id(1), now);
+        assert_eq!(q.next(now + PAUSE.1), Next::Wait(now + s(want)));
+        now += s(want);
+    }
+    assert_eq!(q.get(id(1)).map(|r| (r.runs, r.charged)), Some((0, 4)));
+}
+
+#[test]
 fn the_number_and_the_bytes_are_bounded_and_what_was_fetched_gives_way() {
     let mut q = queue(3);
     assert_eq!(q.accept(id(4), s(9), 1, None), Err(Unfit::Full));

@@ -84,6 +84,17 @@ pub fn below(path: &str) -> Option<(Dialect, Named, &str)> {
     })
 }
 
+/// The path as it may be told: who reads of an id could fetch the answer.
+#[must_use]
+pub fn told_path(path: &str) -> &str {
+    match below(path) {
+        Some((Dialect::Chat, ..)) => "/v1/chat/completions/{id}",
+        Some((Dialect::Responses, ..)) => "/v1/responses/{id}",
+        Some((Dialect::Messages, ..)) => "/v1/messages/{id}",
+        None => path,
+    }
+}
+
 /// Path and query of a request, as they are kept.
 #[must_use]
 pub fn path_of(uri: &Uri) -> &str {
@@ -103,6 +114,7 @@ mod tests {
             assert_eq!(Id::parse(&text), Some(id));
             assert_eq!(below(&id.path()), Some((dialect, Some(id), "")));
             assert_eq!(below(&format!("{post}/{text}/cancel")), Some((dialect, Some(id), "/cancel")));
+            assert_eq!(told_path(&format!("{post}/{text}/cancel")), format!("{post}/{{id}}"));
             assert_ne!(Id::draw(dialect), Some(id));
         }
     }

@@ -33,7 +33,7 @@ use queue::{Accepted, Claim, Key, Limits, Next, Queue, Unfit};
 
 pub use pool::run;
 
-pub(crate) use id::{Named, below};
+pub(crate) use id::{Named, below, told_path};
 pub(crate) use serve::{Act, accept, act, continues_ours, is_asked};
 
 const RECORDS: Table = Table::new("later");

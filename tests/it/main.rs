@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod breaker;
+mod by_id;
 mod bytes;
 mod clients;
 mod failover;

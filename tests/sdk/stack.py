@@ -46,7 +46,7 @@ class Stack(contextlib.ExitStack):
         (self.dir / "credentials").mkdir(mode=0o700)
         for name, key in KEYS.items():
             (self.dir / "credentials" / name).write_text(key + "\n")
-        files = ["--policy", "policy.yaml", "--credentials", "credentials"]
+        files = ["--policy", "policy.yaml", "--credentials", "credentials", "--state", "state"]
         sidecar = self.run("llmroute-sidecar", *files, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
         ready = self.wait_for(sidecar, sidecar_ready)
         self.url, self.admin_url = f"http://{ready['listen']}", f"http://{ready['admin']}"

@@ -175,6 +175,11 @@ impl Program {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
     }
 
+    /// Sends SIGKILL, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a signal");
+    }
+
     /// Waits for its end, and until what it wrote has been read.
     pub async fn wait(&mut self) -> ExitStatus {
         let status = timeout(Duration::from_secs(30), self.child.wait()).await.expect("ends").expect("a status");

@@ -2,7 +2,16 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use sidecar::{admin, memory::Memory, reload, serve, state::State, telemetry::Telemetry, upstream::Upstream};
+use sidecar::{
+    admin, clock,
+    later::{self, Later},
+    memory::Memory,
+    reload, serve,
+    state::State,
+    store::Store,
+    telemetry::Telemetry,
+    upstream::Upstream,
+};
 use sim::{Config, Entry, Rule, Sim, Vendor};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +56,7 @@ pub struct Builder {
     providers: Vec<Provider>,
     memory: Option<usize>,
     follow: bool,
+    keeps: bool,
     wide: bool,
 }
 
@@ -151,6 +161,12 @@ impl Builder {
         self
     }
 
+    /// With a state directory, `state` in the world's.
+    pub fn keeps(mut self) -> Builder {
+        self.keeps = true;
+        self
+    }
+
     /// Policy and credentials files are followed.
     pub fn follow(mut self) -> Builder {
         self.follow = true;
@@ -185,7 +201,7 @@ impl Builder {
 
     /// Starts the sidecar with this very policy.
     pub async fn start_with(self, yaml: &str) -> World {
-        let Builder { providers, memory, follow, wide: _ } = self;
+        let Builder { providers, memory, follow, keeps, wide: _ } = self;
         let dir = TempDir::new();
         for name in key_names(yaml) {
             dir.write(&format!("keys/{name}"), format!("{}\n", key_of(name)));
@@ -199,6 +215,11 @@ impl Builder {
         }
         let text = reload::first_policy(&state, &file).unwrap_or_else(|faults| panic!("{faults:#?}\n{yaml}"));
 
+        if keeps {
+            let (store, _) = Store::open(&dir.join("state"), clock::unix()).expect("a state directory");
+            let _ = state.later.set(Arc::new(Later::open(store).await.expect("a store")));
+        }
+
         let draining = CancellationToken::new();
         let ended = CancellationToken::new();
         let data = TcpListener::bind(loopback()).await.expect("a data port");
@@ -207,6 +228,7 @@ impl Builder {
         let admin_caller = Caller::new(admin_port.local_addr().expect("an address"));
         let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
         let mut others = vec![tokio::spawn(admin::serve(state.clone(), admin_port, ended.clone()))];
+        others.push(tokio::spawn(later::run(state.clone(), draining.clone())));
         if follow {
             others.push(tokio::spawn(reload::follow(state.clone(), file, text, Some(keys), ended.clone())));
         }

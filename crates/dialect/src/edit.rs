@@ -65,6 +65,13 @@ impl Edits {
         }
     }
 
+    /// Responses: to be answered at once, not in the background.
+    pub fn set_foreground(&mut self, head: &Head) {
+        if let Some(span) = &head.spots.background {
+            self.replace(span.clone(), "false".into());
+        }
+    }
+
     /// Gives the member of that name the value, a JSON text; `own` is the place of the value that it has.
     pub(crate) fn set_member(&mut self, head: &Head, name: &str, own: Option<&Span>, value: &str) {
         match own {
@@ -162,6 +169,21 @@ mod tests {
         assert_eq!(edited(odd, |e, h| e.set_model(h, "b\"")), odd.replace("\"a\"", "\"b\\\"\""));
         assert_eq!(edited("{}", |e, h| e.set_model(h, "m")), r#"{"model":"m"}"#);
         assert_eq!(edited(r#"{"n":1}"#, |e, h| e.set_model(h, "m")), r#"{"model":"m","n":1}"#);
+    }
+
+    #[test]
+    fn the_background_is_left() {
+        let rows = [
+            (r#"{"background": true,"x":1}"#, true, r#"{"background": false,"x":1}"#),
+            (r#"{"background":null}"#, false, r#"{"background":false}"#),
+            (r#"{"x":{"background":true}}"#, false, r#"{"x":{"background":true}}"#),
+        ];
+        for (body, asked, want) in rows {
+            let head = read_head(Dialect::Responses, body.as_bytes()).unwrap();
+            let mut edits = Edits::default();
+            edits.set_foreground(&head);
+            assert_eq!((head.background, edits.apply(&Bytes::from(body)).concat()), (asked, want.into()), "{body}");
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Head {
     pub n: u32,
     /// Responses: state at the provider is referred to (`previous_response_id`, `conversation`).
     pub stateful: bool,
+    /// Responses: to be made in the background.
+    pub background: bool,
     pub(crate) spots: Spots,
     pub(crate) noted: Noted,
 }
@@ -48,6 +50,7 @@ pub(crate) struct Spots {
     pub(crate) empty: bool,
     pub(crate) model: Option<Span>,
     pub(crate) stream_options: Option<Span>,
+    pub(crate) background: Option<Span>,
     /// Members that limit the output, by name; one may be null.
     pub(crate) limits: Vec<(&'static str, Span)>,
 }
@@ -182,6 +185,9 @@ fn take(
         }
         (b"output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
         (b"previous_response_id" | b"conversation", Dialect::Responses) => head.stateful = !null,
+        (b"background", Dialect::Responses) => {
+            (head.background, head.spots.background) = (text == b"true", Some(value.clone()));
+        }
         _ => {}
     }
     Ok(())

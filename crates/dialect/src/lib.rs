@@ -19,6 +19,7 @@ mod content;
 mod tee;
 
 mod answer;
+mod background;
 mod fault;
 mod usage;
 
@@ -40,6 +41,7 @@ mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
 pub use assemble::AnswerOfStream;
+pub use background::{Linked, adopt_response, pending_response, read_linked, restate_response};
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Thinks, capability};

@@ -80,6 +80,18 @@ pub enum Cause {
     MethodNotAllowed,
     /// `Upgrade`.
     UpgradeRefused,
+    /// No room for another request by id.
+    QueueFull,
+    /// An id of ours that names nothing.
+    IdNotFound,
+    /// An idempotency key with another body.
+    IdempotencyConflict,
+    /// A request by id that could not be run in time.
+    Expired,
+    /// A request by id that its caller gave up.
+    Cancelled,
+    /// The state directory takes nothing.
+    StateUnavailable,
     /// Our own fault; the last one, by which a test counts them.
     Internal,
 }
@@ -105,7 +117,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 37] = [
+    pub const ALL: [Cause; 43] = [
         Cause::Unreachable,
         Cause::ConnectionLost,
         Cause::ConnectTimeout,
@@ -142,6 +154,12 @@ impl Cause {
         Cause::PathNotFound,
         Cause::MethodNotAllowed,
         Cause::UpgradeRefused,
+        Cause::QueueFull,
+        Cause::IdNotFound,
+        Cause::IdempotencyConflict,
+        Cause::Expired,
+        Cause::Cancelled,
+        Cause::StateUnavailable,
         Cause::Internal,
     ];
 
@@ -243,6 +261,26 @@ impl Cause {
             }
             Cause::MethodNotAllowed => of("method_not_allowed", 405, false, BAD, "the path does not take this method"),
             Cause::UpgradeRefused => of("upgrade_refused", 501, false, BAD, "protocol upgrades are not supported"),
+            Cause::QueueFull => of(
+                "queue_full",
+                503,
+                true,
+                BUSY,
+                "too many requests by id are kept; fetch and delete finished ones, or try again later",
+            ),
+            Cause::IdNotFound => of("id_not_found", 404, false, GONE, "no request with this id is kept"),
+            Cause::IdempotencyConflict => of(
+                "idempotency_conflict",
+                409,
+                false,
+                ("invalid_request_error", "conflict_error"),
+                "the idempotency key was used with another body; use a new one",
+            ),
+            Cause::Expired => of("expired", 504, false, LATE, "the request could not be run within 24 hours"),
+            Cause::Cancelled => of("cancelled", 410, false, GONE, "the request was cancelled"),
+            Cause::StateUnavailable => {
+                of("state_unavailable", 503, true, BUSY, "the state directory cannot be written or read now")
+            }
             Cause::Internal => of("internal", 500, false, SERVER, "the sidecar failed; this is a defect"),
         }
     }

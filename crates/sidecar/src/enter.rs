@@ -166,7 +166,7 @@ impl Entrance<'_> {
         let ask =
             Ask { max_tokens: head.max_tokens, content: bill::content(x.dialect, &body, &head), ..self.ask.clone() };
         let (method, uri, headers) = (whole.method.clone(), whole.uri.clone(), whole.headers.clone());
-        Some((Inbound { method, uri, headers, body, head: Some(head) }, ask))
+        Some((Inbound { method, uri, headers, body, head: Some(head), room: None }, ask))
     }
 
     fn one(&self, x: &Exchange, index: usize, inbound: &Inbound, ask: &Ask, worst: &Worst) -> Result<Box<Entry>, No> {

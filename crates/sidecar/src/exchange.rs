@@ -66,6 +66,8 @@ pub struct Exchange {
     pub uri: Uri,
     /// What the caller speaks.
     pub dialect: Dialect,
+    /// Its caller has an id and fetches the answer later: it must not take what online traffic needs.
+    pub later: bool,
     /// What is asked, once understood.
     pub ask: Option<Ask>,
     /// What settled scene and tier.
@@ -147,6 +149,7 @@ impl Exchange {
             call: "none",
             uri: parts.uri.clone(),
             dialect,
+            later: false,
             ask: None,
             matched: None,
             facts: Facts::default(),

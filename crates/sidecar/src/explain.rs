@@ -29,13 +29,13 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
         Route::Refused(cause) => return Err(Refusal::own(cause)),
-        Route::Models(_) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
+        Route::Models(_) | Route::Later(..) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
     };
     let head = classify::head(call, &body)?;
     let bytes = body.len() as u64;
     let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), &body)?;
     let uri = Uri::try_from(path).unwrap_or_default();
-    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head) };
+    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), room: None };
     let keys = state.keys.load();
     let loses = |api| inbound.loses(snapshot, &ask, classify::dialect_of(call), api);
     let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), loses: &loses };

@@ -19,6 +19,8 @@ mod classify;
 
 pub mod explain;
 
+pub mod later;
+
 mod execute;
 
 mod admit;
@@ -53,6 +55,7 @@ pub mod clock;
 pub mod credentials;
 mod harden;
 pub mod memory;
+pub mod store;
 pub mod telemetry;
 
 pub use harden::harden;

@@ -1,15 +1,17 @@
 //! `llmroute-sidecar`: flags, runtime, ports, signals; everything else is in the library.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
 use sidecar::{
-    admin,
+    admin, clock,
     config::Config,
+    later::{self, Later},
     memory::Memory,
     reload, serve,
     state::State,
+    store::{Found, Store},
     telemetry::{Lines, Telemetry},
     upstream::Upstream,
 };
@@ -70,6 +72,17 @@ fn set_up(lines: Lines) -> anyhow::Result<State> {
     Ok(State::new(upstream, Memory::of_container(), telemetry))
 }
 
+/// Opens the state directory, and finds in it what earlier runs left.
+async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<()> {
+    let (store, found) = Store::open(dir, clock::unix())?;
+    if found == Found::Kept {
+        tracing::info!(dir = %dir.display(), "the state of an earlier run is kept");
+    }
+    let later = Later::open(store).await?;
+    let _ = state.later.set(Arc::new(later));
+    Ok(())
+}
+
 async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     let state = match set_up(lines) {
         Ok(state) => Arc::new(state),
@@ -91,6 +104,12 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
+    if let Some(dir) = &config.state
+        && let Err(why) = keep_state(&state, dir).await
+    {
+        eprintln!("error: {why:#}");
+        return Ok(ExitCode::from(UNUSABLE));
+    }
     let data = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
     let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
     tracing::info!(listen = %data.local_addr()?, admin = %admin.local_addr()?, "ready");
@@ -101,6 +120,7 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     let follow = reload::follow(state.clone(), config.policy, policy, config.credentials, ended.clone());
     let follow = tokio::spawn(follow);
     let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
+    let later = tokio::spawn(later::run(state.clone(), draining.clone()));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -112,7 +132,7 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     state.draining.store(true, std::sync::atomic::Ordering::Relaxed);
     draining.cancel();
     let clean = tokio::select! {
-        ended = serving => ended.is_ok(),
+        (serving, later) = async { tokio::join!(serving, later) } => serving.is_ok() && later.is_ok(),
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
     };

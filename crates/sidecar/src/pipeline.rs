@@ -18,7 +18,7 @@ use crate::{
     exchange::Exchange,
     execute::{Bounds, Executed, execute},
     framing::Heads,
-    intake,
+    intake, later,
     memory::Room,
     refusal::Refusal,
     reply::Reply,
@@ -47,6 +47,7 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     let call = match route {
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
+        Route::Later(_, named, act) => return Box::pin(later::act(x, named, act)).await,
         Route::Models(id) => return models(x, id.as_deref(), anthropic),
         Route::Root => {
             return respond::own(
@@ -59,7 +60,45 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     };
     x.call = label(call);
     let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
-    match run(&mut x, &in_force, call, parts, body, &heads).await {
+    // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
+    let (inbound, stream) = match take_in(&x, call, parts, body).await {
+        Ok(taken) => taken,
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    heads.expect_next();
+    if let Some(refusal) = later::continues_ours(&inbound) {
+        return respond::refuse(x, &refusal);
+    }
+    if later::is_asked(&x, call, &inbound) {
+        return Box::pin(later::accept(x, inbound)).await;
+    }
+    answer(x, &in_force, call, inbound, stream).await
+}
+
+/// Runs a request that was accepted before.
+pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, room: Room) -> Response<Reply> {
+    let pinned = state.in_force.load_full();
+    let mut x = Exchange::new(state, pinned.clone(), &parts, classify::dialect_of(call));
+    (x.later, x.call) = (true, label(call));
+    let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
+    let head = match classify::head(call, &body) {
+        Ok(head) => Some(head),
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    let Parts { method, uri, headers, .. } = parts;
+    let inbound = Inbound { method, uri, headers, body, head, room: Some(room) };
+    answer(x, &in_force, call, inbound, Streamed::No).await
+}
+
+/// Serves a request whose body is held.
+async fn answer(
+    mut x: Exchange,
+    in_force: &Arc<InForce>,
+    call: Call,
+    inbound: Inbound,
+    stream: Streamed,
+) -> Response<Reply> {
+    match run(&mut x, in_force, call, &inbound, stream).await {
         Ok(Executed::Answer(candidate, Answer::Plain(answer))) => respond::plain(x, &candidate, answer),
         Ok(Executed::Answer(candidate, Answer::Stream(answer))) => respond::stream(x, &candidate, *answer),
         Ok(Executed::Answer(candidate, Answer::Raw(answer))) => respond::raw(x, &candidate, *answer),
@@ -72,14 +111,9 @@ async fn run(
     x: &mut Exchange,
     in_force: &Arc<InForce>,
     call: Call,
-    parts: Parts,
-    body: Incoming,
-    heads: &Heads,
+    inbound: &Inbound,
+    stream: Streamed,
 ) -> Result<Executed, Refusal> {
-    // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
-    let (inbound, stream, _room) = take_in(x, call, parts, body).await?;
-    heads.expect_next();
-
     // Classify.
     let snapshot = &in_force.snapshot;
     let (ask, matched) =
@@ -102,7 +136,7 @@ async fn run(
     x.plan = Some(plan);
 
     // Execute.
-    Ok(execute(x, in_force, &inbound, stream, bounds).await)
+    Ok(execute(x, in_force, inbound, stream, bounds).await)
 }
 
 /// What cannot be served whatever it asks.
@@ -123,26 +157,22 @@ fn refused_outright(x: &Exchange, parts: &Parts, heads: &Heads) -> Option<Refusa
     x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
 }
 
-async fn take_in(
-    x: &Exchange,
-    call: Call,
-    parts: Parts,
-    body: Incoming,
-) -> Result<(Inbound, Streamed, Option<Room>), Refusal> {
+async fn take_in(x: &Exchange, call: Call, parts: Parts, body: Incoming) -> Result<(Inbound, Streamed), Refusal> {
     let Parts { method, uri, headers, .. } = parts;
-    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None };
+    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None };
     if body.is_end_stream() && inbound.method != Method::POST {
-        return Ok((inbound, Streamed::No, None));
+        return Ok((inbound, Streamed::No));
     }
     if matches!(call, Call::Through(_)) && !is_json(&inbound.headers) {
-        return Ok((inbound, Streamed::Waiting(OutBody::Stream(body)), None));
+        return Ok((inbound, Streamed::Waiting(OutBody::Stream(body))));
     }
     let held = intake::read(&inbound.headers, body, &x.state.memory).await?;
     inbound.body = held.bytes;
+    inbound.room = Some(held.room);
     if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {
         inbound.head = Some(classify::head(call, &inbound.body)?);
     }
-    Ok((inbound, Streamed::No, Some(held.room)))
+    Ok((inbound, Streamed::No))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -159,6 +189,7 @@ fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
 fn speaks(route: &Route, anthropic: bool) -> Dialect {
     match route {
         Route::Call(call) => classify::dialect_of(*call),
+        Route::Later(dialect, ..) => *dialect,
         Route::Through(Api::Anthropic) => Dialect::Messages,
         Route::Through(Api::OpenAi) => Dialect::Chat,
         _ if anthropic => Dialect::Messages,

@@ -141,10 +141,8 @@ fn passed_on(
         let key = t.key.clone();
         x.sign_served(&mut headers, &key);
     }
-    let told = Told::new(Status::Failed, http, Some(reason));
     let http = StatusCode::from_u16(http).unwrap_or(StatusCode::BAD_GATEWAY);
-    x.end(told);
-    response(http, headers, Reply::whole(vec![body], None))
+    end_in_error(x, Status::Failed, http, reason, headers, body)
 }
 
 fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
@@ -168,10 +166,26 @@ fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
     }
     x.sign(&mut headers, status, Some(refusal.reason));
     let body = dialect::write_error(x.dialect, &shape);
-    let told = Told::new(status, refusal.status, Some(refusal.reason));
     let http = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    x.end(told);
-    response(http, headers, Reply::whole(vec![body], None))
+    end_in_error(x, status, http, refusal.reason, headers, body)
+}
+
+/// Who runs a request by id reads the reason, to run it again or not.
+fn end_in_error(
+    x: Exchange,
+    status: Status,
+    http: StatusCode,
+    reason: Reason,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Reply> {
+    let later = x.later;
+    x.end(Told::new(status, http.as_u16(), Some(reason)));
+    let mut response = response(http, headers, Reply::whole(vec![body], None));
+    if later {
+        response.extensions_mut().insert(reason);
+    }
+    response
 }
 
 /// A provider's headers: as they are in the caller's dialect, the counterparts of what it said in another.
@@ -229,11 +243,21 @@ pub(crate) fn with_signal<T>(
 
 /// A small JSON answer of our own, such as the list of models.
 pub fn own(x: Exchange, http: StatusCode, body: Bytes) -> Response<Reply> {
-    let mut headers = HeaderMap::with_capacity(6);
+    own_with(x, http, HeaderMap::with_capacity(6), body)
+}
+
+/// The same with further headers.
+pub fn own_with(x: Exchange, http: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Reply> {
     headers.insert(header::CONTENT_TYPE, JSON);
     x.sign(&mut headers, Status::Ok, None);
     let told = Told::new(Status::Ok, http.as_u16(), None);
     x.end(told);
+    response(http, headers, Reply::whole(vec![body], None))
+}
+
+/// An answer that was made before, as it was made.
+pub fn kept(x: Exchange, http: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Reply> {
+    x.end(Told::new(Status::Ok, http.as_u16(), None));
     response(http, headers, Reply::whole(vec![body], None))
 }
 

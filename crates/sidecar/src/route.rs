@@ -1,11 +1,14 @@
 //! Which path is what: pure, by method and path.
 
+use dialect::Dialect;
 use hyper::Method;
 use policy::{
     ask::Call,
     reason::Cause,
     snapshot::{Api, Snapshot},
 };
+
+use crate::later::{self, Act, Named};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Route {
     Through(Api),
     /// The models of the policy's targets, or one of them.
     Models(Option<String>),
+    /// A request by its id.
+    Later(Dialect, Named, Act),
     /// `GET /`.
     Root,
     /// Nobody's.
@@ -43,6 +48,12 @@ pub fn route(method: &Method, path: &str, anthropic: bool, snapshot: Option<&Sna
         return if method == Method::GET { Route::Models(id) } else { Route::Refused(Cause::MethodNotAllowed) };
     }
     let below = |prefix: &str| is_below(path, prefix);
+    if let Some((dialect, named, more)) = later::below(path) {
+        return match Act::of(method, more) {
+            Ok(act) => Route::Later(dialect, named, act),
+            Err(cause) => Route::Refused(cause),
+        };
+    }
     let api = if anthropic { Api::Anthropic } else { Api::OpenAi };
     if path.starts_with("/v1/responses/") {
         let known = matches!(*method, Method::GET | Method::POST | Method::DELETE);
@@ -82,6 +93,15 @@ mod tests {
             (Method::POST, "/v1/audiobook", false, Route::Refused(Cause::PathNotFound)),
             (Method::GET, "/v1/responses/resp_1", false, Route::Through(Api::OpenAi)),
             (Method::POST, "/v1/responses/resp_1/cancel", false, Route::Through(Api::OpenAi)),
+            (Method::GET, "/v1/responses/resp_llmroute_x", false, Route::Later(Dialect::Responses, None, Act::Fetch)),
+            (
+                Method::POST,
+                "/v1/messages/msg_llmroute_1/cancel/",
+                true,
+                Route::Later(Dialect::Messages, None, Act::Cancel),
+            ),
+            (Method::PUT, "/v1/chat/completions/chatcmpl-llmroute-1", false, Route::Refused(Cause::MethodNotAllowed)),
+            (Method::GET, "/v1/chat/completions/chatcmpl-1", false, Route::Refused(Cause::PathNotFound)),
             (Method::POST, "/v1/files", false, Route::Refused(Cause::PathNotFound)),
             (Method::HEAD, "/", false, Route::Root),
             (Method::GET, "/admin", false, Route::Refused(Cause::PathNotFound)),

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use policy::{
 
 use crate::{
     credentials::Keys,
+    later::Later,
     memory::Memory,
     money::Money,
     telemetry::{Telemetry, metrics::Series},
@@ -48,6 +49,8 @@ pub struct State {
     pub telemetry: Telemetry,
     /// SIGTERM came: answers say `connection: close`.
     pub draining: AtomicBool,
+    /// Requests by id, where there is a state directory.
+    pub later: OnceLock<Arc<Later>>,
     cells: Mutex<HashMap<CellKey, Arc<Cell>>>,
     provider_cells: Mutex<HashMap<Arc<str>, Arc<ProviderCell>>>,
 }
@@ -173,6 +176,7 @@ impl State {
             upstream,
             telemetry,
             draining: AtomicBool::new(false),
+            later: OnceLock::new(),
             cells: Mutex::default(),
             provider_cells: Mutex::default(),
         }

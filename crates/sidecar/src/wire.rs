@@ -11,7 +11,7 @@ use policy::{
     snapshot::{Api, Snapshot},
 };
 
-use crate::{clock, credentials::Secret, headers, state::InForce, upstream::OutBody};
+use crate::{clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody};
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
 pub struct Inbound {
@@ -25,6 +25,8 @@ pub struct Inbound {
     pub body: Bytes,
     /// Members of the body that decisions and edits use, for calls that we read.
     pub head: Option<Head>,
+    /// The memory that the body takes, where it is counted here.
+    pub room: Option<Room>,
 }
 
 /// Whether a body is streamed through, once, rather than held.

@@ -140,7 +140,7 @@ impl Ending {
             "timestamp": clock::timestamp(clock::unix()), "level": "INFO", "target": "llmroute::decision",
             "message": "decision", "trace_id": String::from_utf8_lossy(&self.id),
             "policy": snapshot.map(|s| &*s.name), "generation": snapshot.and_then(|s| s.generation),
-            "call": self.call, "path": cut(self.uri.path()),
+            "call": self.call, "path": cut(crate::later::told_path(self.uri.path())),
             "status": self.status.label(), "http_status": self.http,
             "reason": self.reason.map(|r| self.reason_text(r)),
             "request": request,

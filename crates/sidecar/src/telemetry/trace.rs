@@ -63,7 +63,7 @@ impl Trace {
 
     /// Its SERVER span starts; `None` where nobody takes spans.
     pub(super) fn seen(parts: &Parts, parent: Option<Parent>, began: Duration) -> Option<Trace> {
-        let (method, path) = (&parts.method, parts.uri.path());
+        let (method, path) = (&parts.method, crate::later::told_path(parts.uri.path()));
         let route = route(path);
         let name = route.map_or_else(|| method.to_string(), |r| format!("{method} {r}"));
         let server =
@@ -399,11 +399,13 @@ fn operation(call: Call, embeddings: bool) -> Option<&'static str> {
 
 /// The template of a known path: what stands in a span's name must not come from callers.
 fn route(path: &str) -> Option<&'static str> {
-    const EXACT: [&str; 8] = [
+    const EXACT: [&str; 10] = [
         "/",
         "/v1/chat/completions",
         "/v1/responses",
+        "/v1/chat/completions/{id}",
         "/v1/messages",
+        "/v1/messages/{id}",
         "/v1/messages/count_tokens",
         "/v1/embeddings",
         "/v1/moderations",

@@ -63,6 +63,14 @@ const UNKNOWN_HINTS: Desc =
 const FAILED_RULES: Desc =
     counter("llmroute_failed_rules_total", &[], "Rules that failed on a request and did not match.");
 
+// Requests by id.
+
+pub(super) const BY_ID: Desc =
+    gauge("llmroute_by_id_requests", &["state"], "Requests by id that wait (queued) or run (running).");
+pub(super) const BY_ID_BYTES: Desc =
+    gauge("llmroute_by_id_bytes", &[], "Bytes of requests and answers by id in the state directory.");
+const BY_ID_ENDED: Desc = counter("llmroute_by_id_ended_total", &["end"], "Requests by id ended, by how they ended.");
+
 // Attempts.
 
 const ATTEMPTS: Desc = counter(
@@ -174,6 +182,7 @@ pub(super) struct Instruments {
     pub(super) connections_open: Single<Gauge>,
     pub(super) unknown_hints: Single<Counter>,
     pub(super) failed_rules: Single<Counter>,
+    pub(super) by_id_ended: Table<Counter, 1>,
     pub(super) attempts: Table<Counter, 3>,
     pub(super) attempt_duration: Table<Seconds, 2>,
     pub(super) attempt_first_content: Table<Seconds, 2>,
@@ -198,6 +207,7 @@ impl Default for Instruments {
             connections_open: Single::new(&CONNECTIONS_OPEN),
             unknown_hints: Single::new(&UNKNOWN_HINTS),
             failed_rules: Single::new(&FAILED_RULES),
+            by_id_ended: Table::new(&BY_ID_ENDED),
             attempts: Table::new(&ATTEMPTS),
             attempt_duration: Table::new(&ATTEMPT_DURATION),
             attempt_first_content: Table::new(&ATTEMPT_FIRST_CONTENT),

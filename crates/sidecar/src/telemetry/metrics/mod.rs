@@ -87,6 +87,11 @@ impl Metrics {
         Open::new(&self.instruments.streams_open.value)
     }
 
+    /// A request by id ended.
+    pub fn later_ended(&self, how: &'static str) {
+        self.instruments.by_id_ended.of([how]).inc();
+    }
+
     /// A hint that named nothing, or a rule that failed, was ignored.
     pub fn ignored(&self, unknown_hints: u32, failed_rules: u32) {
         if unknown_hints > 0 {

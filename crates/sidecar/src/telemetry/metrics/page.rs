@@ -12,9 +12,9 @@ use prometheus_client::{
 use super::{
     caps, core,
     instruments::{
-        BODY_BUDGET, BODY_BYTES, BUILD, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DECISIONS, DECISIONS_LOST,
-        DRAINING, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT,
-        SPANS_EXPORTED, SPANS_LOST, WAITING,
+        BODY_BUDGET, BODY_BYTES, BUILD, BY_ID, BY_ID_BYTES, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED,
+        DECISIONS, DECISIONS_LOST, DRAINING, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED,
+        POLICY_SINCE, PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
     },
     table::Out,
 };
@@ -58,6 +58,11 @@ impl Collector for Page {
         out.single(&made.connections_open)?;
         out.single(&made.unknown_hints)?;
         out.single(&made.failed_rules)?;
+
+        let (queued, running, bytes) = state.later.get().map_or((0, 0, 0), |later| later.counts());
+        out.rows(&BY_ID, [(["queued"], queued as f64), (["running"], running as f64)])?;
+        out.one(&BY_ID_BYTES, bytes as f64)?;
+        out.table(&made.by_id_ended)?;
 
         out.table(&made.attempts)?;
         out.table(&made.attempt_duration)?;

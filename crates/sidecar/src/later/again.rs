@@ -1,0 +1,81 @@
+//! Whether a request by id that failed is run again.
+
+use policy::reason::Cause;
+
+/// What a failure means for a request that can wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing was spent: it waits until there is money, room, or a provider.
+    Waits,
+    /// A provider may charge for it although there is no answer: a few more runs, far apart.
+    Charged,
+    /// No wait helps.
+    Never,
+}
+
+/// By cause.
+#[must_use]
+pub fn again(cause: Cause) -> Again {
+    match cause {
+        Cause::BudgetExhausted
+        | Cause::BudgetNearLimit
+        | Cause::RateLimitExceeded
+        | Cause::RateLimited
+        | Cause::Unreachable
+        | Cause::ConnectTimeout
+        | Cause::Overloaded
+        | Cause::ServerError
+        | Cause::CircuitOpen
+        | Cause::OutOfCredit
+        | Cause::CredentialRefused
+        | Cause::CredentialMissing
+        | Cause::MaxLatencyExceeded
+        | Cause::SidecarOverloaded
+        | Cause::SidecarDraining
+        | Cause::PolicyNotReady
+        | Cause::QueueFull
+        | Cause::StateUnavailable => Again::Waits,
+        Cause::ConnectionLost | Cause::TimeoutBudgetExceeded | Cause::InvalidAnswer => Again::Charged,
+        Cause::ModelNotFound
+        | Cause::ContextTooLong
+        | Cause::RequestRejected
+        | Cause::CannotCarry
+        | Cause::StrictTranslation
+        | Cause::MaxCostExceeded
+        | Cause::PriceUnknown
+        | Cause::CostUnbounded
+        | Cause::NoCandidate
+        | Cause::Untranslatable
+        | Cause::BadRequest
+        | Cause::BodyTooLarge
+        | Cause::BodyTimeout
+        | Cause::UnsupportedEncoding
+        | Cause::PathNotFound
+        | Cause::MethodNotAllowed
+        | Cause::UpgradeRefused
+        | Cause::IdNotFound
+        | Cause::IdempotencyConflict
+        | Cause::Expired
+        | Cause::Cancelled
+        | Cause::Internal => Again::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_faults_never_wait() {
+        for cause in Cause::ALL {
+            let row = cause.row();
+            // What tells an SDK to try again is never final here.
+            if row.should_retry && cause != Cause::BodyTimeout {
+                assert_eq!(again(cause), Again::Waits, "{cause:?}");
+            }
+            if matches!(row.status, 400 | 404 | 405 | 413) {
+                assert_eq!(again(cause), Again::Never, "{cause:?}");
+            }
+        }
+    }
+}

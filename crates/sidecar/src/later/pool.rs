@@ -1,0 +1,208 @@
+//! The pool that runs what is queued, through the pipeline of all requests.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, Method, Request, Response, header};
+use policy::reason::Reason;
+use tokio::{
+    task::{self, JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    BODIES, How, Later, Next, Outcome, WRITES,
+    again::{Again, again},
+    id::Id,
+    queue::Claim,
+};
+use crate::{clock, pipeline, reply::Reply, state::State, store::Batch};
+
+/// Requests that run at once: few, since they can wait and online traffic cannot.
+const AT_ONCE: usize = 4;
+/// Runs of a request that a provider may charge for: with their waits they outlast a quarter of an hour.
+const CHARGED_RUNS: u32 = 5;
+/// Longest sleep, so that a clock that was set is noticed.
+const LONGEST: Duration = Duration::from_secs(30);
+/// After SIGTERM, requests that run have so long; the next start runs them again.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a run came to.
+enum Made {
+    /// An end.
+    End(Outcome),
+    /// Nothing, so far; the wait that somebody asked for.
+    Again(Option<Duration>),
+    /// Nothing, and it may have cost something.
+    Charged,
+    /// It was given up.
+    Cancelled,
+}
+
+/// Runs what is queued until `draining`, then lets what runs come to its end.
+pub async fn run(state: Arc<State>, draining: CancellationToken) {
+    let Some(later) = state.later.get() else { return };
+    let mut running = JoinSet::new();
+    let mut ids = HashMap::new();
+    while !draining.is_cancelled() {
+        expire(later, &state, clock::unix()).await;
+        let mut wait = LONGEST;
+        while running.len() < AT_ONCE {
+            let now = clock::unix();
+            let next = later.next(now);
+            match next {
+                (Next::Run(id), cancel) => {
+                    let task = running.spawn(one(state.clone(), later.clone(), id, cancel));
+                    ids.insert(task.id(), id);
+                }
+                (Next::Wait(until), _) => {
+                    wait = until.saturating_sub(now);
+                    break;
+                }
+                (Next::Idle, _) => break,
+            }
+        }
+        tokio::select! {
+            () = draining.cancelled() => {}
+            Some(done) = running.join_next_with_id() => ended(later, &state, &mut ids, done).await,
+            () = later.wake.notified() => {}
+            () = tokio::time::sleep(wait.min(LONGEST)) => {}
+        }
+    }
+    let rest = async {
+        while let Some(done) = running.join_next_with_id().await {
+            ended(later, &state, &mut ids, done).await;
+        }
+    };
+    if timeout(DRAIN, rest).await.is_err() {
+        tracing::info!(requests = running.len(), "requests by id are left to the next start");
+    }
+}
+
+/// A task is over; one that broke ends its request.
+async fn ended(later: &Later, state: &State, ids: &mut HashMap<task::Id, Id>, done: Result<(task::Id, ()), JoinError>) {
+    let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+    let Some(id) = ids.remove(&task) else { return };
+    if done.is_err() {
+        later.finish(id, Made::End(Outcome::of(How::Failed)), state).await;
+    }
+}
+
+/// One run, to its end in the store.
+async fn one(state: Arc<State>, later: Arc<Later>, id: Id, cancel: CancellationToken) {
+    let made = tokio::select! {
+        made = make(&state, &later, id) => made,
+        () = cancel.cancelled() => Made::Cancelled,
+    };
+    later.finish(id, made, &state).await;
+}
+
+async fn make(state: &Arc<State>, later: &Later, id: Id) -> Made {
+    let key = id.to_string();
+    let (record, body) = match (later.record(id).await, later.store.get(BODIES, key).await) {
+        (Ok(Some(record)), Ok(Some(body))) => (record, body),
+        (Ok(_), Ok(_)) => return Made::End(Outcome::of(How::Failed)),
+        _ => return Made::Again(None),
+    };
+    let Ok(room) = state.memory.hold(body.len()).await else { return Made::Again(None) };
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = record.path.parse().unwrap_or_default();
+    *request.headers_mut() = record.header_map();
+    let (parts, ()) = request.into_parts();
+    let response = pipeline::run_kept(state.clone(), id.call(), parts, body, room).await;
+    judge(response, later.charged(id)).await
+}
+
+/// An answer, an error that ends the request, or a reason to wait.
+async fn judge(response: Response<Reply>, charged: u32) -> Made {
+    let (head, body) = response.into_parts();
+    let reason = head.extensions.get::<Reason>().copied();
+    let success = head.status.is_success();
+    let verdict = match reason {
+        Some(reason) if !success => again(reason.cause),
+        _ => Again::Never,
+    };
+    match verdict {
+        Again::Waits => return Made::Again(retry_after(&head.headers)),
+        Again::Charged if charged + 1 < CHARGED_RUNS => return Made::Charged,
+        Again::Charged | Again::Never => {}
+    }
+    let Ok(body) = body.collect().await.map(|whole| whole.to_bytes()) else { return Made::Again(None) };
+    let how = if success { How::Completed } else { How::Failed };
+    Made::End(Outcome { how, answer: Some((head.status.as_u16(), head.headers, body)) })
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+/// What waited too long gets its end, and what was kept long enough goes.
+pub(super) async fn expire(later: &Later, state: &State, now: Duration) {
+    loop {
+        let late = {
+            let queue = &mut later.inner.lock().queue;
+            queue.late(now).filter(|id| queue.claim(*id, false) == Claim::Yours)
+        };
+        let Some(id) = late else { break };
+        later.finish(id, Made::End(Outcome::of(How::Expired)), state).await;
+    }
+    let old = {
+        let queue = &mut later.inner.lock().queue;
+        let old = queue.old(now);
+        old.iter().for_each(|id| queue.remove(*id));
+        old
+    };
+    if !old.is_empty() {
+        let batch = old.into_iter().fold(Batch::default(), super::forget);
+        if let Err(why) = later.store.write(batch).await {
+            tracing::warn!(error = %why, "expired requests by id stay in the store until the next start");
+        }
+    }
+}
+
+impl Later {
+    /// The next request, and what gives up its run.
+    pub(super) fn next(&self, now: Duration) -> (Next, CancellationToken) {
+        let mut inner = self.inner.lock();
+        let next = inner.queue.next(now);
+        let cancel = CancellationToken::new();
+        if let Next::Run(id) = next {
+            inner.cancels.insert(id, cancel.clone());
+        }
+        (next, cancel)
+    }
+
+    fn charged(&self, id: Id) -> u32 {
+        self.inner.lock().queue.get(id).map_or(0, |row| row.charged)
+    }
+
+    /// Moves a request on that the caller owns. An end that cannot be written is no end: it is run again.
+    async fn finish(&self, id: Id, made: Made, state: &State) {
+        let metrics = &state.telemetry.metrics;
+        let (outcome, after) = match made {
+            Made::End(outcome) => (Some(outcome), None),
+            Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None),
+            Made::Again(after) => (None, Some(after)),
+            Made::Charged => (None, None),
+        };
+        if let Some(outcome) = outcome {
+            for _ in 0..WRITES.0 {
+                if self.end(id, outcome.clone(), metrics).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(WRITES.1).await;
+            }
+        }
+        {
+            let mut inner = self.inner.lock();
+            match after {
+                Some(after) => inner.queue.again(id, clock::unix(), after),
+                None => inner.queue.charged(id, clock::unix()),
+            }
+            inner.cancels.remove(&id);
+        }
+        self.moved();
+    }
+}

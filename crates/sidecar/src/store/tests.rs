@@ -1,0 +1,161 @@
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use super::*;
+
+const A: Table = Table::new("a");
+const B: Table = Table::new("b");
+
+/// A directory of its own, removed on drop.
+pub(crate) struct Dir(pub(crate) PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Dir {
+        let dir = std::env::temp_dir().join(format!("llmroute-store-{}-{:x}", std::process::id(), fastrand::u64(..)));
+        Dir(dir)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("state.redb")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(dir: &Dir) -> (Store, Found) {
+    Store::open(&dir.0, Duration::from_secs(77)).unwrap()
+}
+
+/// The writer's thread lets go of the file when the last store is gone.
+fn reopen(dir: &Dir) -> (Store, Found) {
+    for _ in 0..50_000 {
+        match Store::open(&dir.0, Duration::from_secs(77)) {
+            Ok(opened) => return opened,
+            Err(_) => thread::yield_now(),
+        }
+    }
+    open(dir)
+}
+
+#[tokio::test]
+async fn a_batch_is_kept_as_a_whole_and_found_again() {
+    let dir = Dir::new();
+    let (store, found) = open(&dir);
+    assert_eq!(found, Found::New);
+    assert_eq!(store.get(A, "k").await.unwrap(), None, "a table that is not there yet is empty");
+    assert!(store.all(B).await.unwrap().is_empty());
+    store.write(Batch::default().put(A, "k", "1").put(A, "l", "2").put(B, "k", "3")).await.unwrap();
+    store.write(Batch::default().delete(A, "l").delete(A, "none").put(A, "k", "4").put(A, "c", "5")).await.unwrap();
+    drop(store);
+    let (store, found) = reopen(&dir);
+    assert_eq!(found, Found::Kept);
+    let rows = [("c", "5"), ("k", "4")].map(|(k, v)| (Bytes::from(k), Bytes::from(v)));
+    assert_eq!(store.all(A).await.unwrap(), rows);
+    assert_eq!(store.get(B, "k").await.unwrap().as_deref(), Some(&b"3"[..]));
+}
+
+#[tokio::test]
+async fn many_writers_share_commits_and_lose_nothing() {
+    let dir = Dir::new();
+    let (store, _) = open(&dir);
+    let writers: Vec<_> = (0..300u32)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.write(Batch::default().put(A, n.to_be_bytes().to_vec(), "x")).await })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    assert_eq!(store.all(A).await.unwrap().len(), 300);
+}
+
+#[test]
+fn directory_and_file_are_their_owners_alone() {
+    let dir = Dir::new();
+    let _store = open(&dir);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&dir.0), mode(&dir.file())), (0o700, 0o600));
+}
+
+#[test]
+fn a_second_user_is_told() {
+    let dir = Dir::new();
+    let (_store, _) = open(&dir);
+    let why = Store::open(&dir.0, Duration::ZERO).err().unwrap().to_string();
+    assert!(why.contains("another llmroute-sidecar uses it"), "{why}");
+}
+
+#[test]
+fn a_directory_that_is_a_file_is_told() {
+    let dir = Dir::new();
+    fs::write(&dir.0, "").unwrap();
+    let why = Store::open(&dir.0, Duration::ZERO).err().unwrap().to_string();
+    assert!(why.starts_with("--state ") && why.contains("may write"), "{why}");
+    fs::remove_file(&dir.0).unwrap();
+}
+
+/// Writes a value of some pages, then lets `damage` at the file.
+async fn damaged(damage: impl FnOnce(&Path, Vec<u8>)) -> (Dir, Found) {
+    let dir = Dir::new();
+    let (store, _) = open(&dir);
+    store.write(Batch::default().put(A, "k", vec![7; 50_000])).await.unwrap();
+    drop(store);
+    drop(reopen(&dir));
+    let file = dir.file();
+    for _ in 0..50_000 {
+        if redb::Database::open(&file).is_ok() {
+            break;
+        }
+        thread::yield_now();
+    }
+    let bytes = fs::read(&file).unwrap();
+    damage(&file, bytes);
+    let (store, found) = reopen(&dir);
+    if found != Found::Kept {
+        assert_eq!(store.get(A, "k").await.unwrap(), None, "a new one is empty");
+        store.write(Batch::default().put(A, "k", "again")).await.unwrap();
+    }
+    drop(store);
+    (dir, found)
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside() {
+    type Damage = fn(&Path, Vec<u8>);
+    let rows: [(&str, Damage); 4] = [
+        ("foreign", |file, _| fs::write(file, "my notes").unwrap()),
+        ("cut", |file, bytes| fs::write(file, &bytes[..bytes.len() / 3]).unwrap()),
+        ("zeroed head", |file, mut bytes| {
+            bytes[..512].fill(0);
+            fs::write(file, bytes).unwrap();
+        }),
+        ("flipped bits of a value", |file, mut bytes| {
+            let at = bytes.windows(64).position(|w| w == [7; 64]).unwrap() + 1000;
+            bytes[at] ^= 0xff;
+            fs::write(file, bytes).unwrap();
+        }),
+    ];
+    for (name, damage) in rows {
+        let (dir, found) = damaged(damage).await;
+        let aside = dir.0.join("state.redb.set-aside-77");
+        assert_eq!(found, Found::SetAside(aside.clone()), "{name}");
+        assert!(aside.exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn another_programs_database_and_a_newer_format_are_set_aside_each_under_its_own_name() {
+    let dir = Dir::new();
+    fs::create_dir(&dir.0).unwrap();
+    drop(redb::Database::create(dir.file()).unwrap());
+    let (store, found) = open(&dir);
+    assert_eq!(found, Found::SetAside(dir.0.join("state.redb.set-aside-77")));
+    store.write(Batch::default().put(Table::new("meta"), "format", "llmroute 2")).await.unwrap();
+    drop(store);
+    let (_, found) = reopen(&dir);
+    assert_eq!(found, Found::SetAside(dir.0.join("state.redb.set-aside-77-1")));
+}

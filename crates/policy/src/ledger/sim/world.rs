@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::{
     super::{
-        Amounts, Ask, Checkpoint, Clock, Denied, Head, Hold, How, Key, Ledger, Past, Row, Unit,
+        Amounts, Ask, Cap, Checkpoint, Clock, Denied, Head, Hold, How, Key, Ledger, Past, Row, Unit,
         rules::{Rule, on},
         terms::{GUARD, HEAD_START, LAST_LOOK, SKEW},
     },
@@ -59,16 +59,22 @@ struct Attempt {
 struct Disk {
     head: Option<Head>,
     rows: BTreeMap<Key, Row>,
+    /// It could not be read, and was not replaced yet.
+    is_bad: bool,
 }
 
 pub(super) struct World {
     shape: Shape,
+    /// In force.
+    caps: Vec<Cap>,
     rng: Rng,
     ledger: Ledger,
     now: u64,
     /// True time and tick at the origin of this process's clock.
     origin: (u64, u64),
     life: u32,
+    /// A write of this life is durable.
+    is_open: bool,
     queue: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
     serial: u64,
     attempts: Vec<Option<Attempt>>,
@@ -89,6 +95,7 @@ impl World {
             now: S,
             origin: (0, HEAD_START.as_nanos() as u64),
             life: 0,
+            is_open: false,
             queue: BinaryHeap::new(),
             serial: 0,
             attempts: (0..shape.callers).map(|_| None).collect(),
@@ -98,6 +105,7 @@ impl World {
             names: [names("t", shape.tenants), names("s", 2), names("p", 2)],
             worst: 0,
             sent: 0,
+            caps: shape.caps.clone(),
             shape,
         };
         world.oracle.edit(&world.shape.caps, 0);
@@ -116,7 +124,7 @@ impl World {
                 continue;
             }
             match event {
-                Event::Try(n) => self.attempt(n),
+                Event::Try(n) => self.attempt(n)?,
                 Event::Send(n) => self.send(n)?,
                 Event::End(n) => self.end(n)?,
                 Event::Compose => self.compose(false),
@@ -173,9 +181,10 @@ impl World {
     fn start(&mut self, past: Past, clock: Clock) {
         self.ledger = Ledger::new(Default::default(), self.shape.journal.is_some());
         self.ledger.most_values = self.shape.most_values;
-        self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
+        self.ledger.configure(self.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
         self.ledger.restore(past, clock, self.tick());
         self.worst = 0;
+        self.is_open = false;
         for n in 0..self.attempts.len() {
             self.attempts[n] = None;
             let first = self.now + self.rng.u64(..S);
@@ -183,16 +192,21 @@ impl World {
         }
         if let Some(journal) = &self.shape.journal {
             let kill = self.now + self.rng.u64(..2 * journal.kills * S);
+            let is_killed = kill < self.shape.lasts && self.life < journal.most_kills;
             self.compose(false);
-            if kill < self.shape.lasts {
+            if is_killed {
                 self.at(kill, Event::Kill);
             }
         }
     }
 
-    fn attempt(&mut self, n: usize) {
+    fn attempt(&mut self, n: usize) -> Result<(), String> {
         if self.now > self.shape.lasts {
-            return;
+            return Ok(());
+        }
+        if !self.is_open && self.shape.journal.as_ref().is_some_and(|j| j.is_patient) {
+            self.at(self.now + 100 * MS, Event::Try(n));
+            return Ok(());
         }
         let [tenants, scenes, providers] = &self.names;
         let one = |rng: &mut Rng, names: &[Arc<str>]| names[rng.usize(..names.len())].clone();
@@ -208,9 +222,16 @@ impl World {
             amounts: Amounts::request(Usd(asked), asked / 100),
         };
         let dry = self.ledger.check(&ask, self.tick());
-        let wait = match self.ledger.hold(&ask, self.tick()) {
+        let held = self.ledger.hold(&ask, self.tick());
+        let fits = match &held {
+            Ok(_) | Err(Denied::Journal) => Ok(()),
+            Err(denied) => Err(denied.clone()),
+        };
+        if dry != fits {
+            return Err(format!("the dry run says {dry:?}, the hold {fits:?}"));
+        }
+        let wait = match held {
             Ok(hold) => {
-                assert_eq!(dry, Ok(()));
                 let in_force = self.ledger.in_force.iter().map(|i| &self.ledger.books[usize::from(*i)]);
                 let key = |b: &super::super::cap::Book| b.key(b.value(&ask, &self.ledger.nobody).cloned());
                 let keys = in_force.filter(|b| b.cap.applies(&ask)).map(key).collect();
@@ -224,10 +245,10 @@ impl World {
                 } else {
                     self.rng.u64(..20 * MS)
                 };
-                return self.at(self.now + wait, Event::Send(n));
+                self.at(self.now + wait, Event::Send(n));
+                return Ok(());
             }
             Err(Denied::Journal) => {
-                assert_eq!(dry, Ok(()));
                 if self.writing.is_none() {
                     self.compose(false);
                 }
@@ -236,7 +257,6 @@ impl World {
             // Sometimes at the very moment that is promised.
             Err(denied) => match &denied {
                 Denied::Short { retry_after, .. } if self.rng.bool() => {
-                    assert_eq!(dry, Err(denied.clone()));
                     self.true_time(*retry_after)
                 }
                 _ => self.rng.u64(..500 * MS),
@@ -246,6 +266,7 @@ impl World {
             self.compose(false);
         }
         self.at(self.now + wait, Event::Try(n));
+        Ok(())
     }
 
     /// Around the guard: some holds are just young enough then, some are not.
@@ -282,7 +303,7 @@ impl World {
                 (How::Closed(amounts(told)), (received + slack).min(held), sent + takes + SKEW_NS)
             }
             3 if shape.runs_long => {
-                takes += self.oracle.horizon * 2;
+                takes += shape.bill_horizon * 3;
                 (How::Unseen, in_hold, sent + takes)
             }
             3 => (How::Unseen, in_hold, sent + shape.bill_horizon),
@@ -338,16 +359,16 @@ impl World {
                 self.worst = self.worst.max(billed.usd.0 * 1_000_000 / asked);
             }
         }
-        if self.rng.u32(..20) == 0 {
+        if self.rng.u32(..4) == 0 {
             self.ledger.tidy(3, self.tick());
         }
-        let wait = self.rng.u64(..50 * MS);
+        let wait = self.rng.u64(self.shape.thinks.clone()) * MS + 1;
         self.at(self.now + wait, Event::Try(n));
         Ok(())
     }
 
     fn edit(&mut self) {
-        let base = &self.shape.caps;
+        let (base, mean) = (self.shape.caps.clone(), self.shape.edits.unwrap_or(1));
         let rng = &mut self.rng;
         let mut caps: Vec<_> = base.iter().filter(|_| rng.u32(..4) > 0).cloned().collect();
         for cap in &mut caps {
@@ -356,15 +377,15 @@ impl World {
                 cap.window = cap.window * rng.u32(50..200) / 100;
             }
         }
-        self.oracle.edit(&caps, self.now);
-        self.ledger.configure(caps, Duration::from_nanos(self.shape.bill_horizon), self.tick());
         if self.now < self.shape.lasts {
-            let mean = self.shape.edits.unwrap_or(1);
             let next = self.now + self.rng.u64(1..2 * mean) * S;
             self.at(next, Event::Edit);
         } else {
-            self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
+            caps = base.clone();
         }
+        self.oracle.edit(&caps, self.now);
+        self.caps = caps;
+        self.ledger.configure(self.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
     }
 
     fn compose(&mut self, last: bool) {
@@ -388,6 +409,7 @@ impl World {
         if !fails {
             self.disk.put(checkpoint);
             self.ledger.durable(id);
+            self.is_open = true;
         } else if self.rng.bool() {
             self.disk.put(checkpoint);
         }
@@ -422,8 +444,8 @@ impl World {
         self.writing = None;
         let most = [1, 30, 200][self.rng.usize(..3)];
         self.now += self.rng.u64(..most * S);
-        let past = if lost {
-            self.disk = Disk::default();
+        self.disk.is_bad |= lost;
+        let past = if self.disk.is_bad {
             Past::Lost
         } else {
             self.disk.head.map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
@@ -441,6 +463,9 @@ impl World {
 
 impl Disk {
     fn put(&mut self, checkpoint: Checkpoint) {
+        if std::mem::take(&mut self.is_bad) {
+            self.rows.clear();
+        }
         self.head = Some(checkpoint.head);
         for key in &checkpoint.gone {
             self.rows.remove(key);

@@ -1,11 +1,6 @@
 //! Caps: what a policy says, and where the keys of each are found.
 
-use std::{
-    collections::HashMap,
-    hash::RandomState,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::RandomState, sync::Arc, time::Duration};
 
 use super::{
     hold::{Ask, Key, Unit},
@@ -61,10 +56,8 @@ impl Cap {
 pub fn caps(snapshot: &Snapshot) -> Vec<Cap> {
     let mut all: Vec<Cap> = snapshot.budgets.iter().map(Cap::of).collect();
     for provider in &snapshot.providers {
-        let limits = [
-            (Unit::Requests, provider.limits.requests_per_minute),
-            (Unit::Tokens, provider.limits.tokens_per_minute),
-        ];
+        let limits =
+            [(Unit::Requests, provider.limits.requests_per_minute), (Unit::Tokens, provider.limits.tokens_per_minute)];
         all.extend(limits.into_iter().filter_map(|(unit, limit)| {
             Some(Cap {
                 unit,

@@ -61,6 +61,8 @@ struct Disk {
     rows: BTreeMap<Key, Row>,
     /// It could not be read, and was not replaced yet.
     is_bad: bool,
+    /// Of which clock the ticks are.
+    clock: u32,
 }
 
 pub(super) struct World {
@@ -72,6 +74,7 @@ pub(super) struct World {
     now: u64,
     /// True time and tick at the origin of this process's clock.
     origin: (u64, u64),
+    clock: u32,
     life: u32,
     /// A write of this life is durable.
     is_open: bool,
@@ -94,6 +97,7 @@ impl World {
             ledger: Ledger::new(Default::default(), false),
             now: S,
             origin: (0, HEAD_START.as_nanos() as u64),
+            clock: 0,
             life: 0,
             is_open: false,
             queue: BinaryHeap::new(),
@@ -256,9 +260,7 @@ impl World {
             }
             // Sometimes at the very moment that is promised.
             Err(denied) => match &denied {
-                Denied::Short { retry_after, .. } if self.rng.bool() => {
-                    self.true_time(*retry_after)
-                }
+                Denied::Short { retry_after, .. } if self.rng.bool() => self.true_time(*retry_after),
                 _ => self.rng.u64(..500 * MS),
             },
         };
@@ -407,11 +409,11 @@ impl World {
         }
         let Some((checkpoint, fails)) = self.writing.take() else { return };
         if !fails {
-            self.disk.put(checkpoint);
+            self.disk.put(checkpoint, self.clock);
             self.ledger.durable(id);
             self.is_open = true;
         } else if self.rng.bool() {
-            self.disk.put(checkpoint);
+            self.disk.put(checkpoint, self.clock);
         }
         let every = self.shape.journal.as_ref().map_or(1, |j| j.every);
         let busy = self.attempts.iter().any(Option::is_some) || self.now < self.shape.lasts;
@@ -427,7 +429,7 @@ impl World {
         let (clean, other, lost) = (percent(journal.clean), percent(journal.other_clock), percent(journal.lost));
         // The write under way may have come to the disk.
         if let Some((checkpoint, _)) = self.writing.take().filter(|_| self.rng.bool()) {
-            self.disk.put(checkpoint);
+            self.disk.put(checkpoint, self.clock);
         }
         if clean {
             // Drained: some requests end, the last write has what still runs.
@@ -438,7 +440,7 @@ impl World {
                     self.ledger.settle(hold, how, self.tick());
                 }
             }
-            self.disk.put(self.ledger.checkpoint(true, self.tick()));
+            self.disk.put(self.ledger.checkpoint(true, self.tick()), self.clock);
         }
         self.life += 1;
         self.writing = None;
@@ -450,19 +452,19 @@ impl World {
         } else {
             self.disk.head.map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
         };
-        let clock = if other {
+        if other {
             let hours = self.rng.u64(..100);
             self.origin = (self.now, HEAD_START.as_nanos() as u64 + hours * 3600 * S);
-            Clock::Other
-        } else {
-            Clock::Same
-        };
+            self.clock += 1;
+        }
+        let clock = if self.clock == self.disk.clock { Clock::Same } else { Clock::Other };
         self.start(past, clock);
     }
 }
 
 impl Disk {
-    fn put(&mut self, checkpoint: Checkpoint) {
+    fn put(&mut self, checkpoint: Checkpoint, clock: u32) {
+        self.clock = clock;
         if std::mem::take(&mut self.is_bad) {
             self.rows.clear();
         }

@@ -1,5 +1,5 @@
 //! What admission costs: `cargo bench -p policy`. A hold and its settling, each behind the caller's lock.
-#![allow(missing_docs, reason = "a measuring tool, never shipped")]
+#![allow(missing_docs, clippy::expect_used, reason = "a measuring tool, never shipped")]
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -35,9 +35,8 @@ fn run(c: &mut Criterion, name: &str, caps: Vec<Cap>, tenants: usize) {
             // A stride that does not follow the order of memory.
             let tenant = Some(&tenants[n * 7_919 % tenants.len()]);
             let ask = Ask { tenant, scene, tier, provider, model, amounts: Amounts::request(Usd(1_100_000), 1_000) };
-            if let Ok(hold) = ledger.hold(black_box(&ask), now) {
-                black_box(ledger.settle(hold, How::Ended(Amounts::request(Usd(1_000_000), 900)), now));
-            }
+            let hold = ledger.hold(black_box(&ask), now).expect("the caps are out of reach");
+            black_box(ledger.settle(hold, How::Ended(Amounts::request(Usd(1_000_000), 900)), now));
         };
         (0..tenants.len()).for_each(&mut one);
         let mut n = 0;

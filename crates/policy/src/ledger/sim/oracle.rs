@@ -10,11 +10,13 @@ pub(super) const S: u64 = 1_000_000_000;
 #[derive(Default)]
 pub(super) struct Oracle {
     bills: BTreeMap<Key, Vec<Bill>>,
-    /// By cap: from when which limit and window were in force.
-    epochs: Vec<(Cap, Vec<(u64, u64, Duration)>)>,
+    epochs: Vec<(Cap, Vec<Epoch>)>,
     /// True time from a hold to its final bill.
     pub(super) horizon: u64,
 }
+
+/// From when which limit and window were in force.
+type Epoch = (u64, u64, Duration);
 
 #[derive(Clone, Copy)]
 struct Bill {

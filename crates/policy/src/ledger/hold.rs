@@ -101,6 +101,31 @@ impl Hold {
     pub fn may_send(&self, now: Tick) -> bool {
         !on(Rule::SendGuard) || now.since(self.at) <= GUARD - LAST_LOOK
     }
+
+    /// What it is charged, the date of that, and whether it is an estimate.
+    pub(super) fn charge(&self, how: How, now: Tick) -> (Amounts, Tick, bool) {
+        let requests = |requests| Amounts { requests, ..Amounts::default() };
+        let seen = if on(Rule::StampAtSettle) { now } else { self.at };
+        // One that ran on for longer than its horizon may have been billed until now.
+        let unseen = match (on(Rule::Horizon), on(Rule::HorizonOrNow)) {
+            (true, true) => self.final_at.max(now),
+            (true, false) => self.final_at,
+            (false, _) => now,
+        };
+        match how {
+            How::Ended(cost) => (Amounts { requests: self.held.requests, ..cost }, seen, false),
+            How::EndedWithoutUsage => (self.held, seen, true),
+            How::Closed(bound) => {
+                let bound = Amounts { requests: self.held.requests, ..bound };
+                (bound.zip(&self.held, u64::min), seen, true)
+            }
+            How::Unseen if !on(Rule::WholeHold) => (Amounts::default(), unseen, true),
+            How::Unseen => (self.held, unseen, true),
+            How::Refused if !on(Rule::RefusedIsFree) => (self.held, seen, false),
+            How::Refused => (requests(self.held.requests), seen, false),
+            How::Unsent => (Amounts::default(), seen, false),
+        }
+    }
 }
 
 /// How an attempt ended, as far as its bill goes.

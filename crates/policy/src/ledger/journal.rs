@@ -63,14 +63,15 @@ pub enum Past {
     None,
     /// The head and all rows.
     Kept(Head, Vec<Row>),
-    /// There was one, and its file is gone or cannot be read.
+    /// There was one, and its file is gone or cannot be read. A bad file stays in its place until the first checkpoint is
+    /// durable: a crash before that must find it again, not a first start.
     Lost,
 }
 
 /// What ticks on disk mean now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// They are of the clock that goes on: the same boot, the same origin.
+    /// They are of the clock that goes on, which counts time asleep: the same boot, the same origin, as noted beside the head.
     Same,
     /// They are of another one. How long we were away is unknown, and does not count.
     Other,

@@ -149,7 +149,7 @@ impl Ledger {
 
     /// Gives a hold back for what was billed, or may still be.
     pub fn settle(&mut self, hold: Hold, how: How, now: Tick) -> Settled {
-        let (charged, stamp, estimated) = charge(&hold, how, now);
+        let (charged, stamp, estimated) = hold.charge(how, now);
         let debt = charged.zip(&hold.held, u64::saturating_sub);
         let charged = if on(Rule::Debt) { charged } else { charged.zip(&hold.held, u64::min) };
         for index in &hold.accounts {
@@ -377,29 +377,4 @@ fn horizon(bill_horizon: Duration) -> u64 {
     let true_time = GUARD.saturating_add(bill_horizon);
     let exact = u64::try_from(true_time.as_nanos()).unwrap_or(u64::MAX);
     if on(Rule::HorizonDrift) { stretched(true_time) } else { exact }
-}
-
-/// What a hold is charged, the date of it, and whether that is an estimate.
-fn charge(hold: &Hold, how: How, now: Tick) -> (Amounts, Tick, bool) {
-    let requests = |requests| Amounts { requests, ..Amounts::default() };
-    let seen = if on(Rule::StampAtSettle) { now } else { hold.at };
-    // One that ran on for longer than its horizon may have been billed until now.
-    let unseen = match (on(Rule::Horizon), on(Rule::HorizonOrNow)) {
-        (true, true) => hold.final_at.max(now),
-        (true, false) => hold.final_at,
-        (false, _) => now,
-    };
-    match how {
-        How::Ended(cost) => (Amounts { requests: hold.held.requests, ..cost }, seen, false),
-        How::EndedWithoutUsage => (hold.held, seen, true),
-        How::Closed(bound) => {
-            let bound = Amounts { requests: hold.held.requests, ..bound };
-            (bound.zip(&hold.held, u64::min), seen, true)
-        }
-        How::Unseen if !on(Rule::WholeHold) => (Amounts::default(), unseen, true),
-        How::Unseen => (hold.held, unseen, true),
-        How::Refused if !on(Rule::RefusedIsFree) => (hold.held, seen, false),
-        How::Refused => (requests(hold.held.requests), seen, false),
-        How::Unsent => (Amounts::default(), seen, false),
-    }
 }

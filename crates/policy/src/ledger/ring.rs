@@ -145,6 +145,7 @@ impl Ring {
         self.cool(now, grid);
     }
 
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<(Tick, u64)>()
     }

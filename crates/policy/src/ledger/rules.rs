@@ -76,8 +76,10 @@ pub(super) enum Rule {
     /// Of the caller: a hold too old is not sent.
     SendGuard,
     /// Of the caller: a stream that we closed is charged with some slack.
+    #[cfg(test)]
     Slack,
     /// Of the caller: a retry takes a hold of its own.
+    #[cfg(test)]
     OwnHold,
 }
 
@@ -88,7 +90,7 @@ pub(super) const fn on(_: Rule) -> bool {
 }
 
 #[cfg(test)]
-pub(super) use breakable::{breaking, on};
+pub(super) use breakable::{ALL, breaking, on};
 
 #[cfg(test)]
 mod breakable {
@@ -111,4 +113,46 @@ mod breakable {
         BROKEN.set(None);
         out
     }
+
+    /// In the order of the declaration.
+    pub(in crate::ledger) const ALL: &[Rule] = &[
+        Rule::StampAtSettle,
+        Rule::Skew,
+        Rule::Drift,
+        Rule::NewestInBucket,
+        Rule::Sliding,
+        Rule::WholeHold,
+        Rule::Horizon,
+        Rule::HorizonDrift,
+        Rule::HorizonOrNow,
+        Rule::CoarseUp,
+        Rule::RefusedIsFree,
+        Rule::Release,
+        Rule::HeldCounts,
+        Rule::EveryKey,
+        Rule::AllOrNone,
+        Rule::Debt,
+        Rule::Raise,
+        Rule::DropEmptyOnly,
+        Rule::Overflow,
+        Rule::OverflowCools,
+        Rule::KeepOnReload,
+        Rule::KeepRetired,
+        Rule::JournalAhead,
+        Rule::RoomWhenDurable,
+        Rule::RoomOfPending,
+        Rule::RewriteUnanswered,
+        Rule::RestoreRing,
+        Rule::RestoreOpen,
+        Rule::RestoreAhead,
+        Rule::RestoreUnlisted,
+        Rule::UnlistedOnce,
+        Rule::UnknownAway,
+        Rule::LostIsSpent,
+        Rule::LostIsKept,
+        Rule::FirstWrite,
+        Rule::SendGuard,
+        Rule::Slack,
+        Rule::OwnHold,
+    ];
 }

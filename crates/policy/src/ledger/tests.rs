@@ -1,1 +1,267 @@
+use std::{sync::Arc, time::Duration};
 
+use super::*;
+use crate::{
+    money::Usd,
+    snapshot::{Budget, Limits, Ratio, Scope},
+};
+
+const S: u64 = 1_000_000_000;
+const NOW: Tick = Tick(terms::HEAD_START.as_nanos() as u64);
+
+fn at(seconds: f64) -> Tick {
+    NOW.after(Duration::from_secs_f64(seconds))
+}
+
+fn cap(unit: Unit, name: &str, scope: Scope, limit: u64) -> Cap {
+    let (warn_at, degrade_at) = (Some(Ratio(7_000)), Some(Ratio(9_000)));
+    Cap { unit, name: name.into(), scope, window: Duration::from_secs(60), limit, warn_at, degrade_at }
+}
+
+fn ledger(caps: Vec<Cap>) -> Ledger {
+    let mut ledger = Ledger::new(Default::default(), false);
+    ledger.configure(caps, Duration::from_secs(120), NOW);
+    ledger
+}
+
+struct Names([Arc<str>; 4]);
+
+impl Names {
+    fn of(tenant: &str) -> Names {
+        Names([tenant, "chat", "gold", "openai"].map(Into::into))
+    }
+
+    fn ask(&self, usd: u64, tokens: u64) -> Ask<'_> {
+        let [tenant, scene, tier, provider] = &self.0;
+        let model = ModelKey::new(&Default::default(), provider, "m");
+        Ask { tenant: Some(tenant), scene, tier, provider, model, amounts: Amounts::request(Usd(usd), tokens) }
+    }
+}
+
+#[test]
+fn each_way_to_end_has_its_charge_and_its_date() {
+    let (cost, more) = (Amounts::request(Usd(60), 6), Amounts::request(Usd(150), 15));
+    // How, charged of 100 in money, of 10 tokens, of 1 request, estimated, debt, cooled after (from a settling at 10 s).
+    let rows = [
+        (How::Ended(cost), (60, 6, 1), false, 0, 70.4),
+        (How::Ended(more), (150, 15, 1), false, 50, 70.4),
+        (How::EndedWithoutUsage, (100, 10, 1), true, 0, 70.4),
+        (How::Closed(cost), (60, 6, 1), true, 0, 70.4),
+        (How::Closed(more), (100, 10, 1), true, 0, 70.4),
+        // Hold, guard and horizon, the next mark of a thirty-second of that, and the window.
+        (How::Unseen, (100, 10, 1), true, 0, 125.3 + 4.0 + 60.4),
+        (How::Refused, (0, 0, 1), false, 0, 70.4),
+        (How::Unsent, (0, 0, 0), false, 0, 0.0),
+    ];
+    for (how, (usd, tokens, requests), estimated, debt, cooled) in rows {
+        let all =
+            [(Unit::Money, "all"), (Unit::Tokens, "openai"), (Unit::Requests, "openai"), (Unit::Tokens, "claude")];
+        let mut l = ledger(all.iter().map(|(unit, name)| cap(*unit, name, Scope::Policy, 1000)).collect());
+        let names = Names::of("t");
+        let hold = l.hold(&names.ask(100, 10), NOW).unwrap();
+        assert_eq!(l.nearest(NOW).iter().map(|v| v.held).collect::<Vec<_>>(), [100, 10, 1, 0]);
+        let settled = l.settle(hold, how, at(10.0));
+        let charged = Amounts { usd: Usd(usd), tokens, requests };
+        assert_eq!((settled.charged, settled.estimated, settled.debt.usd), (charged, estimated, Usd(debt)), "{how:?}");
+        let spent = |s: f64| l.nearest(at(s)).iter().map(|v| (v.spent, v.held)).collect::<Vec<_>>();
+        assert_eq!(spent(10.0), [(usd, 0), (tokens, 0), (requests, 0), (0, 0)], "{how:?}");
+        assert_eq!(spent(10.0f64.max(cooled - 5.0))[0].0, usd, "{how:?}");
+        assert_eq!(spent(cooled)[0].0, 0, "{how:?}");
+        assert_eq!(spent(71.0)[2].0, 0, "a request is counted when it is made: {how:?}");
+    }
+}
+
+#[test]
+fn a_refusal_says_when_to_come_back() {
+    let mut l = ledger(vec![cap(Unit::Money, "all", Scope::Policy, 1000)]);
+    let names = Names::of("t");
+    for s in 0..10 {
+        let hold = l.hold(&names.ask(100, 0), at(f64::from(s))).unwrap();
+        l.settle(hold, How::Ended(Amounts::request(Usd(90), 0)), at(f64::from(s)));
+    }
+    // 100 are free, the next 90 each second from 60.4 s on.
+    for (usd, missing, second) in [(101, 1, 0.0), (190, 90, 0.0), (191, 91, 1.0), (1000, 900, 9.0)] {
+        let Err(Denied::Short { missing: short, retry_after, key }) = l.check(&names.ask(usd, 0), at(10.0)) else {
+            panic!("{usd} does not fit")
+        };
+        assert_eq!((short, &*key.name), (missing, "all"));
+        let back = at(10.0).after(retry_after);
+        assert!((back.since(at(second)).as_secs_f64() - 60.37).abs() < 0.01, "{usd}: {retry_after:?}");
+        assert_eq!(l.check(&names.ask(usd, 0), back), Ok(()));
+        assert!(l.check(&names.ask(usd, 0), Tick(back.0 - 1)).is_err(), "{usd}");
+    }
+    assert_eq!(l.check(&names.ask(100, 0), at(10.0)), Ok(()));
+    assert!(matches!(l.hold(&names.ask(1001, 0), at(10.0)), Err(Denied::Impossible { limit: 1000, .. })));
+
+    // Open holds are taken for their worst.
+    let hold = l.hold(&names.ask(1000, 0), at(100.0)).unwrap();
+    let Err(Denied::Short { retry_after, .. }) = l.check(&names.ask(1, 0), at(100.0)) else { panic!("it fits") };
+    l.settle(hold, How::Unseen, at(101.0));
+    assert_eq!(l.check(&names.ask(1000, 0), at(100.0).after(retry_after)), Ok(()));
+    assert!(l.check(&names.ask(1, 0), at(100.0 + 125.0 + 60.0)).is_err());
+}
+
+#[test]
+fn pressure_is_of_the_fullest_budget() {
+    let all = cap(Unit::Money, "all", Scope::Policy, 1000);
+    let mut l = ledger(vec![
+        all,
+        cap(Unit::Money, "each", Scope::Tenant, 500),
+        cap(Unit::Requests, "openai", Scope::Policy, 1),
+    ]);
+    let names = Names::of("t");
+    assert_eq!(l.pressure(&names.ask(0, 0), NOW), Pressure::Normal);
+    for (usd, want) in [(349, Pressure::Normal), (1, Pressure::Warn), (100, Pressure::Degrade), (50, Pressure::Full)] {
+        let hold = l.hold(&names.ask(usd, 0), NOW).unwrap();
+        assert_eq!(l.pressure(&names.ask(0, 0), NOW), want);
+        assert_eq!(l.pressure(&Names::of("other").ask(0, 0), NOW), Pressure::Normal);
+        // The one request that is allowed is given back; the money is kept.
+        let charged = l.settle(hold, How::Ended(Amounts::request(Usd(usd), 0)), NOW).charged;
+        assert_eq!(charged.usd, Usd(usd));
+        l.configure(
+            l.books.iter().map(|b| b.cap.clone()).filter(|c| c.unit == Unit::Money).collect(),
+            Duration::ZERO,
+            NOW,
+        );
+    }
+}
+
+#[test]
+fn the_key_nearest_its_limit_is_shown() {
+    let mut l = ledger(vec![cap(Unit::Money, "each", Scope::Tenant, 1000)]);
+    for (tenant, usd) in [("a", 100), ("b", 300), ("c", 200)] {
+        let hold = l.hold(&Names::of(tenant).ask(usd, 0), at(1.0)).unwrap();
+        l.settle(hold, How::Ended(Amounts::request(Usd(usd), 0)), at(1.0));
+    }
+    let view = l.nearest(at(2.0)).remove(0);
+    assert_eq!((view.key.value.as_deref(), view.spent, view.limit, view.last_minute), (Some("b"), 300, 1000, 300));
+    assert!(view.next_free.is_some_and(|d| (d.as_secs_f64() - 59.37).abs() < 0.01));
+    let names = Names::of("a");
+    assert_eq!(l.views(&names.ask(1, 0), at(2.0)).iter().map(|v| v.spent).collect::<Vec<_>>(), [100]);
+}
+
+#[test]
+fn a_hold_is_sent_within_the_guard() {
+    let mut l = ledger(vec![]);
+    let hold = l.hold(&Names::of("t").ask(1, 0), NOW).unwrap();
+    assert!(hold.may_send(at(4.0)) && !hold.may_send(Tick(at(4.0).0 + 1)));
+    l.settle(hold, How::Unsent, at(5.0));
+}
+
+/// A tenant that asked once, and one that is always there and sometimes cut off.
+#[test]
+fn a_tenant_costs_what_is_said() {
+    let mut l = ledger(vec![cap(Unit::Money, "each", Scope::Tenant, 1_000_000)]);
+    let name = |n: u64| Names::of(&format!("tenant-{n:013}"));
+    let heap = |account: &Account| account.ring.heap_bytes() + account.minute.as_ref().map_or(0, |m| size_of_val(&**m));
+    for n in 0..1000 {
+        let hold = l.hold(&name(n).ask(5, 0), NOW).unwrap();
+        l.settle(hold, How::Ended(Amounts::request(Usd(5), 0)), NOW);
+    }
+    l.cursor = 0;
+    let busy = name(0);
+    for ms in 0..200_000u32 {
+        let now = at(f64::from(ms) / 1000.0);
+        if ms % 100 == 0 {
+            let hold = l.hold(&busy.ask(5, 0), now).unwrap();
+            l.settle(hold, if ms % 1000 == 0 { How::Unseen } else { How::EndedWithoutUsage }, now);
+        }
+    }
+    let entry = size_of::<(Arc<str>, u32)>() + 1;
+    let name_bytes = 16 + 20 + 4;
+    assert!(size_of::<Account>() <= 120, "{}", size_of::<Account>());
+    let fixed = size_of::<Account>() + entry * 8 / 7 * 2 + name_bytes;
+    let busiest = l.accounts.iter().map(heap).max().unwrap_or(0);
+    println!("fixed {fixed}, busiest {busiest} more");
+    assert!(fixed + busiest <= 1_300, "{fixed} {busiest}");
+    // The others are quiet, not idle: their window is longer.
+    let mut l =
+        ledger(vec![Cap { window: Duration::from_secs(86_400), ..cap(Unit::Money, "each", Scope::Tenant, 1000) }]);
+    for n in 0..1000 {
+        let hold = l.hold(&name(n).ask(5, 0), NOW).unwrap();
+        l.settle(hold, How::Ended(Amounts::request(Usd(5), 0)), NOW);
+    }
+    l.tidy(1000, at(100.0));
+    assert_eq!(l.accounts.iter().filter(|a| a.live).count(), 1000);
+    assert!(l.accounts.iter().all(|a| fixed + heap(a) <= 400), "{fixed}");
+    l.tidy(1000, at(90_000.0));
+    assert!(l.books[0].keys.is_empty());
+    assert_eq!(l.vacant.len(), 1000);
+}
+
+#[test]
+fn tenants_beyond_the_table_share_one_cap() {
+    let mut l = ledger(vec![cap(Unit::Money, "each", Scope::Tenant, 100)]);
+    l.most_values = 2;
+    let fits = |l: &mut Ledger, tenant: &str| l.hold(&Names::of(tenant).ask(60, 0), NOW).is_ok();
+    assert!(["a", "b", "c"].iter().all(|t| fits(&mut l, t)));
+    assert!(["a", "b", "c", "d"].iter().all(|t| !fits(&mut l, t)));
+    assert_eq!(l.accounts.len(), 3);
+    assert_eq!(l.views(&Names::of("d").ask(1, 0), NOW)[0].key.value, None);
+}
+
+#[test]
+fn a_clean_restart_loses_nothing_and_spends_nothing() {
+    let caps = || vec![cap(Unit::Money, "all", Scope::Policy, 1000), cap(Unit::Money, "each", Scope::Tenant, 500)];
+    let start = |past, clock, now| {
+        let mut l = Ledger::new(Default::default(), true);
+        l.configure(caps(), Duration::from_secs(120), now);
+        l.restore(past, clock, now);
+        l
+    };
+    let write = |l: &mut Ledger, last, now| {
+        let checkpoint = l.checkpoint(last, now);
+        l.durable(checkpoint.id);
+        checkpoint
+    };
+    let names = Names::of("t");
+    let mut l = start(Past::None, Clock::Same, NOW);
+    assert_eq!(l.hold(&names.ask(10, 0), NOW).unwrap_err(), Denied::Journal, "nothing is on disk yet");
+    write(&mut l, false, NOW);
+    // A tenth of the cap; then as much as was wanted last, and again.
+    let hold = l.hold(&names.ask(50, 0), NOW).unwrap();
+    l.settle(hold, How::EndedWithoutUsage, at(1.0));
+    assert_eq!(l.hold(&names.ask(200, 0), at(1.0)).unwrap_err(), Denied::Journal);
+    assert!(l.wants_checkpoint());
+    write(&mut l, false, at(1.0));
+    let hold = l.hold(&names.ask(200, 0), at(1.0)).unwrap();
+    l.settle(hold, How::EndedWithoutUsage, at(2.0));
+    let last = write(&mut l, true, at(20.0));
+    assert!(last.head.clean);
+    assert_eq!(l.hold(&names.ask(1, 0), at(20.0)).unwrap_err(), Denied::Journal, "it was the last");
+
+    let spent = |l: &Ledger, now| l.nearest(now).iter().map(|v| v.spent).collect::<Vec<_>>();
+    let kept = || Past::Kept(last.head, last.rows.clone());
+    let same = start(kept(), Clock::Same, at(30.0));
+    assert_eq!([61.2, 61.5, 62.5].map(|s| spent(&same, at(s))[0]), [250, 200, 0]);
+    // On another clock the time away does not count: 42.4 s were left to cool.
+    let other = start(kept(), Clock::Other, at(1_000_000.0));
+    assert_eq!([41.2, 41.5, 42.5].map(|s| spent(&other, at(1_000_000.0 + s))[0]), [250, 200, 0]);
+    // As after a crash: the tenant that no row names has spent its part too.
+    let crash = start(Past::Kept(Head { clean: false, ..last.head }, vec![]), Clock::Same, at(30.0));
+    assert_eq!(spent(&crash, at(30.0)), [50, 25]);
+    let lost = start(Past::Lost, Clock::Same, at(30.0));
+    assert_eq!([spent(&lost, at(30.0 + 125.0 + 60.0)), spent(&lost, at(30.0 + 145.0 + 61.0))], [[1000, 500], [0, 0]]);
+}
+
+#[test]
+fn a_policys_caps() {
+    let mut snapshot = crate::snapshot::tests::snapshot();
+    snapshot.budgets = vec![Budget {
+        name: "minute".into(),
+        window: Duration::from_secs(60),
+        limit: Usd(2 * S),
+        scope: Scope::Tenant,
+        warn_at: Some(Ratio(7_000)),
+        degrade_at: None,
+        guaranteed: None,
+        lease_wait: Duration::ZERO,
+    }];
+    snapshot.providers[1].limits = Limits { tokens_per_minute: Some(5), ..Limits::default() };
+    let rows: Vec<_> = caps(&snapshot).into_iter().map(|c| (c.unit, c.name.to_string(), c.scope, c.limit)).collect();
+    let tokens = (Unit::Tokens, "claude".to_owned(), Scope::Policy, 5);
+    assert_eq!(rows, [(Unit::Money, "minute".to_owned(), Scope::Tenant, 2 * S), tokens]);
+    assert_eq!(bill_horizon(&snapshot), Duration::from_secs(120));
+    snapshot.tiers[0].timeouts.total = Duration::from_secs(100);
+    assert_eq!(bill_horizon(&snapshot), Duration::from_secs(160));
+}

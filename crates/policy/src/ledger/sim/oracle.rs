@@ -10,11 +10,13 @@ pub(super) const S: u64 = 1_000_000_000;
 #[derive(Default)]
 pub(super) struct Oracle {
     bills: BTreeMap<Key, Vec<Bill>>,
-    /// By cap: from when which limit and window were in force.
-    epochs: Vec<(Cap, Vec<(u64, u64, Duration)>)>,
+    epochs: Vec<(Cap, Vec<Epoch>)>,
     /// True time from a hold to its final bill.
     pub(super) horizon: u64,
 }
+
+/// From when which limit and window were in force.
+type Epoch = (u64, u64, Duration);
 
 #[derive(Clone, Copy)]
 struct Bill {
@@ -59,34 +61,28 @@ impl Oracle {
             bills.sort_by_key(|b| b.at);
             let is = |c: &Cap| (c.unit, &c.name, c.scope) == (key.unit, &key.name, key.scope);
             let Some((_, epochs)) = self.epochs.iter().find(|(c, _)| is(c)) else { continue };
-            for (n, (from, _, window)) in epochs.iter().enumerate() {
-                let until = epochs.get(n + 1).map_or(u64::MAX, |e| e.0);
-                let of: Vec<Bill> = bills.iter().copied().filter(|b| (*from..until).contains(&b.at)).collect();
-                let (mut sum, mut surprises, mut end) = (0u64, 0u64, 0);
-                for (start, first) in of.iter().enumerate() {
-                    let last = first.at + window.as_nanos() as u64;
-                    while let Some(bill) = of.get(end).filter(|b| b.at <= last) {
-                        sum += bill.amount;
-                        surprises += if bill.is_surprise { bill.amount } else { 0 };
-                        end += 1;
+            for (start, first) in bills.iter().enumerate() {
+                // The shortest window in force while it lasts, and the largest cap: what was held under that may still
+                // be billed.
+                let mut last = u64::MAX;
+                let mut cap = 0;
+                for (n, (from, limit, window)) in epochs.iter().enumerate() {
+                    let gone = epochs.get(n + 1).map_or(u64::MAX, |e| e.0);
+                    if *from <= last && gone.saturating_add(self.horizon) >= first.at {
+                        cap = cap.max(*limit);
                     }
-                    // What was held under a larger cap may still be billed.
-                    let may = epochs.iter().enumerate().filter(|(m, e)| {
-                        let gone = epochs.get(m + 1).map_or(u64::MAX, |e| e.0);
-                        e.0 <= last && gone.saturating_add(self.horizon) >= first.at
-                    });
-                    let cap = may.map(|(_, e)| e.1).max().unwrap_or(0);
-                    if sum > cap + surprises {
-                        let from = first.at as f64 / 1e9;
-                        return Err(format!(
-                            "{key:?}: {sum} of {cap} in {window:?} from {from} s on, {surprises} surprising"
-                        ));
+                    if *from <= last && gone > first.at {
+                        last = last.min(first.at + window.as_nanos() as u64);
                     }
-                    fullest = fullest.max((sum - surprises) as f64 / cap as f64);
-                    let first = of[start];
-                    sum -= first.amount;
-                    surprises -= if first.is_surprise { first.amount } else { 0 };
                 }
+                let window = || bills[start..].iter().take_while(|b| b.at <= last);
+                let sum: u64 = window().map(|b| b.amount).sum();
+                let surprises: u64 = window().filter(|b| b.is_surprise).map(|b| b.amount).sum();
+                if sum > cap + surprises {
+                    let (from, to) = (first.at as f64 / 1e9, last as f64 / 1e9);
+                    return Err(format!("{key:?}: {sum} of {cap} from {from} s to {to} s, {surprises} surprising"));
+                }
+                fullest = fullest.max((sum - surprises) as f64 / cap as f64);
             }
         }
         Ok(fullest)

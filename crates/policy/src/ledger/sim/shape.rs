@@ -25,6 +25,8 @@ pub(super) struct Shape {
     pub(super) costs_from: u64,
     /// Duration of an attempt in ms.
     pub(super) takes: Range<u64>,
+    /// Between attempts of one caller, in ms.
+    pub(super) thinks: Range<u64>,
     /// Weights of the ends: ended, without usage, closed by us, unseen, refused.
     pub(super) ends: [u32; 5],
     /// Bills come as late as they may, from sends as late as they may be.
@@ -54,6 +56,10 @@ pub(super) struct JournalShape {
     pub(super) fails: u32,
     /// Mean time between ends of the process.
     pub(super) kills: u64,
+    /// Callers come after the first write, as they should.
+    pub(super) is_patient: bool,
+    /// Then no more.
+    pub(super) most_kills: u32,
     /// Of those, in percent: drained before; to a clock with another origin; with the file lost.
     pub(super) clean: u32,
     pub(super) other_clock: u32,
@@ -76,6 +82,7 @@ impl Shape {
             asks: 250_000..250_001,
             costs_from: 100,
             takes: 200..2_000,
+            thinks: 0..50,
             ends: [1, 0, 0, 0, 0],
             is_late: true,
             pauses: 0,
@@ -86,6 +93,31 @@ impl Shape {
             lasts: window * 8 * S,
             edits: None,
             journal: None,
+        }
+    }
+
+    /// Only attempts whose end nobody sees, billed as late as they may, each of the whole cap.
+    pub(super) fn unseen(window: u64, horizon: u64) -> Shape {
+        let lasts = 40 * (window + horizon) * S;
+        Shape { ends: [0, 0, 0, 1, 0], asks: CAP..CAP + 1, bill_horizon: horizon * S, lasts, ..Shape::plain(window) }
+    }
+
+    /// A process that is killed early, over a slow disk, in a window that outlasts its lives.
+    pub(super) fn crashing(scope: Scope) -> Shape {
+        let (every, takes, kills, most_kills) = (5_000, 5_000, 15, 2);
+        let (fails, clean, other_clock, lost) = (0, 0, 0, 0);
+        let journal =
+            JournalShape { every, takes, fails, kills, is_patient: true, most_kills, clean, other_clock, lost };
+        Shape {
+            caps: vec![cap(Unit::Money, "all", scope, 300, CAP)],
+            tenants: 4,
+            asks: CAP / 40..CAP / 40 + 1,
+            callers: 8,
+            takes: 100..500,
+            is_late: false,
+            lasts: 500 * S,
+            journal: Some(journal),
+            ..Shape::plain(300)
         }
     }
 
@@ -109,6 +141,8 @@ impl Shape {
             takes: rng.u64(1..3_000),
             fails: rng.u32(..2) * rng.u32(..40),
             kills: rng.u64(1..4) * window,
+            is_patient: rng.bool(),
+            most_kills: rng.u32(1..20),
             clean: rng.u32(..60),
             other_clock: rng.u32(..60),
             lost: rng.u32(..2) * rng.u32(..30),
@@ -120,7 +154,8 @@ impl Shape {
             most_values: rng.usize(1..12),
             asks: least..least * rng.u64(2..6),
             costs_from: rng.u64(20..=100),
-            takes: 100..rng.u64(200..bill_horizon * 900),
+            takes: 100..[1_000, 5_000, bill_horizon * 900][rng.usize(..3)],
+            thinks: 0..[50, 10_000][rng.usize(..2)],
             ends: std::array::from_fn(|_| rng.u32(..4) * rng.u32(..4)),
             is_late: rng.bool(),
             pauses: rng.u32(..3) * 10,

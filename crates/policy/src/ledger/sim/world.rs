@@ -1,17 +1,15 @@
 //! Virtual time: callers, a shell with its disk, and providers that bill as badly as they may.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-    sync::Arc,
-    time::Duration,
-};
+mod shell;
+
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 
+use self::shell::Disk;
 use super::{
     super::{
-        Amounts, Ask, Checkpoint, Clock, Denied, Head, Hold, How, Key, Ledger, Past, Row, Unit,
+        Amounts, Ask, Cap, Checkpoint, Clock, Denied, Hold, How, Key, Ledger, Past, Unit,
         rules::{Rule, on},
         terms::{GUARD, HEAD_START, LAST_LOOK, SKEW},
     },
@@ -55,20 +53,19 @@ struct Attempt {
     billed: Option<Amounts>,
 }
 
-#[derive(Default)]
-struct Disk {
-    head: Option<Head>,
-    rows: BTreeMap<Key, Row>,
-}
-
 pub(super) struct World {
     shape: Shape,
+    /// In force.
+    caps: Vec<Cap>,
     rng: Rng,
     ledger: Ledger,
     now: u64,
     /// True time and tick at the origin of this process's clock.
     origin: (u64, u64),
+    clock: u32,
     life: u32,
+    /// A write of this life is durable.
+    is_open: bool,
     queue: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
     serial: u64,
     attempts: Vec<Option<Attempt>>,
@@ -88,7 +85,9 @@ impl World {
             ledger: Ledger::new(Default::default(), false),
             now: S,
             origin: (0, HEAD_START.as_nanos() as u64),
+            clock: 0,
             life: 0,
+            is_open: false,
             queue: BinaryHeap::new(),
             serial: 0,
             attempts: (0..shape.callers).map(|_| None).collect(),
@@ -98,6 +97,7 @@ impl World {
             names: [names("t", shape.tenants), names("s", 2), names("p", 2)],
             worst: 0,
             sent: 0,
+            caps: shape.caps.clone(),
             shape,
         };
         world.oracle.edit(&world.shape.caps, 0);
@@ -116,7 +116,7 @@ impl World {
                 continue;
             }
             match event {
-                Event::Try(n) => self.attempt(n),
+                Event::Try(n) => self.attempt(n)?,
                 Event::Send(n) => self.send(n)?,
                 Event::End(n) => self.end(n)?,
                 Event::Compose => self.compose(false),
@@ -170,29 +170,13 @@ impl World {
         self.queue.push(Reverse((at, self.serial, self.life, event)));
     }
 
-    fn start(&mut self, past: Past, clock: Clock) {
-        self.ledger = Ledger::new(Default::default(), self.shape.journal.is_some());
-        self.ledger.most_values = self.shape.most_values;
-        self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
-        self.ledger.restore(past, clock, self.tick());
-        self.worst = 0;
-        for n in 0..self.attempts.len() {
-            self.attempts[n] = None;
-            let first = self.now + self.rng.u64(..S);
-            self.at(first, Event::Try(n));
-        }
-        if let Some(journal) = &self.shape.journal {
-            let kill = self.now + self.rng.u64(..2 * journal.kills * S);
-            self.compose(false);
-            if kill < self.shape.lasts {
-                self.at(kill, Event::Kill);
-            }
-        }
-    }
-
-    fn attempt(&mut self, n: usize) {
+    fn attempt(&mut self, n: usize) -> Result<(), String> {
         if self.now > self.shape.lasts {
-            return;
+            return Ok(());
+        }
+        if !self.is_open && self.shape.journal.as_ref().is_some_and(|j| j.is_patient) {
+            self.at(self.now + 100 * MS, Event::Try(n));
+            return Ok(());
         }
         let [tenants, scenes, providers] = &self.names;
         let one = |rng: &mut Rng, names: &[Arc<str>]| names[rng.usize(..names.len())].clone();
@@ -208,9 +192,16 @@ impl World {
             amounts: Amounts::request(Usd(asked), asked / 100),
         };
         let dry = self.ledger.check(&ask, self.tick());
-        let wait = match self.ledger.hold(&ask, self.tick()) {
+        let held = self.ledger.hold(&ask, self.tick());
+        let fits = match &held {
+            Ok(_) | Err(Denied::Journal) => Ok(()),
+            Err(denied) => Err(denied.clone()),
+        };
+        if dry != fits {
+            return Err(format!("the dry run says {dry:?}, the hold {fits:?}"));
+        }
+        let wait = match held {
             Ok(hold) => {
-                assert_eq!(dry, Ok(()));
                 let in_force = self.ledger.in_force.iter().map(|i| &self.ledger.books[usize::from(*i)]);
                 let key = |b: &super::super::cap::Book| b.key(b.value(&ask, &self.ledger.nobody).cloned());
                 let keys = in_force.filter(|b| b.cap.applies(&ask)).map(key).collect();
@@ -224,21 +215,18 @@ impl World {
                 } else {
                     self.rng.u64(..20 * MS)
                 };
-                return self.at(self.now + wait, Event::Send(n));
+                self.at(self.now + wait, Event::Send(n));
+                return Ok(());
             }
             Err(Denied::Journal) => {
-                assert_eq!(dry, Ok(()));
                 if self.writing.is_none() {
                     self.compose(false);
                 }
-                self.rng.u64(..20 * MS)
+                self.rng.u64(..200 * MS)
             }
             // Sometimes at the very moment that is promised.
             Err(denied) => match &denied {
-                Denied::Short { retry_after, .. } if self.rng.bool() => {
-                    assert_eq!(dry, Err(denied.clone()));
-                    self.true_time(*retry_after)
-                }
+                Denied::Short { retry_after, .. } if self.rng.bool() => self.true_time(*retry_after),
                 _ => self.rng.u64(..500 * MS),
             },
         };
@@ -246,6 +234,7 @@ impl World {
             self.compose(false);
         }
         self.at(self.now + wait, Event::Try(n));
+        Ok(())
     }
 
     /// Around the guard: some holds are just young enough then, some are not.
@@ -282,7 +271,7 @@ impl World {
                 (How::Closed(amounts(told)), (received + slack).min(held), sent + takes + SKEW_NS)
             }
             3 if shape.runs_long => {
-                takes += self.oracle.horizon * 2;
+                takes += shape.bill_horizon * 3;
                 (How::Unseen, in_hold, sent + takes)
             }
             3 => (How::Unseen, in_hold, sent + shape.bill_horizon),
@@ -338,113 +327,11 @@ impl World {
                 self.worst = self.worst.max(billed.usd.0 * 1_000_000 / asked);
             }
         }
-        if self.rng.u32(..20) == 0 {
+        if self.rng.u32(..4) == 0 {
             self.ledger.tidy(3, self.tick());
         }
-        let wait = self.rng.u64(..50 * MS);
+        let wait = self.rng.u64(self.shape.thinks.clone()) * MS + 1;
         self.at(self.now + wait, Event::Try(n));
         Ok(())
-    }
-
-    fn edit(&mut self) {
-        let base = &self.shape.caps;
-        let rng = &mut self.rng;
-        let mut caps: Vec<_> = base.iter().filter(|_| rng.u32(..4) > 0).cloned().collect();
-        for cap in &mut caps {
-            cap.limit = cap.limit * rng.u64(50..200) / 100;
-            if rng.bool() {
-                cap.window = cap.window * rng.u32(50..200) / 100;
-            }
-        }
-        self.oracle.edit(&caps, self.now);
-        self.ledger.configure(caps, Duration::from_nanos(self.shape.bill_horizon), self.tick());
-        if self.now < self.shape.lasts {
-            let mean = self.shape.edits.unwrap_or(1);
-            let next = self.now + self.rng.u64(1..2 * mean) * S;
-            self.at(next, Event::Edit);
-        } else {
-            self.ledger.configure(self.shape.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), self.tick());
-        }
-    }
-
-    fn compose(&mut self, last: bool) {
-        let Some(journal) = &self.shape.journal else { return };
-        if self.writing.is_some() && !last {
-            return;
-        }
-        let takes = self.rng.u64(..journal.takes * MS);
-        let fails = self.rng.u32(..100) < journal.fails;
-        // The write may be on disk at any moment from now on; it is known at the end.
-        let checkpoint = self.ledger.checkpoint(last, self.tick());
-        self.at(self.now + takes, Event::Written(checkpoint.id));
-        self.writing = Some((checkpoint, fails));
-    }
-
-    fn written(&mut self, id: u64) {
-        if self.writing.as_ref().is_none_or(|(c, _)| c.id != id) {
-            return;
-        }
-        let Some((checkpoint, fails)) = self.writing.take() else { return };
-        if !fails {
-            self.disk.put(checkpoint);
-            self.ledger.durable(id);
-        } else if self.rng.bool() {
-            self.disk.put(checkpoint);
-        }
-        let every = self.shape.journal.as_ref().map_or(1, |j| j.every);
-        let busy = self.attempts.iter().any(Option::is_some) || self.now < self.shape.lasts;
-        if busy {
-            let wait = self.rng.u64(..2 * every * MS);
-            self.at(self.now + wait, Event::Compose);
-        }
-    }
-
-    fn kill(&mut self) {
-        let Some(journal) = self.shape.journal.clone() else { return };
-        let mut percent = |p: u32| self.rng.u32(..100) < p;
-        let (clean, other, lost) = (percent(journal.clean), percent(journal.other_clock), percent(journal.lost));
-        // The write under way may have come to the disk.
-        if let Some((checkpoint, _)) = self.writing.take().filter(|_| self.rng.bool()) {
-            self.disk.put(checkpoint);
-        }
-        if clean {
-            // Drained: some requests end, the last write has what still runs.
-            for n in 0..self.attempts.len() {
-                let ended = self.attempts[n].as_ref().is_some_and(|a| a.ends > 0 && a.ends <= self.now);
-                if ended || self.attempts[n].as_ref().is_some_and(|a| a.ends == 0) {
-                    let Some(Attempt { hold, how, .. }) = self.attempts[n].take() else { continue };
-                    self.ledger.settle(hold, how, self.tick());
-                }
-            }
-            self.disk.put(self.ledger.checkpoint(true, self.tick()));
-        }
-        self.life += 1;
-        self.writing = None;
-        let most = [1, 30, 200][self.rng.usize(..3)];
-        self.now += self.rng.u64(..most * S);
-        let past = if lost {
-            self.disk = Disk::default();
-            Past::Lost
-        } else {
-            self.disk.head.map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
-        };
-        let clock = if other {
-            let hours = self.rng.u64(..100);
-            self.origin = (self.now, HEAD_START.as_nanos() as u64 + hours * 3600 * S);
-            Clock::Other
-        } else {
-            Clock::Same
-        };
-        self.start(past, clock);
-    }
-}
-
-impl Disk {
-    fn put(&mut self, checkpoint: Checkpoint) {
-        self.head = Some(checkpoint.head);
-        for key in &checkpoint.gone {
-            self.rows.remove(key);
-        }
-        self.rows.extend(checkpoint.rows.into_iter().map(|row| (row.key.clone(), row)));
     }
 }

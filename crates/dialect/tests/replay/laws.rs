@@ -57,6 +57,8 @@ fn cut_is_no_answer(dialect: Dialect, answer: &Value, at: Index) -> Result<(), T
     let events = told(dialect, answer);
     let at = at.index(events.len());
     prop_assert_eq!(assembled(dialect, &events[..at]), None);
+    let more = [&events[..], &events[at..=at]].concat();
+    prop_assert_eq!(assembled(dialect, &more), None);
     let error = match dialect {
         Dialect::Messages => json!({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}),
         Dialect::Responses => json!({"type": "error", "code": "server_error", "message": "m"}),

@@ -123,6 +123,7 @@ fn messages_rows() {
             ("uauctau", 3, "uctau"),
             ("uaubTau", 3, "ubTau"),
             ("uauwuau", 3, "uwuau"),
+            ("uwuauau", 2, "uau"),
             ("uaaucta", 2, "ucta"),
             // Neighbours of one role are one turn.
             ("uauaau", 2, "uaau"),

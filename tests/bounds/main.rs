@@ -300,6 +300,47 @@ fn messages_are_never_billed_above_their_hold() {
     holds(Dialect::Messages, messages);
 }
 
+/// Each of these has nothing to spare but one thing: where a token is a byte, no slack hides what was forgotten.
+#[test]
+fn nothing_is_forgotten_where_a_token_is_a_byte() {
+    let dense = |bytes: usize| "!".repeat(bytes);
+    let turns = |many: usize| -> Value { (0..many).map(|_| json!({"role": "user", "content": dense(50)})).collect() };
+    let marked = |ttl: &str| {
+        json!({"model": "claude-opus-5", "max_tokens": 1, "messages": [{"role": "user", "content": [
+            {"type": "text", "text": dense(3_000), "cache_control": {"type": "ephemeral", "ttl": ttl}}]}]})
+    };
+    let image = format!("{}{}", png(1, 1), "A".repeat(20_000));
+    let tool = json!({"name": "f", "description": dense(900), "input_schema": {"type": "object"}});
+    let rows = [
+        (Dialect::Chat, json!({"model": "gpt-6-sol", "messages": turns(100), "max_completion_tokens": 1})),
+        (Dialect::Responses, json!({"model": "gpt-6-sol", "input": turns(100), "max_output_tokens": 16})),
+        // Above the cliff of the price, and written to the cache.
+        (
+            Dialect::Chat,
+            json!({"model": "gpt-6-sol", "max_completion_tokens": 1, "messages": [
+            {"role": "system", "content": dense(290_000)}, {"role": "user", "content": "!"}]}),
+        ),
+        (Dialect::Messages, marked("5m")),
+        (Dialect::Messages, marked("1h")),
+        (Dialect::Messages, json!({"model": "claude-opus-5", "max_tokens": 1, "tools": [tool], "messages": turns(1)})),
+        (
+            Dialect::Messages,
+            json!({"model": "claude-opus-5", "max_tokens": 1, "messages": [{"role": "user", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": image}},
+            {"type": "text", "text": dense(60_000)}]}]}),
+        ),
+        (
+            Dialect::Chat,
+            json!({"model": "gpt-6-sol", "n": 3, "max_completion_tokens": 400, "service_tier": "priority",
+            "messages": turns(1)}),
+        ),
+    ];
+    for (i, (dialect, body)) in rows.into_iter().enumerate() {
+        let bill = Offline::default().quote(path(dialect), &body, 2_000, 1, None).unwrap();
+        covered(&hold(dialect, body.to_string().as_bytes()), &bill, &format!("row {i}"));
+    }
+}
+
 /// A translated call is held by the body that goes on the wire.
 #[test]
 fn translated_calls_are_never_billed_above_their_hold() {

@@ -175,9 +175,9 @@ fn speech(ask: &Ask, mood: &Mood<'_>, nth: usize) -> String {
         text.push_str(&format!(" (choice {})", nth + 1));
     }
     let mut many = mood.marker.number("words").map_or(mood.words, |words| words as usize);
-    if mood.fault == Some(Fault::IgnoreMaxTokens) {
-        let limit = ask.max_tokens.unwrap_or(0).min(MOST_OVERRUN) as usize;
-        many = many.max(limit + limit / 2 + 1);
+    // A limit that nobody set is the model's own, and above this.
+    if let Some(limit) = ask.max_tokens.filter(|n| mood.fault == Some(Fault::IgnoreMaxTokens) && *n <= MOST_OVERRUN) {
+        many = many.max((limit + limit / 2 + 1) as usize);
     }
     words(&text, many)
 }

@@ -93,7 +93,6 @@ fn the_full_policy_says_all_of_it() {
         "spec.providers[0].probe",
         "spec.tiers[0].hedge",
         "spec.tiers[0].slo",
-        "spec.scenes[0].cache",
         "spec.scenes[0].guardrails",
         "spec.health",
         "spec.cutover",

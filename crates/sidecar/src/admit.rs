@@ -3,11 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use dialect::Usage;
 use policy::{
     Tick,
     ask::Ask,
     breaker::{Gate, Ticket, Verdict},
-    catalogue::{Price, Tokens},
+    catalogue::{Price, ServiceTiers, Tokens},
     ledger::{Amounts, Denied, Hold, How},
     money::Usd,
     outcome::{Class, Failure, Outcome},
@@ -20,6 +21,7 @@ use crate::{
     record::record,
     state::{Cell, InForce, State},
     telemetry::AttemptSpan,
+    usage::tokens,
 };
 
 /// Permission for one attempt.
@@ -36,6 +38,8 @@ pub struct Permit {
     price: Option<Price>,
     key: TargetKey,
     stream: bool,
+    /// Inference was asked to stay in one region.
+    regional: bool,
     /// Coins taken; `None` where no cap is in force, and once it is settled.
     hold: Option<Hold>,
     worst: Worst,
@@ -115,6 +119,7 @@ pub fn admit(
         price: candidate.target.price().copied(),
         key: candidate.key.clone(),
         stream: ask.stream,
+        regional: ask.content.regional,
         hold,
         worst: *worst,
         progress: Progress::Unsent,
@@ -165,6 +170,12 @@ impl Permit {
     /// The first content of a stream, or the head of a plain answer, is here.
     pub fn first_content(&mut self) {
         self.first_content.get_or_insert(clock::now().since(self.admitted));
+    }
+
+    /// What the provider counted, with the multiplier of its tier.
+    #[must_use]
+    pub fn tokens(&self, usage: &Usage) -> Tokens {
+        tokens(usage, self.price.as_ref().map_or(&ServiceTiers::NONE, |p| &p.tiers), self.regional)
     }
 
     /// What `tokens` cost at this target, where it has a price.

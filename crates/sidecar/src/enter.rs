@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dialect::{BadBody, Dialect};
 use policy::{
     Tick,
     ask::Ask,
@@ -46,6 +47,8 @@ pub struct Entry {
 pub enum Entered {
     /// It, or another one that the ladder chose, may be asked.
     In(Box<Entry>),
+    /// Nobody is asked: there is an answer from before.
+    Kept(Cause),
     /// It is passed over.
     Over(Box<Failed>),
     /// Nobody is asked.
@@ -115,11 +118,16 @@ impl Entrance<'_> {
                         return Entered::In(entry);
                     }
                 }
+                Offer::Cached if first && self.is_kept(x) => return Entered::Kept(Cause::BudgetExhausted),
                 Offer::Cached | Offer::Wait | Offer::Refuse => {}
             }
         }
         let refusal = shortage.refusal();
         if first { Entered::Refused(refusal) } else { Entered::Over(Box::new(Failed::refused(refusal.reason))) }
+    }
+
+    fn is_kept(&self, x: &Exchange) -> bool {
+        x.keeping.as_ref().is_some_and(|k| x.state.answers.get(&k.key, &self.in_force.snapshot).is_some())
     }
 
     /// Whether so much is spent that cheaper ways come first.
@@ -178,7 +186,11 @@ impl Entrance<'_> {
         let wire = inbound
             .wire(self.in_force, ask, x.dialect, candidate, secret.as_deref())
             .map_err(|why| No::Out(Box::new(Failed::untranslatable(provider, why.to_string()))))?;
-        match admit(&x.state, self.in_force, candidate, ask, worst) {
+        let worst = match wire.translated_body().filter(|_| self.in_force.has_caps) {
+            Some(body) => self.worst_of(body, wire.dialect, ask, candidate)?,
+            None => *worst,
+        };
+        match admit(&x.state, self.in_force, candidate, ask, &worst) {
             Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
             Err(Closed::Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
@@ -191,6 +203,17 @@ impl Entrance<'_> {
             }
             Err(Closed::Denied(denied)) => Err(No::Short(denied)),
         }
+    }
+
+    /// The most that a translated request can take: what the provider reads of it is not what the caller wrote.
+    fn worst_of(&self, body: &[u8], dialect: Dialect, ask: &Ask, candidate: &Candidate) -> Result<Worst, No> {
+        let untranslatable =
+            |why: BadBody| No::Out(Box::new(Failed::untranslatable(candidate.key.provider, why.to_string())));
+        let head = dialect::read_head(dialect, body).map_err(untranslatable)?;
+        let content = bill::content(dialect, body, &head);
+        let ask = Ask { max_tokens: head.max_tokens, content, ..ask.clone() };
+        let worst = policy::plan::worst(&self.in_force.snapshot, &ask, &candidate.target);
+        worst.map_err(|why| No::Out(unbounded(candidate, why)))
     }
 
     /// Waits in line until one of `offers` fits.

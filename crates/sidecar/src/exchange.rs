@@ -22,6 +22,7 @@ use policy::{
 };
 
 use crate::{
+    cache::Keeping,
     clock,
     state::{InForce, State},
     telemetry::{
@@ -82,6 +83,8 @@ pub struct Exchange {
     pub dropped: Vec<String>,
     /// What was done because money is short.
     pub squeeze: Option<Squeeze>,
+    /// How its answer is kept, where its scene keeps answers.
+    pub keeping: Option<Keeping>,
     _open: Open,
     ended: bool,
 }
@@ -157,6 +160,7 @@ impl Exchange {
             tries: vec![],
             dropped: vec![],
             squeeze: None,
+            keeping: None,
             ended: false,
         }
     }

@@ -7,6 +7,7 @@ use policy::{
     Tick,
     ask::Ask,
     attempt::{Course, Leg, Present, Step},
+    outcome::Blame,
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
     snapshot::{ProviderId, Retries, Rung, Tier},
@@ -29,8 +30,30 @@ pub enum Executed {
     Answer(Candidate, Answer),
     /// All failed; the first candidate's failure is the caller's.
     Failed(Box<Failed>),
+    /// Nobody was asked: there is an answer from before.
+    Kept(Option<Reason>),
     /// Nothing could be tried.
     Refused(Refusal),
+}
+
+impl Executed {
+    /// Whether an answer from before may stand in, and then why: nobody was asked, or no provider answers. A request that
+    /// is itself at fault, and one for which there is no money, stay refused.
+    #[must_use]
+    pub fn may_be_kept(&self) -> Option<Option<Reason>> {
+        match self {
+            Executed::Answer(..) => None,
+            Executed::Kept(reason) => Some(*reason),
+            Executed::Failed(failed) => (failed.failure.row().blame != Blame::Nobody
+                || failed.reason.cause == Cause::CircuitOpen)
+                .then_some(Some(failed.reason)),
+            Executed::Refused(refusal) => matches!(
+                refusal.reason.cause,
+                Cause::CircuitOpen | Cause::RateLimited | Cause::RateLimitExceeded | Cause::CredentialMissing
+            )
+            .then_some(Some(refusal.reason)),
+        }
+    }
 }
 
 /// Runs the plan.
@@ -89,6 +112,7 @@ async fn tries(
                 step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
                 continue;
             }
+            Entered::Kept(cause) => return Executed::Kept(Some(Reason::own(cause))),
             Entered::Refused(refusal) => return Executed::Refused(refusal),
         };
         let Entry { index, mut wire, mut permit, secret } = entry;

@@ -44,6 +44,7 @@ mod idle;
 pub mod refusal;
 
 mod bill;
+mod cache;
 mod money;
 mod record;
 mod usage;

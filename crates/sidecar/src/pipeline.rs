@@ -14,6 +14,7 @@ use policy::{ask::Call, reason::Cause, snapshot::Api};
 
 use crate::{
     attempt::Answer,
+    cache::Keeping,
     classify, clock,
     exchange::Exchange,
     execute::{Bounds, Executed, execute},
@@ -98,12 +99,24 @@ async fn answer(
     inbound: Inbound,
     stream: Streamed,
 ) -> Response<Reply> {
-    match run(&mut x, in_force, call, &inbound, stream).await {
-        Ok(Executed::Answer(candidate, Answer::Plain(answer))) => respond::plain(x, &candidate, answer),
-        Ok(Executed::Answer(candidate, Answer::Stream(answer))) => respond::stream(x, &candidate, *answer),
-        Ok(Executed::Answer(candidate, Answer::Raw(answer))) => respond::raw(x, &candidate, *answer),
-        Ok(Executed::Failed(failed)) => respond::failed(x, *failed),
-        Ok(Executed::Refused(refusal)) | Err(refusal) => respond::refuse(x, &refusal),
+    let executed = match run(&mut x, in_force, call, &inbound, stream).await {
+        Ok(executed) => executed,
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    // An answer from before: before anybody is asked, at its rung, or when no provider answers.
+    if let Some(reason) = executed.may_be_kept()
+        && let Some(kept) = respond::Again::find(&x, &inbound)
+    {
+        return respond::again(x, kept, reason);
+    }
+    match executed {
+        Executed::Answer(candidate, Answer::Plain(answer)) => respond::plain(x, &candidate, answer),
+        Executed::Answer(candidate, Answer::Stream(answer)) => respond::stream(x, &candidate, *answer),
+        Executed::Answer(candidate, Answer::Raw(answer)) => respond::raw(x, &candidate, *answer),
+        Executed::Failed(failed) => respond::failed(x, *failed),
+        Executed::Refused(refusal) => respond::refuse(x, &refusal),
+        // It went between two looks.
+        Executed::Kept(reason) => respond::refuse(x, &Refusal::own(reason.map_or(Cause::NoCandidate, |r| r.cause))),
     }
 }
 
@@ -134,6 +147,12 @@ async fn run(
     x.matched = Some(matched);
     x.facts = inbound.head.as_ref().map(Into::into).unwrap_or_default();
     x.plan = Some(plan);
+    x.keeping = Keeping::of(x, snapshot, inbound);
+    if let Some(keeping) = x.keeping.as_ref().filter(|k| k.always)
+        && x.state.answers.get(&keeping.key, snapshot).is_some()
+    {
+        return Ok(Executed::Kept(None));
+    }
 
     // Execute.
     Ok(execute(x, in_force, inbound, stream, bounds).await)

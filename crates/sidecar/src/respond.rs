@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dialect::{ErrorShape, Signal};
+use dialect::{ErrorShape, Signal, sse::Frame};
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 use policy::{
+    money::Usd,
     plan::{Candidate, TargetKey},
     reason::Reason,
 };
@@ -21,7 +22,7 @@ use crate::{
     reply::{RawReply, Reply},
     stream::{StreamReply, Told as Streaming},
     telemetry::decision::Status,
-    usage::tokens,
+    wire::Inbound,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,7 +32,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A whole answer.
 pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<Reply> {
-    let Plain { status: http, headers, body, room, usage, cost, dropped, spoken } = answer;
+    let Plain { status: http, headers, body, room, tokens, cost, dropped, spoken } = answer;
     let mut headers = told_in(&x, headers, spoken, JSON);
     x.dropped = dropped;
     let (status, reason) = x.standing(&candidate.key);
@@ -43,14 +44,18 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
         headers.insert(COST, v);
     }
     let pieces = match status {
-        Status::Ok => vec![body],
+        Status::Ok => vec![body.clone()],
         _ => {
             with_signal(&x, status, reason, &candidate.key, cost_text.as_deref(), |s| dialect::add_to_answer(&body, s))
         }
     };
+    if let (Some(keeping), None, Some(in_force)) = (x.keeping.take(), x.squeeze, &x.in_force) {
+        let provider = &in_force.snapshot.provider(candidate.key.provider).name;
+        x.state.answers.keep(keeping, x.dialect, body.clone(), provider, &candidate.key.model);
+    }
     let mut told = Told::new(status, http.as_u16(), reason);
     told.served = Some(candidate.key.clone());
-    told.tokens = usage.as_ref().map(tokens);
+    told.tokens = tokens;
     told.cost = cost;
     told.first_content = Some(clock::now().since(x.accepted));
     x.end(told);
@@ -68,6 +73,54 @@ pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Res
     let first_content = clock::now().since(x.accepted);
     let told = Streaming { status, reason, key: candidate.key.clone(), first_content };
     response(StatusCode::OK, headers, Reply::Stream(Box::new(StreamReply::new(x, told, answer))))
+}
+
+/// An answer from before, made ready for this request.
+pub struct Again {
+    pieces: Vec<Bytes>,
+    streamed: bool,
+    key: TargetKey,
+}
+
+impl Again {
+    /// The answer to an equal request: as a stream where one was asked.
+    #[must_use]
+    pub fn find(x: &Exchange, inbound: &Inbound) -> Option<Again> {
+        let (kept, key) = x.state.answers.get(&x.keeping.as_ref()?.key, &x.in_force.as_ref()?.snapshot)?;
+        let answer = dialect::echo_request(x.dialect, &kept.answer, &inbound.body);
+        let head = inbound.head.as_ref()?;
+        let pieces = match head.stream {
+            true => dialect::stream_of_answer(x.dialect, &answer, head.include_usage).ok()?,
+            false => vec![answer],
+        };
+        Some(Again { pieces, streamed: head.stream, key })
+    }
+}
+
+/// Gives an answer from before.
+pub fn again(x: Exchange, kept: Again, reason: Option<Reason>) -> Response<Reply> {
+    let Again { mut pieces, streamed, key } = kept;
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(header::CONTENT_TYPE, if streamed { EVENTS } else { JSON });
+    x.sign(&mut headers, Status::Cached, reason);
+    x.sign_served(&mut headers, &key);
+    let cost = if streamed { None } else { Some("0") };
+    if !streamed {
+        headers.insert(COST, HeaderValue::from_static("0"));
+    }
+    if let Some(first) = pieces.first().cloned() {
+        let signed = with_signal(&x, Status::Cached, reason, &key, cost, |s| match streamed {
+            true => vec![dialect::add_to_event(x.dialect, &Frame::parse(first), s)],
+            false => dialect::add_to_answer(&first, s),
+        });
+        pieces.splice(..1, signed);
+    }
+    let mut told = Told::new(Status::Cached, 200, reason);
+    told.served = Some(key);
+    told.cost = Some(Usd::ZERO);
+    told.first_content = Some(clock::now().since(x.accepted));
+    x.end(told);
+    response(StatusCode::OK, headers, Reply::whole(pieces, None))
 }
 
 /// An answer passed on unread.

@@ -23,6 +23,7 @@ use policy::{
 };
 
 use crate::{
+    cache::Answers,
     credentials::Keys,
     later::Later,
     memory::Memory,
@@ -41,6 +42,8 @@ pub struct State {
     pub keys: ArcSwap<Keys>,
     /// Room for bodies.
     pub memory: Memory,
+    /// Answers from before.
+    pub answers: Answers,
     /// What may be spent.
     pub money: Money,
     /// Connections.
@@ -171,6 +174,7 @@ impl State {
             in_force: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
             keys: ArcSwap::default(),
+            answers: Answers::new(memory.total()),
             memory,
             money: Money::default(),
             upstream,

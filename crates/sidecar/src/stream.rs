@@ -18,6 +18,7 @@ use policy::{catalogue::Tokens, money::Usd, outcome::Failure, plan::TargetKey, r
 use crate::{
     admit::Permit,
     attempt::Stream,
+    cache::Assembly,
     clock,
     credentials::Secret,
     events::{EventError, Events, MAX_EVENT},
@@ -25,7 +26,6 @@ use crate::{
     idle::Idle,
     respond::with_signal,
     telemetry::{decision::Status, metrics::Open},
-    usage::tokens,
 };
 
 /// What the head of the stream already said.
@@ -61,9 +61,11 @@ pub struct StreamReply {
 
 impl StreamReply {
     /// From the first content on.
-    pub(crate) fn new(x: Exchange, told: Told, stream: Stream) -> StreamReply {
+    pub(crate) fn new(mut x: Exchange, told: Told, stream: Stream) -> StreamReply {
         let Stream { held, content_due, events, permit, dialect, translator, usage_added, idle, secret, .. } = stream;
+        let keeping = x.keeping.take().filter(|_| x.squeeze.is_none());
         let writer = Writer {
+            assembly: keeping.map(|k| Box::new(Assembly::new(k, x.dialect))),
             caller: x.dialect,
             translator,
             hide_usage: usage_added,
@@ -140,7 +142,7 @@ impl StreamReply {
             permit.first_content();
             self.told.first_content = clock::now().since(x.accepted);
         }
-        let cost = || self.tee.usage().map(tokens).and_then(|t| permit.cost(&t)).map(|c| c.to_string());
+        let cost = || self.tee.usage().and_then(|u| permit.cost(&permit.tokens(u))).map(|c| c.to_string());
         let sign = Sign { x, told: &self.told, cost: &cost };
         if self.writer.write(frame, &sign, &mut self.queue).is_err() {
             return self.cut(Failure::NoAnswer);
@@ -186,7 +188,10 @@ impl StreamReply {
     fn close(&mut self, failure: Option<Failure>) {
         self.over = true;
         let Some((x, permit)) = self.open.take() else { return };
-        let tokens = self.tee.usage().map(tokens);
+        if let Some(assembly) = self.writer.assembly.take().filter(|_| failure.is_none()) {
+            assembly.end(&x, &self.told.key, self.tee.usage());
+        }
+        let tokens = self.tee.usage().map(|u| permit.tokens(u));
         let cost = tokens.as_ref().and_then(|t| permit.cost(t));
         let status = if failure.is_some() { Status::Failed } else { self.told.status };
         match failure {
@@ -214,8 +219,8 @@ impl Drop for StreamReply {
     /// The app went away: the provider's connection closes with the body, the permit settles as cancelled.
     fn drop(&mut self) {
         if let Some((x, permit)) = self.open.take() {
+            let tokens = self.tee.usage().map(|u| permit.tokens(u));
             drop(permit);
-            let tokens = self.tee.usage().map(tokens);
             x.end(self.ending(self.told.status, tokens, None, true));
         }
     }
@@ -230,6 +235,8 @@ struct Sign<'a> {
 
 /// Turns the provider's frames into the app's.
 struct Writer {
+    /// Puts the answer together, where it is to be kept.
+    assembly: Option<Box<Assembly>>,
     caller: Dialect,
     translator: Option<StreamTranslator>,
     /// The usage chunk was asked by us, not by the app.
@@ -249,11 +256,13 @@ impl Writer {
     fn write(&mut self, frame: Frame, sign: &Sign<'_>, out: &mut VecDeque<Bytes>) -> Result<(), Broken> {
         let Some(translator) = &mut self.translator else {
             if !(self.hide_usage && dialect::is_usage_chunk(&frame)) {
+                self.assemble(&frame.raw);
                 self.put(frame, sign, out);
             }
             return Ok(());
         };
         let bytes = translator.push(&frame).map_err(|_| Broken)?;
+        self.assemble(&bytes);
         if !self.unsigned && !self.signs_cost {
             if !bytes.is_empty() {
                 out.push_back(bytes);
@@ -266,6 +275,12 @@ impl Writer {
             self.put(frame, sign, out);
         }
         Ok(())
+    }
+
+    fn assemble(&mut self, bytes: &Bytes) {
+        if let Some(assembly) = &mut self.assembly {
+            assembly.pass(bytes);
+        }
     }
 
     /// One frame in the app's dialect, signed where it is the first or the last of a degraded answer.

@@ -206,6 +206,12 @@ impl Wire {
         self.uri.path()
     }
 
+    /// The body, where it is a translation of the caller's.
+    #[must_use]
+    pub fn translated_body(&self) -> Option<&Bytes> {
+        self.translation.as_ref().and(self.body.first())
+    }
+
     /// Headers, for those that join the call to a trace.
     pub fn headers(&mut self) -> &mut HeaderMap {
         &mut self.headers

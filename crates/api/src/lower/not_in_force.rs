@@ -47,7 +47,6 @@ impl Found {
     }
 
     fn scene(&mut self, path: &str, scene: &Scene) {
-        self.note(scene.cache.is_some(), format!("{path}.cache"), "no answer is kept");
         self.note(!scene.guardrails.is_empty(), format!("{path}.guardrails"), "answers are not checked");
     }
 

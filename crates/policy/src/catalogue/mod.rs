@@ -9,7 +9,7 @@ pub use models::{MODELS, Row};
 pub use price::{LongPrompt, Price, Tokens};
 pub use server_tool::{ServerTool, ServerToolCosts};
 pub(crate) use tiers::REGIONAL;
-pub use tiers::{ServiceTiers, service_percent};
+pub use tiers::ServiceTiers;
 
 /// Facts on one model, from the policy or from [`MODELS`].
 #[derive(Clone, Debug, PartialEq, Eq)]

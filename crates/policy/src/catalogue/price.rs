@@ -70,25 +70,12 @@ impl Price {
         let scaled = percent * u128::from(t.service_percent);
         round_up(scaled.div_ceil(10_000))
     }
-
-    /// The most that `input` and `output` tokens can cost: all input in its dearest class.
-    #[must_use]
-    pub fn worst(&self, input: u64, output: u64) -> Usd {
-        let all = Tokens { input, output, service_percent: 100, ..Tokens::default() };
-        let classes = [
-            all,
-            Tokens { cached: input, ..all },
-            Tokens { cache_write: input, ..all },
-            Tokens { cache_write_long: input, ..all },
-        ];
-        classes.iter().map(|t| self.cost(t)).max().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{find, service_percent};
+    use crate::catalogue::find;
 
     fn tokens(input: u64, cached: u64, output: u64) -> Tokens {
         Tokens { input, cached, output, service_percent: 100, ..Tokens::default() }
@@ -115,13 +102,13 @@ mod tests {
     fn classes_cliffs_and_service_tiers() {
         let price = |name| find(name).and_then(|f| f.price).unwrap();
         let (sol, haiku) = (price("gpt-6.2-sol"), price("claude-haiku-5-5"));
-        let of = |input, cached, cache_write, cache_write_long, output, tier| Tokens {
+        let of = |input, cached, cache_write, cache_write_long, output, tier: Option<&str>| Tokens {
             input,
             cached,
             cache_write,
             cache_write_long,
             output,
-            service_percent: service_percent(tier),
+            service_percent: sol.tiers.percent(tier, false),
         };
         let rows = [
             (sol.cost(&of(10, 10, 0, 0, 0, None)), 1_000),
@@ -137,8 +124,6 @@ mod tests {
             (sol.cost(&of(10, 0, 0, 0, 1, Some("priority"))), 60_000),
             (sol.cost(&of(10, 0, 0, 0, 1, Some("fast"))), 60_000),
             (sol.cost(&of(10, 0, 0, 0, 1, Some("ultrafast"))), 180_000),
-            (sol.worst(10, 1), 60_000),
-            (sol.worst(272_001, 0), 2_720_010_000),
         ];
         for (i, (got, nano)) in rows.into_iter().enumerate() {
             assert_eq!(got, Usd(nano), "row {i}");

@@ -51,12 +51,6 @@ impl Default for ServiceTiers {
     }
 }
 
-/// Billing multiplier of a service tier where the model's own are not at hand, in percent: what most models have.
-#[must_use]
-pub fn service_percent(tier: Option<&str>) -> u32 {
-    super::models::GPT_TIERS.percent(tier, false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,11 +5,12 @@ mod whole;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dialect::{Dialect, Fault, Kind, StreamTranslator, Usage, sse::Frame};
+use dialect::{Dialect, Fault, Kind, StreamTranslator, sse::Frame};
 use hyper::{HeaderMap, StatusCode, header, http::response::Parts};
 use policy::{
     Tick,
     ask::{Ask, Call},
+    catalogue::Tokens,
     money::Usd,
     outcome::Failure,
     plan::Candidate,
@@ -28,7 +29,6 @@ use crate::{
     headers,
     memory::Room,
     upstream::{ConnectError, ConnectLimits, Died, OutBody, SendError},
-    usage::tokens,
     wire::Wire,
 };
 
@@ -69,7 +69,7 @@ pub struct Plain {
     /// The memory it takes.
     pub room: Room,
     /// What the provider counted.
-    pub usage: Option<Usage>,
+    pub tokens: Option<Tokens>,
     /// What it cost.
     pub cost: Option<Usd>,
     /// Losses in translation.
@@ -232,7 +232,7 @@ pub async fn attempt(
             Err(Failed { failure, reason, told, message: None })
         }
         Ok(Committed::Plain(head, Whole { body, room, usage })) => {
-            let tokens = usage.as_ref().map(tokens);
+            let tokens = usage.as_ref().map(|u| permit.tokens(u));
             let cost = tokens.as_ref().and_then(|t| permit.cost(t));
             permit.settle(tokens);
             let headers = headers::answer(head.headers, secret.map(|s| &**s));
@@ -241,7 +241,7 @@ pub async fn attempt(
                 headers,
                 body,
                 room,
-                usage,
+                tokens,
                 cost,
                 dropped: wire.dropped,
                 spoken: wire.dialect,

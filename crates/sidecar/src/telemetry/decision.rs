@@ -30,6 +30,8 @@ pub enum Status {
     Ok,
     /// Any other target, a cheaper model, or a trimmed request.
     Degraded,
+    /// An answer from before.
+    Cached,
     /// It waited in line for money.
     Queued,
     /// A provider's error passed on, or a stream that was cut after its first content.
@@ -40,7 +42,8 @@ pub enum Status {
 
 impl Status {
     /// All, in the order of their index.
-    pub const ALL: [Status; 5] = [Status::Ok, Status::Degraded, Status::Queued, Status::Failed, Status::Refused];
+    pub const ALL: [Status; 6] =
+        [Status::Ok, Status::Degraded, Status::Cached, Status::Queued, Status::Failed, Status::Refused];
 
     /// Header value and metric label.
     #[must_use]
@@ -48,6 +51,7 @@ impl Status {
         match self {
             Status::Ok => "ok",
             Status::Degraded => "degraded",
+            Status::Cached => "cached",
             Status::Queued => "queued",
             Status::Failed => "failed",
             Status::Refused => "refused",

@@ -1,0 +1,143 @@
+//! Answers kept in memory by the scenes that ask for it: given again for an equal request of the same tenant, as a
+//! stream where one was asked.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use dialect::{AnswerOfStream, Dialect, Usage};
+use moka::{Expiry, sync::Cache};
+use policy::{
+    ask::Call,
+    plan::TargetKey,
+    snapshot::{ProviderId, Snapshot},
+};
+
+use crate::{exchange::Exchange, wire::Inbound};
+
+/// Of the memory for bodies, so much again is for kept answers.
+const SHARE: usize = 8;
+/// Longest answer that is kept, so that a few cannot push out the rest.
+const LONGEST: usize = 1 << 20;
+/// What an entry costs besides its answer.
+const ENTRY: usize = 512;
+
+/// What makes two requests equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Of the body, as the caller's dialect means it.
+    body: [u8; 32],
+    policy: Arc<str>,
+    scene: Arc<str>,
+    tenant: Option<Arc<str>>,
+}
+
+/// An answer from before, in the caller's dialect, plain.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The body.
+    pub answer: Bytes,
+    provider: Arc<str>,
+    model: Arc<str>,
+    ttl: Duration,
+}
+
+/// All of them, within a bound of bytes; the least used go first.
+pub struct Answers(Cache<Key, Kept>);
+
+struct ByScene;
+
+impl Expiry<Key, Kept> for ByScene {
+    fn expire_after_create(&self, _: &Key, kept: &Kept, _: Instant) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+
+    fn expire_after_update(&self, _: &Key, kept: &Kept, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+}
+
+impl Answers {
+    /// Beside a budget of `memory` bytes for bodies.
+    #[must_use]
+    pub fn new(memory: usize) -> Answers {
+        let weigh = |_: &Key, kept: &Kept| u32::try_from(kept.answer.len() + ENTRY).unwrap_or(u32::MAX);
+        let bytes = (memory / SHARE) as u64;
+        Answers(Cache::builder().max_capacity(bytes).weigher(weigh).expire_after(ByScene).build())
+    }
+
+    /// An answer to an equal request, and whose it is.
+    #[must_use]
+    pub fn get(&self, key: &Key, snapshot: &Snapshot) -> Option<(Kept, TargetKey)> {
+        let kept = self.0.get(key)?;
+        let provider = snapshot.providers.iter().position(|p| p.name == kept.provider)?;
+        let target = TargetKey { provider: ProviderId(u16::try_from(provider).ok()?), model: kept.model.clone() };
+        Some((kept, target))
+    }
+
+    /// Keeps a whole answer, if it is worth it.
+    pub fn keep(&self, keeping: Keeping, dialect: Dialect, answer: Bytes, provider: &Arc<str>, model: &Arc<str>) {
+        if answer.len() > LONGEST || !dialect::is_cacheable_answer(dialect, &answer) {
+            return;
+        }
+        // What the provider sent shares its buffer with more.
+        let answer = Bytes::copy_from_slice(&answer);
+        let (provider, model) = (provider.clone(), model.clone());
+        self.0.insert(keeping.key, Kept { answer, provider, model, ttl: keeping.ttl });
+    }
+}
+
+/// A request whose answer may be kept.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// By what it is found again.
+    pub key: Key,
+    /// How long it is good.
+    ttl: Duration,
+    /// It is looked for before anybody is asked.
+    pub always: bool,
+}
+
+impl Keeping {
+    /// `None` where the scene keeps no answers, or this one may depend on more than the request.
+    #[must_use]
+    pub fn of(x: &Exchange, snapshot: &Snapshot, inbound: &Inbound) -> Option<Keeping> {
+        let ask = x.ask.as_ref()?;
+        let scene = snapshot.scene(ask.scene);
+        let cache = scene.cache?;
+        let head =
+            inbound.head.as_ref().filter(|_| matches!(ask.call, Call::Chat | Call::Responses | Call::Messages))?;
+        let body = dialect::cache_key(x.dialect, head, &inbound.body)?;
+        let (policy, scene, tenant) = (snapshot.name.clone(), scene.name.clone(), ask.tenant.clone());
+        let key = Key { body, policy, scene, tenant };
+        Some(Keeping { key, ttl: cache.ttl, always: cache.always })
+    }
+}
+
+/// Puts a stream together as it passes, to keep its answer.
+pub struct Assembly {
+    keeping: Keeping,
+    answer: AnswerOfStream,
+}
+
+impl Assembly {
+    /// Of a stream in the caller's dialect.
+    #[must_use]
+    pub fn new(keeping: Keeping, dialect: Dialect) -> Assembly {
+        Assembly { keeping, answer: AnswerOfStream::new(dialect, LONGEST) }
+    }
+
+    /// Bytes on their way to the app, before they are signed.
+    pub fn pass(&mut self, bytes: &Bytes) {
+        self.answer.bytes(bytes.clone());
+    }
+
+    /// The stream came to its regular end.
+    pub fn end(self, x: &Exchange, served: &TargetKey, usage: Option<&Usage>) {
+        let (Some(answer), Some(in_force)) = (self.answer.answer(usage), &x.in_force) else { return };
+        let provider = &in_force.snapshot.provider(served.provider).name;
+        x.state.answers.keep(self.keeping, x.dialect, answer, provider, &served.model);
+    }
+}

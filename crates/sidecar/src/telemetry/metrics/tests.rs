@@ -40,6 +40,8 @@ spec:
     targets: [{provider: openai, model: gpt-6-sol}, {provider: openai, model: gpt-6-luna}, {provider: claude, model: claude-sonnet-5-5}]
   - {name: code, targets: [{provider: claude, model: claude-sonnet-5-5}]}
   - {name: any, targets: [{provider: openai}]}
+  # No version acts on it yet, so there is a row of it.
+  health: {unhealthyBelow: 50}
   budgets:
   - {name: minute, window: 1m, limitUsd: "2.00"}
   - {name: tenant-day, window: 24h, limitUsd: "20", scope: Tenant}

@@ -1,83 +1,127 @@
-//! A hash of what a JSON value means: member order, white space and the spelling of numbers and strings do not matter.
+//! One form for what a JSON value means: member order, white space and the spelling of numbers and strings do not matter.
+//!
+//! A value is a byte for its kind and what tells it from others of the kind, so that no two values share a form. Long
+//! strings and arrays stand as their hash, so that the form of a large body is small.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256, digest};
 
 use crate::walk::Walk;
 
-/// SHA-256 of a value's meaning.
+/// SHA-256.
 pub(super) type Hash = [u8; 32];
 
-/// A hash of one kind of value; the kind is part of it.
-pub(super) struct Hasher(Context);
+/// Longest string that stands as it is.
+const SHORT: usize = 64;
 
-impl Hasher {
-    pub(super) fn new(kind: &[u8]) -> Hasher {
-        let mut context = Context::new(&SHA256);
-        context.update(kind);
-        Hasher(context)
-    }
+/// Bytes of an array's elements that are gathered before they are hashed.
+const GATHERED: usize = 4096;
 
-    /// Adds bytes; only the last part may have any length.
-    pub(super) fn add(mut self, bytes: &[u8]) -> Hasher {
-        self.0.update(bytes);
-        self
-    }
-
-    pub(super) fn finish(self) -> Hash {
-        let mut out = [0; 32];
-        out.iter_mut().zip(self.0.finish().as_ref()).for_each(|(out, byte)| *out = *byte);
-        out
-    }
-}
+/// A form as it grows.
+#[derive(Default)]
+pub(super) struct Form(Vec<u8>);
 
 /// Whether two checked texts are one value.
 pub(crate) fn means_the_same(a: &[u8], b: &[u8]) -> bool {
-    let hash = |text| value(&mut Walk::new(text, 0), &mut |_, _| {});
-    hash(a) == hash(b)
+    let form = |text| {
+        let mut form = Form::default();
+        form.value(&mut Walk::new(text, 0), &mut |_, _| {});
+        form.0
+    };
+    form(a) == form(b)
 }
 
-/// Passes the value at hand of a checked text and hashes it. `note` sees each member that is a string, by name.
-pub(super) fn value(walk: &mut Walk<'_>, note: &mut impl FnMut(&[u8], &str)) -> Hash {
-    match walk.first() {
-        b'{' => {
-            let mut members = vec![];
-            walk.members(|name, walk| members.push(member(name, walk, note)));
-            object(members)
-        }
-        b'[' => {
-            let mut hashes = vec![];
-            walk.elements(|walk| hashes.push(value(walk, note)));
-            hashes.iter().fold(Hasher::new(b"["), |h, hash| h.add(hash)).finish()
-        }
-        b'"' => text(&walk.string().unwrap_or_default()),
-        b'-' | b'0'..=b'9' => Hasher::new(b"0").add(&number(walk.skip())).finish(),
-        _ => Hasher::new(b"w").add(walk.skip()).finish(),
+impl Form {
+    /// Of everything that was added.
+    pub(super) fn hash(&self, kind: &[u8]) -> Hash {
+        let mut context = Context::new(&SHA256);
+        context.update(kind);
+        context.update(&self.0);
+        let mut out = [0; 32];
+        out.iter_mut().zip(context.finish().as_ref()).for_each(|(out, byte)| *out = *byte);
+        out
     }
-}
 
-/// Passes the value of a member and hashes both.
-pub(super) fn member(name: &[u8], walk: &mut Walk<'_>, note: &mut impl FnMut(&[u8], &str)) -> (Hash, Hash) {
-    let value = match walk.first() {
-        b'"' => {
+    /// Passes the value at hand of a checked text and adds it. `note` sees each member that is a string, by name.
+    pub(super) fn value(&mut self, walk: &mut Walk<'_>, note: &mut impl FnMut(&[u8], &str)) {
+        match walk.first() {
+            b'{' => {
+                self.0.push(b'{');
+                let mut places = vec![];
+                walk.members(|name, walk| places.push(self.member(name, walk, note)));
+                self.object(places);
+            }
+            b'[' => self.array(walk, note),
+            b'"' => self.text(b'"', walk.string().unwrap_or_default().as_bytes()),
+            b'-' | b'0'..=b'9' => self.text(b'0', &number(walk.skip())),
+            _ => self.text(b'w', walk.skip()),
+        }
+    }
+
+    /// Passes the value of a member and adds both; where they stand.
+    pub(super) fn member(
+        &mut self,
+        name: &[u8],
+        walk: &mut Walk<'_>,
+        note: &mut impl FnMut(&[u8], &str),
+    ) -> Range<usize> {
+        let start = self.0.len();
+        self.text(b'"', name);
+        if walk.first() == b'"' {
             let string = walk.string().unwrap_or_default();
             note(name, &string);
-            text(&string)
+            self.text(b'"', string.as_bytes());
+        } else {
+            self.value(walk, note);
         }
-        _ => value(walk, note),
-    };
-    (Hasher::new(b"n").add(name).finish(), value)
-}
+        start..self.0.len()
+    }
 
-/// The hash of an object with these members, in any order.
-pub(super) fn object(mut members: Vec<(Hash, Hash)>) -> Hash {
-    members.sort_unstable();
-    members.iter().fold(Hasher::new(b"{"), |h, (name, value)| h.add(name).add(value)).finish()
-}
+    /// Makes the members that were added last one object, whatever their order was.
+    pub(super) fn object(&mut self, mut places: Vec<Range<usize>>) {
+        let start = places.first().map_or(self.0.len(), |first| first.start);
+        let in_order = |a: &Range<usize>, b: &Range<usize>| self.0[a.clone()] <= self.0[b.clone()];
+        if !places.is_sorted_by(in_order) {
+            places.sort_unstable_by(|a, b| self.0[a.clone()].cmp(&self.0[b.clone()]));
+            let sorted: Vec<u8> = places.into_iter().flat_map(|place| self.0[place].iter().copied()).collect();
+            self.0.truncate(start);
+            self.0.extend(sorted);
+        }
+        self.0.push(b'}');
+    }
 
-fn text(text: &str) -> Hash {
-    Hasher::new(b"\"").add(text.as_bytes()).finish()
+    fn array(&mut self, walk: &mut Walk<'_>, note: &mut impl FnMut(&[u8], &str)) {
+        self.0.push(b'[');
+        let start = self.0.len();
+        let mut hashed: Option<Context> = None;
+        walk.elements(|walk| {
+            self.value(walk, note);
+            if self.0.len() - start > GATHERED {
+                hashed.get_or_insert_with(|| Context::new(&SHA256)).update(&self.0[start..]);
+                self.0.truncate(start);
+            }
+        });
+        if let Some(mut hashed) = hashed {
+            hashed.update(&self.0[start..]);
+            self.0.truncate(start);
+            self.0.push(b'#');
+            self.0.extend(hashed.finish().as_ref());
+        }
+        self.0.push(b']');
+    }
+
+    fn text(&mut self, kind: u8, text: &[u8]) {
+        self.0.push(kind);
+        if text.len() > SHORT {
+            // No length of a short one.
+            self.0.push(u8::MAX);
+            self.0.extend(digest(&SHA256, text).as_ref());
+        } else {
+            self.0.push(text.len() as u8);
+            self.0.extend(text);
+        }
+    }
 }
 
 /// One spelling for each number: sign, digits without zeros at either end, power of ten. Exact, since no float holds it.
@@ -113,7 +157,31 @@ mod tests {
     use super::*;
 
     fn hash(text: &str) -> Hash {
-        value(&mut Walk::new(text.as_bytes(), 0), &mut |_, _| {})
+        let mut form = Form::default();
+        form.value(&mut Walk::new(text.as_bytes(), 0), &mut |_, _| {});
+        form.hash(b"")
+    }
+
+    /// Long arrays and strings, whose forms are hashes, differ by any part of them, and by none else.
+    #[test]
+    fn length_does_not_matter() {
+        let list = |n: usize, at: usize, what: &str| {
+            let one = |i| if i == at { what.to_owned() } else { format!("{{\"n\":{i},\"t\":\"x\"}}") };
+            format!("[{}]", (0..n).map(one).collect::<Vec<_>>().join(","))
+        };
+        for n in [10, 400, 2000] {
+            let plain = hash(&list(n, n, ""));
+            for at in [0, n / 2, n - 1] {
+                assert_eq!(hash(&list(n, at, &format!("{{ \"t\":\"x\",\"n\":{at}.0 }}"))), plain);
+                assert_ne!(hash(&list(n, at, "{}")), plain);
+            }
+            assert_ne!(hash(&list(n + 1, n + 1, "")), plain);
+        }
+        for n in [63, 64, 65, 300] {
+            let plain = hash(&format!("\"{}a\"", "x".repeat(n)));
+            assert_ne!(hash(&format!("\"{}b\"", "x".repeat(n))), plain);
+            assert_eq!(hash(&format!("\"{}\\u0061\"", "x".repeat(n))), plain);
+        }
     }
 
     #[test]
@@ -149,6 +217,7 @@ mod tests {
             ("[]", "null"),
             ("[1,2]", "[2,1]"),
             ("[[1],2]", "[[1,2]]"),
+            (r#"["a","b",{"x":"y"}]"#, r#"[{"a":"b","x":"y"}]"#),
             ("[\"ab\",\"c\"]", "[\"a\",\"bc\"]"),
             (r#"{"a":"b"}"#, r#"{"b":"a"}"#),
             (r#"{"a":"b"}"#, r#"["a","b"]"#),

@@ -1,6 +1,6 @@
 //! What makes two requests equal.
 
-use super::canonical::{self, Hash, Hasher};
+use super::canonical::{Form, Hash};
 use crate::{Dialect, head::Head, walk::Walk};
 
 /// The key of a request whose `head` was read from `body`: equal for requests that ask the same of the same model in the
@@ -13,6 +13,7 @@ pub fn cache_key(dialect: Dialect, head: &Head, body: &[u8]) -> Option<Hash> {
     if head.stateful {
         return None;
     }
+    let mut form = Form::default();
     let mut members = vec![];
     let mut closed = true;
     Walk::new(body, head.spots.open.saturating_sub(1)).members(|name, walk| {
@@ -20,16 +21,17 @@ pub fn cache_key(dialect: Dialect, head: &Head, body: &[u8]) -> Option<Hash> {
             return;
         }
         let start = walk.at();
-        members.push(canonical::member(name, walk, &mut |name, text| closed &= !is_elsewhere(name, text)));
+        members.push(form.member(name, walk, &mut |name, text| closed &= !is_elsewhere(name, text)));
         let value = body.get(start..walk.at()).unwrap_or_default();
         closed &= !depends(dialect, name, value);
     });
+    form.object(members);
     let dialect: &[u8] = match dialect {
         Dialect::Chat => b"chat",
         Dialect::Responses => b"responses",
         Dialect::Messages => b"messages",
     };
-    closed.then(|| Hasher::new(dialect).add(&canonical::object(members)).finish())
+    closed.then(|| form.hash(dialect))
 }
 
 /// Members that change no word of an answer. Anything else matters, also what nobody knows yet.

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use dialect::{AnswerOfStream, Dialect, Usage};
+use hyper::header::HeaderValue;
 use moka::{Expiry, sync::Cache};
 use policy::{
     ask::Call,
@@ -32,6 +33,8 @@ pub struct Key {
     policy: Arc<str>,
     scene: Arc<str>,
     tenant: Option<Arc<str>>,
+    /// What else of the caller shapes an Anthropic answer: its version and its betas.
+    versions: Vec<HeaderValue>,
 }
 
 /// An answer from before, in the caller's dialect, plain.
@@ -111,7 +114,8 @@ impl Keeping {
             inbound.head.as_ref().filter(|_| matches!(ask.call, Call::Chat | Call::Responses | Call::Messages))?;
         let body = dialect::cache_key(x.dialect, head, &inbound.body)?;
         let (policy, scene, tenant) = (snapshot.name.clone(), scene.name.clone(), ask.tenant.clone());
-        let key = Key { body, policy, scene, tenant };
+        let named = ["anthropic-version", "anthropic-beta"].iter().flat_map(|n| inbound.headers.get_all(*n));
+        let key = Key { body, policy, scene, tenant, versions: named.cloned().collect() };
         Some(Keeping { key, ttl: cache.ttl, always: cache.always })
     }
 }

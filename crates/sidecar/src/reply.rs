@@ -25,7 +25,7 @@ use crate::{
 /// An answer's body.
 pub enum Reply {
     /// Known in full.
-    Whole(VecDeque<Bytes>, #[expect(dead_code, reason = "held until the body is gone")] Option<Room>),
+    Whole(VecDeque<Bytes>, Option<Room>),
     /// Events as they come.
     Stream(Box<StreamReply>),
     /// Bytes as they come.
@@ -37,6 +37,17 @@ impl Reply {
     #[must_use]
     pub fn whole(pieces: Vec<Bytes>, room: Option<Room>) -> Reply {
         Reply::Whole(pieces.into(), room)
+    }
+
+    /// A whole body in one piece, with the memory it takes.
+    #[must_use]
+    pub fn into_whole(self) -> Option<(Bytes, Option<Room>)> {
+        let Reply::Whole(mut pieces, room) = self else { return None };
+        let body = match (pieces.len(), pieces.pop_front()) {
+            (1, Some(only)) => only,
+            (_, first) => first.into_iter().chain(pieces).collect::<Vec<_>>().concat().into(),
+        };
+        Some((body, room))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     attempt::{Failed, Plain, Raw, Stream, Told as ProviderSaid},
     clock,
     exchange::{Exchange, Told},
+    memory::Room,
     refusal::Refusal,
     reply::{RawReply, Reply},
     stream::{StreamReply, Told as Streaming},
@@ -296,22 +297,28 @@ pub(crate) fn with_signal<T>(
 
 /// A small JSON answer of our own, such as the list of models.
 pub fn own(x: Exchange, http: StatusCode, body: Bytes) -> Response<Reply> {
-    own_with(x, http, HeaderMap::with_capacity(6), body)
+    own_with(x, http, HeaderMap::with_capacity(6), body, None)
 }
 
-/// The same with further headers.
-pub fn own_with(x: Exchange, http: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Reply> {
+/// The same with further headers, and the memory that the body takes.
+pub fn own_with(
+    x: Exchange,
+    http: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    room: Option<Room>,
+) -> Response<Reply> {
     headers.insert(header::CONTENT_TYPE, JSON);
     x.sign(&mut headers, Status::Ok, None);
     let told = Told::new(Status::Ok, http.as_u16(), None);
     x.end(told);
-    response(http, headers, Reply::whole(vec![body], None))
+    response(http, headers, Reply::whole(vec![body], room))
 }
 
 /// An answer that was made before, as it was made.
-pub fn kept(x: Exchange, http: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Reply> {
+pub fn kept(x: Exchange, http: StatusCode, headers: HeaderMap, body: Bytes, room: Room) -> Response<Reply> {
     x.end(Told::new(Status::Ok, http.as_u16(), None));
-    response(http, headers, Reply::whole(vec![body], None))
+    response(http, headers, Reply::whole(vec![body], Some(room)))
 }
 
 fn response(status: StatusCode, headers: HeaderMap, reply: Reply) -> Response<Reply> {

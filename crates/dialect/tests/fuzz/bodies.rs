@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, Trim, add_to_answer, cache_key, capability,
-    classify, echo_request, is_cacheable_answer, json, read_answer, read_bill, read_error, read_head, sse::Frame,
+    AnswerFault, AnswerHead, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, Trim, add_to_answer,
+    adopt_response, cache_key, capability, classify, echo_request, is_cacheable_answer, is_json, json,
+    pending_response, read_answer, read_bill, read_error, read_head, read_linked, restate_response, sse::Frame,
     stream_of_answer, translate_answer, translate_request, trim, usage_of_answer, write_error, write_error_event,
 };
 use serde_json::Value;
@@ -39,6 +40,13 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
         if dialect == Dialect::Chat {
             edits.set_include_usage(&head, input);
         }
+        if dialect == Dialect::Responses {
+            edits.set_foreground(&head);
+            let pending = pending_response(input, "resp_1", 7);
+            assert_eq!(read_answer(dialect, &pending), Ok(AnswerHead::default()));
+            assert!(is_json(&restate_response(&pending, "failed", Some(("c", "\"m\"")))));
+            let _ = read_linked(input);
+        }
         let body = edits.apply(&Bytes::copy_from_slice(input)).concat();
         let again = read_head(dialect, &body).unwrap();
         assert_eq!((again.model.as_deref(), again.max_tokens), (Some("new \"model\""), Some(77)));
@@ -52,6 +60,7 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
         if memchr::memmem::find(input, b"\\u00").is_none() {
             assert_eq!(bill, read_bill(dialect, &body, &again));
         }
+        assert!(!again.background);
         true
     });
 }
@@ -141,6 +150,7 @@ fn answer_reader(parser: &str, provider: Dialect) {
             assert!(repeats(input) || head.usage == usage_of_answer(provider, input));
             let signed = add_to_answer(&Bytes::copy_from_slice(input), &SIGNAL).concat();
             assert_eq!(read_answer(provider, &signed).as_ref(), Ok(head));
+            assert_eq!(read_answer(provider, &adopt_response(input, "resp_1")).as_ref(), Ok(head));
         }
         if let Some(caller) = other(provider)
             && let Ok(body) = translate_answer(&context(caller, provider), input)

@@ -19,7 +19,7 @@ pub struct Record {
     pub headers: Vec<(String, String)>,
     /// When it was accepted, microseconds since 1970.
     pub created: u64,
-    /// What body and answer take.
+    /// What it takes with its body and its answer.
     pub bytes: u64,
     /// `Idempotency-Key`.
     pub key: Option<KeptKey>,
@@ -87,6 +87,12 @@ impl Record {
             runs: 0,
             charged: 0,
         }
+    }
+
+    /// About what it takes itself.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.path.len() + self.headers.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>()
     }
 
     /// For the store.

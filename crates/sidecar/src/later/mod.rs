@@ -72,8 +72,15 @@ struct Inner {
 #[derive(Clone)]
 struct Outcome {
     how: How,
-    /// HTTP status, headers and body of the answer, where there is one.
-    answer: Option<(u16, HeaderMap, Bytes)>,
+    answer: Option<Answer>,
+}
+
+/// An answer as its caller would have got it.
+#[derive(Clone)]
+struct Answer {
+    http: u16,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 impl Outcome {
@@ -117,7 +124,7 @@ impl Later {
     /// Keeps a request whose id nobody has yet, or finds the one that came before under its key.
     async fn keep(&self, id: Id, mut record: Record, body: Bytes, key: Option<Key>) -> Result<Id, Refusal> {
         let object = pending_object(id, &body, record.created);
-        record.bytes = (body.len() + object.as_ref().map_or(0, Bytes::len)) as u64;
+        record.bytes = (record.size() + body.len() + object.as_ref().map_or(0, Bytes::len)) as u64;
         record.key = key.as_ref().map(KeptKey::from);
         let created = Duration::from_micros(record.created);
         let accepted = self.inner.lock().queue.accept(id, created, record.bytes, key);
@@ -196,16 +203,16 @@ impl Later {
             return Ok(());
         };
         let now = clock::unix();
-        record.headers = answer.as_ref().map_or_else(Vec::new, |(_, headers, _)| kept::of_answer(headers));
-        record.end = Some(End { how, at: micros(now), http: answer.as_ref().map(|(http, ..)| *http) });
+        record.headers = answer.as_ref().map_or_else(Vec::new, |a| kept::of_answer(&a.headers));
+        record.end = Some(End { how, at: micros(now), http: answer.as_ref().map(|a| a.http) });
         let body = match id.dialect {
             Dialect::Responses => {
                 let pending = self.store.get(ANSWERS, key.clone()).await?.unwrap_or_default();
-                Some(final_response(id, &pending, how, answer))
+                Some(final_response(id, &pending, how, answer.as_ref()))
             }
-            _ => answer.map(|(.., body)| body),
+            _ => answer.map(|a| a.body),
         };
-        record.bytes = body.as_ref().map_or(0, Bytes::len) as u64;
+        record.bytes = (record.size() + body.as_ref().map_or(0, Bytes::len)) as u64;
         let batch = Batch::default().put(RECORDS, key.clone(), record.write()).delete(BODIES, key.clone());
         let batch = match body {
             Some(body) => batch.put(ANSWERS, key, body),
@@ -245,12 +252,12 @@ fn pending_object(id: Id, body: &[u8], created: u64) -> Option<Bytes> {
 }
 
 /// The response object at its end.
-fn final_response(id: Id, pending: &[u8], how: How, answer: Option<(u16, HeaderMap, Bytes)>) -> Bytes {
+fn final_response(id: Id, pending: &[u8], how: How, answer: Option<&Answer>) -> Bytes {
     match (how, answer) {
-        (How::Completed, Some((.., body))) => dialect::adopt_response(&body, &id.to_string()),
-        (How::Failed, Some((http, _, body))) => {
-            let fault = dialect::read_error(Dialect::Responses, http, &body);
-            let code = ErrorShape::of_fault(&fault, http).code.unwrap_or_else(|| "server_error".into());
+        (How::Completed, Some(answer)) => dialect::adopt_response(&answer.body, &id.to_string()),
+        (How::Failed, Some(Answer { http, body, .. })) => {
+            let fault = dialect::read_error(Dialect::Responses, *http, body);
+            let code = ErrorShape::of_fault(&fault, *http).code.unwrap_or_else(|| "server_error".into());
             dialect::restate_response(pending, "failed", Some((&code, &fault.message)))
         }
         (How::Cancelled, _) => dialect::restate_response(pending, "cancelled", None),

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http_body_util::BodyExt;
 use hyper::{HeaderMap, Method, Request, Response, header};
 use policy::reason::Reason;
 use tokio::{
@@ -12,12 +11,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BODIES, How, Later, Next, Outcome, WRITES,
+    Answer, BODIES, How, Later, Next, Outcome, WRITES,
     again::{Again, again},
     id::Id,
     queue::Claim,
 };
-use crate::{clock, pipeline, reply::Reply, state::State, store::Batch};
+use crate::{clock, memory::Room, pipeline, reply::Reply, state::State, store::Batch};
 
 /// Requests that run at once: few, since they can wait and online traffic cannot.
 const AT_ONCE: usize = 4;
@@ -30,8 +29,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// What a run came to.
 enum Made {
-    /// An end.
-    End(Outcome),
+    /// An end, and the memory that its answer takes.
+    End(Outcome, Option<Room>),
     /// Nothing, so far; the wait that somebody asked for.
     Again(Option<Duration>),
     /// Nothing, and it may have cost something.
@@ -85,7 +84,7 @@ async fn ended(later: &Later, state: &State, ids: &mut HashMap<task::Id, Id>, do
     let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
     let Some(id) = ids.remove(&task) else { return };
     if done.is_err() {
-        later.finish(id, Made::End(Outcome::of(How::Failed)), state).await;
+        later.finish(id, Made::End(Outcome::of(How::Failed), None), state).await;
     }
 }
 
@@ -100,27 +99,27 @@ async fn one(state: Arc<State>, later: Arc<Later>, id: Id, cancel: CancellationT
 
 async fn make(state: &Arc<State>, later: &Later, id: Id) -> Made {
     let key = id.to_string();
+    let (bytes, charged) = later.taken(id);
+    let Ok(room) = state.memory.hold(bytes).await else { return Made::Again(None) };
     let (record, body) = match (later.record(id).await, later.store.get(BODIES, key).await) {
         (Ok(Some(record)), Ok(Some(body))) => (record, body),
-        (Ok(_), Ok(_)) => return Made::End(Outcome::of(How::Failed)),
+        (Ok(_), Ok(_)) => return Made::End(Outcome::of(How::Failed), None),
         _ => return Made::Again(None),
     };
-    let Ok(room) = state.memory.hold(body.len()).await else { return Made::Again(None) };
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = record.path.parse().unwrap_or_default();
     *request.headers_mut() = record.header_map();
     let (parts, ()) = request.into_parts();
     let response = pipeline::run_kept(state.clone(), id.call(), parts, body, room).await;
-    judge(response, later.charged(id)).await
+    judge(response, charged)
 }
 
 /// An answer, an error that ends the request, or a reason to wait.
-async fn judge(response: Response<Reply>, charged: u32) -> Made {
+fn judge(response: Response<Reply>, charged: u32) -> Made {
     let (head, body) = response.into_parts();
-    let reason = head.extensions.get::<Reason>().copied();
     let success = head.status.is_success();
-    let verdict = match reason {
+    let verdict = match head.extensions.get::<Reason>() {
         Some(reason) if !success => again(reason.cause),
         _ => Again::Never,
     };
@@ -129,9 +128,11 @@ async fn judge(response: Response<Reply>, charged: u32) -> Made {
         Again::Charged if charged + 1 < CHARGED_RUNS => return Made::Charged,
         Again::Charged | Again::Never => {}
     }
-    let Ok(body) = body.collect().await.map(|whole| whole.to_bytes()) else { return Made::Again(None) };
+    // Nothing that runs later is streamed.
+    let Some((body, room)) = body.into_whole() else { return Made::End(Outcome::of(How::Failed), None) };
     let how = if success { How::Completed } else { How::Failed };
-    Made::End(Outcome { how, answer: Some((head.status.as_u16(), head.headers, body)) })
+    let answer = Some(Answer { http: head.status.as_u16(), headers: head.headers, body });
+    Made::End(Outcome { how, answer }, room)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -146,7 +147,7 @@ pub(super) async fn expire(later: &Later, state: &State, now: Duration) {
             queue.late(now).filter(|id| queue.claim(*id, false) == Claim::Yours)
         };
         let Some(id) = late else { break };
-        later.finish(id, Made::End(Outcome::of(How::Expired)), state).await;
+        later.finish(id, Made::End(Outcome::of(How::Expired), None), state).await;
     }
     let old = {
         let queue = &mut later.inner.lock().queue;
@@ -174,18 +175,21 @@ impl Later {
         (next, cancel)
     }
 
-    fn charged(&self, id: Id) -> u32 {
-        self.inner.lock().queue.get(id).map_or(0, |row| row.charged)
+    /// What a request takes in memory, and the runs of it that may have cost something.
+    fn taken(&self, id: Id) -> (usize, u32) {
+        let inner = self.inner.lock();
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        inner.queue.get(id).map_or((0, 0), |row| (bytes(row.bytes), row.charged))
     }
 
     /// Moves a request on that the caller owns. An end that cannot be written is no end: it is run again.
     async fn finish(&self, id: Id, made: Made, state: &State) {
         let metrics = &state.telemetry.metrics;
-        let (outcome, after) = match made {
-            Made::End(outcome) => (Some(outcome), None),
-            Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None),
-            Made::Again(after) => (None, Some(after)),
-            Made::Charged => (None, None),
+        let (outcome, _room, after) = match made {
+            Made::End(outcome, room) => (Some(outcome), room, None),
+            Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None, None),
+            Made::Again(after) => (None, None, Some(after)),
+            Made::Charged => (None, None, None),
         };
         if let Some(outcome) = outcome {
             for _ in 0..WRITES.0 {

@@ -23,6 +23,8 @@ pub struct Limits {
 
 /// The shortest and the longest wait of a request that could not be run: limits may be changed at any time.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// No wait is longer: one that seems so comes of a clock that was set back.
+const LONGEST: Duration = Duration::from_secs(1800);
 /// The wait after the first run that may have cost something; it doubles.
 const CHARGED: Duration = Duration::from_secs(60);
 /// The pause before the next start grows with each start in a row that came to nothing: an outage is not answered with
@@ -227,7 +229,7 @@ impl Queue {
             row.charged += 1;
             row.charged
         });
-        self.wait(id, now + doubled(CHARGED, charged));
+        self.wait(id, now + doubled(CHARGED, charged).min(LONGEST));
         self.slow_down(now);
     }
 
@@ -252,14 +254,16 @@ impl Queue {
         if self.waiting.is_empty() || self.bytes >= self.limits.bytes {
             return Next::Idle;
         }
-        if now < self.quiet_until {
+        if now < self.quiet_until && self.quiet_until <= now + PAUSE.1 {
             return Next::Wait(self.quiet_until);
         }
         let mut soonest = Duration::MAX;
         let mut found = None;
         for (place, id) in &self.waiting {
             match self.rows.get(id).map(|row| row.phase) {
-                Some(Phase::Queued { not_before }) if not_before > now => soonest = soonest.min(not_before),
+                Some(Phase::Queued { not_before }) if not_before > now && not_before <= now + LONGEST => {
+                    soonest = soonest.min(not_before);
+                }
                 _ => {
                     found = Some((*place, *id));
                     break;

@@ -23,6 +23,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const RESPOND_ASYNC: &str = "respond-async";
+const LONGEST_KEY: usize = 255;
 
 /// What is asked of a request by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,12 @@ pub async fn accept(x: Exchange, inbound: Inbound) -> Response<Reply> {
     }
     let Some(id) = Id::draw(x.dialect) else { return respond::refuse(x, &Refusal::own(Cause::Internal)) };
     let in_background = head.is_some_and(|h| h.background);
-    let key = inbound.headers.get(IDEMPOTENCY_KEY).map(|key| Key {
+    let key = inbound.headers.get(IDEMPOTENCY_KEY);
+    if key.is_some_and(|key| key.len() > LONGEST_KEY) {
+        let why = "an idempotency key is at most 255 bytes long";
+        return respond::refuse(x, &Refusal::own(Cause::BadRequest).because(why));
+    }
+    let key = key.map(|key| Key {
         name: format!("{} {}", inbound.uri.path(), String::from_utf8_lossy(key.as_bytes())).into(),
         digest: digest(&inbound.body),
     });
@@ -175,7 +181,7 @@ pub async fn act(x: Exchange, named: Named, act: Act) -> Response<Reply> {
         (Ok(()), Act::Delete) => {
             let object = if id.dialect == Dialect::Responses { "response" } else { "llmroute.request" };
             let body = json!({"id": id.to_string(), "object": object, "deleted": true}).to_string();
-            respond::own_with(x, StatusCode::OK, HeaderMap::with_capacity(6), body.into())
+            respond::own_with(x, StatusCode::OK, HeaderMap::with_capacity(6), body.into(), None)
         }
         (Ok(()), Act::Cancel) => told(x, &later, id, Some(StatusCode::OK), HeaderMap::with_capacity(6)).await,
         (Ok(()), Act::Fetch) => told(x, &later, id, None, HeaderMap::with_capacity(8)).await,
@@ -184,11 +190,15 @@ pub async fn act(x: Exchange, named: Named, act: Act) -> Response<Reply> {
 
 /// Tells the state of a request, or, where no `http` is set for that, the answer that it has.
 async fn told(x: Exchange, later: &Later, id: Id, http: Option<StatusCode>, headers: HeaderMap) -> Response<Reply> {
-    let row = later.inner.lock().queue.get(id).map(|row| (row.phase, row.created));
-    let Some((phase, created)) = row else { return respond::refuse(x, &Refusal::own(Cause::IdNotFound)) };
+    let row = later.inner.lock().queue.get(id).map(|row| (row.phase, row.created, row.bytes));
+    let Some((phase, created, bytes)) = row else { return respond::refuse(x, &Refusal::own(Cause::IdNotFound)) };
+    // What is read from the store is held in memory until it is sent.
+    let Ok(room) = x.state.memory.hold(usize::try_from(bytes).unwrap_or(usize::MAX)).await else {
+        return respond::refuse(x, &Refusal::own(Cause::SidecarOverloaded));
+    };
     let told = match (id.dialect, phase) {
         (Dialect::Responses, _) => response(later, id, phase).await,
-        (_, Phase::Ended { .. }) if http.is_none() => return answer(x, later, id).await,
+        (_, Phase::Ended { .. }) if http.is_none() => return answer(x, later, id, room).await,
         _ => Some(request(later, id, phase, created).await),
     };
     let Some((ended, body)) = told else { return respond::refuse(x, &Refusal::own(Cause::StateUnavailable)) };
@@ -203,7 +213,7 @@ async fn told(x: Exchange, later: &Later, id: Id, http: Option<StatusCode>, head
     } else {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after(phase, clock::unix())));
     }
-    respond::own_with(x, http, headers, body)
+    respond::own_with(x, http, headers, body, Some(room))
 }
 
 /// Seconds until it may be worth asking again.
@@ -242,7 +252,7 @@ async fn request(later: &Later, id: Id, phase: Phase, created: Duration) -> (boo
 }
 
 /// The answer of a Chat or a Messages request, as it was made.
-async fn answer(x: Exchange, later: &Later, id: Id) -> Response<Reply> {
+async fn answer(x: Exchange, later: &Later, id: Id, room: Room) -> Response<Reply> {
     let (Ok(record), Ok(body)) = (later.record(id).await, later.store.get(ANSWERS, id.to_string()).await) else {
         return respond::refuse(x, &Refusal::own(Cause::StateUnavailable));
     };
@@ -252,7 +262,9 @@ async fn answer(x: Exchange, later: &Later, id: Id) -> Response<Reply> {
     later.inner.lock().queue.fetched(id);
     let http = end.http.and_then(|http| StatusCode::from_u16(http).ok());
     match (end.how, http, body) {
-        (How::Completed | How::Failed, Some(http), Some(body)) => respond::kept(x, http, record.header_map(), body),
+        (How::Completed | How::Failed, Some(http), Some(body)) => {
+            respond::kept(x, http, record.header_map(), body, room)
+        }
         (How::Cancelled, ..) => respond::refuse(x, &Refusal::own(Cause::Cancelled)),
         (How::Expired, ..) => respond::refuse(x, &Refusal::own(Cause::Expired)),
         _ => respond::refuse(x, &Refusal::own(Cause::Internal)),

@@ -79,10 +79,11 @@ async fn a_full_queue_says_so_and_when_to_come_back() {
     for table in [RECORDS, BODIES] {
         assert_eq!(later.store.all(table).await.unwrap().len(), 2, "{table:?}");
     }
-    let large = Bytes::from(vec![b' '; 100_000]);
-    let other = Dir::new();
-    let refused = self::later(&other).await.keep(id(Dialect::Chat), record(1), large, None).await;
-    assert!(refused.is_ok(), "it fits to the byte");
+    let (other, own) = (Dir::new(), record(1).size());
+    let empty = self::later(&other).await;
+    let large = |bytes: usize| Bytes::from(vec![b' '; bytes]);
+    assert!(empty.keep(id(Dialect::Chat), record(1), large(100_001 - own), None).await.is_err());
+    assert!(empty.keep(id(Dialect::Chat), record(1), large(100_000 - own), None).await.is_ok(), "to the byte");
 }
 
 #[tokio::test]

@@ -159,3 +159,16 @@ async fn another_programs_database_and_a_newer_format_are_set_aside_each_under_i
     let (_, found) = reopen(&dir);
     assert_eq!(found, Found::SetAside(dir.0.join("state.redb.set-aside-77-1")));
 }
+
+#[tokio::test]
+async fn after_a_failure_it_is_opened_again() {
+    let dir = Dir::new();
+    let (store, _) = open(&dir);
+    store.write(Batch::default().put(A, "k", "1")).await.unwrap();
+    let damage = store.read(|_| -> Result<(), StoreError> { panic!("a page is damaged") }).await;
+    assert!(damage.unwrap_err().to_string().contains("damaged"));
+    *store.held.db.write() = None;
+    assert!(store.get(A, "k").await.is_err());
+    store.write(Batch::default().put(A, "l", "2")).await.unwrap();
+    assert_eq!(store.all(A).await.unwrap().len(), 2);
+}

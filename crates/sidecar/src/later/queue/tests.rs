@@ -128,6 +128,15 @@ fn times_run_out() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut q = queue(1);
+    assert_eq!(q.next(s(90_000)), Next::Run(id(1)));
+    q.again(id(1), s(90_000), None);
+    assert_eq!(q.next(s(50)), Next::Run(id(1)));
+    assert_eq!((q.late(s(0)), q.old(s(0))), (None, vec![]));
+}
+
+#[test]
 fn one_task_has_a_request() {
     let mut q = queue(2);
     assert_eq!(q.next(s(5)), Next::Run(id(1)));

@@ -17,7 +17,7 @@ use super::{
     kept::{self, How, Record, micros},
     queue::{Key, Phase},
 };
-use crate::{clock, exchange::Exchange, refusal::Refusal, reply::Reply, respond, wire::Inbound};
+use crate::{clock, exchange::Exchange, memory::Room, refusal::Refusal, reply::Reply, respond, wire::Inbound};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");

@@ -235,10 +235,15 @@ impl Exchange {
         let views = self.state.money.views(in_force, ask, target, clock::now());
         let mut text = String::with_capacity(64 * views.len());
         for v in views.iter().filter(|v| v.key.unit == Unit::Money) {
-            let comma = if text.is_empty() { "" } else { ", " };
-            let (spent, held, limit) = (Usd(v.spent), Usd(v.held), Usd(v.limit));
-            let free = v.next_free.unwrap_or_default().as_secs();
-            let _ = write!(text, "{comma}{};spent={spent};held={held};limit={limit};free={free}", v.key.name);
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(&v.key.name);
+            for (name, amount) in [(";spent=", v.spent), (";held=", v.held), (";limit=", v.limit)] {
+                text.push_str(name);
+                text.push_str(Usd(amount).decimal(&mut [0; Usd::LONGEST]));
+            }
+            let _ = write!(text, ";free={}", v.next_free.unwrap_or_default().as_secs());
         }
         Some(text)
     }

@@ -12,7 +12,7 @@ use policy::{
     bound::Unbounded,
     breaker::Gate,
     ladder::{self, Leg, Offer},
-    ledger::{Denied, Pressure, Unit},
+    ledger::{Denied, Unit},
     money::Usd,
     outcome::Failure,
     plan::{Candidate, Plan, Worst},
@@ -26,6 +26,7 @@ use crate::{
     bill,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
+    money,
     refusal::Refusal,
     state::InForce,
     wire::{Inbound, Wire},
@@ -59,6 +60,8 @@ pub enum Entered {
 enum No {
     /// The candidate is out, whatever the money.
     Out(Box<Failed>),
+    /// What is left is spared for cheaper ways.
+    Spared,
     /// A cap leaves no room.
     Short(Denied),
 }
@@ -81,15 +84,16 @@ impl Entrance<'_> {
     /// Enters the candidate at `base`, or goes down the ladder. Only the `first` attempt of a request waits, or refuses
     /// it; a later one that has no money is passed over. Waits until `until` at most.
     pub async fn enter(&self, x: &mut Exchange, base: usize, course: &Course, first: bool, until: Tick) -> Entered {
-        let spared = self.is_spared(x, base);
         let mut shortage = Shortage::default();
-        if !spared {
-            match self.offered(x, base, false, until).await {
-                Ok(entry) => return Entered::In(entry),
-                Err(No::Out(failed)) => return Entered::Over(failed),
-                Err(No::Short(denied)) => shortage.note(denied),
+        let spared = match self.offered(x, base, false, self.spares(), until).await {
+            Ok(entry) => return Entered::In(entry),
+            Err(No::Out(failed)) => return Entered::Over(failed),
+            Err(No::Spared) => true,
+            Err(No::Short(denied)) => {
+                shortage.note(denied);
+                false
             }
-        }
+        };
         let candidates = &self.plan.candidates;
         let legs: Vec<Leg> = candidates
             .iter()
@@ -100,16 +104,16 @@ impl Entrance<'_> {
         let as_sent = Offer::Ask { candidate: base, trimmed: false };
         for (i, offer) in offers.iter().enumerate() {
             match *offer {
-                // Without need to spare it was asked above.
+                // Where nothing is spared it was asked above.
                 offer if offer == as_sent && !spared => {}
-                Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, until).await {
+                Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, false, until).await {
                     Ok(entry) => {
                         let spares = spared && shortage.is_empty();
                         x.squeeze = squeeze(base, candidate, trimmed, spares);
                         return Entered::In(entry);
                     }
                     Err(No::Out(failed)) if candidate == base && !trimmed => return Entered::Over(failed),
-                    Err(No::Out(_)) => {}
+                    Err(No::Out(_) | No::Spared) => {}
                     Err(No::Short(denied)) => shortage.note(denied),
                 },
                 Offer::Wait if first => {
@@ -130,35 +134,38 @@ impl Entrance<'_> {
         x.keeping.as_ref().is_some_and(|k| x.state.answers.get(&k.key, &self.in_force.snapshot).is_some())
     }
 
-    /// Whether so much is spent that cheaper ways come first.
-    fn is_spared(&self, x: &Exchange, base: usize) -> bool {
+    /// Whether cheaper ways come first once a budget is spent up to its `degradeAt`.
+    fn spares(&self) -> bool {
         let spares = |rung: &Rung| matches!(rung, Rung::CheaperModel | Rung::Trim);
-        if !self.in_force.has_thresholds || !self.tier.over_budget.iter().any(spares) {
-            return false;
-        }
-        let key = &self.plan.candidates[base].key;
-        x.state.money.pressure(self.in_force, self.ask, key) >= Pressure::Degrade
+        self.in_force.has_thresholds && self.tier.over_budget.iter().any(spares)
     }
 
     /// One offer; where only the journal stands in the way, its next write is waited for.
-    async fn offered(&self, x: &Exchange, index: usize, trimmed: bool, until: Tick) -> Result<Box<Entry>, No> {
+    async fn offered(
+        &self,
+        x: &Exchange,
+        index: usize,
+        trimmed: bool,
+        sparing: bool,
+        until: Tick,
+    ) -> Result<Box<Entry>, No> {
         loop {
-            match self.offer(x, index, trimmed) {
+            match self.offer(x, index, trimmed, sparing) {
                 Err(No::Short(Denied::Journal)) if x.state.money.written(until).await => {}
                 done => return done,
             }
         }
     }
 
-    fn offer(&self, x: &Exchange, index: usize, trimmed: bool) -> Result<Box<Entry>, No> {
+    fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Box<Entry>, No> {
         let candidate = &self.plan.candidates[index];
         if !trimmed {
-            return self.one(x, index, self.inbound, self.ask, &candidate.worst);
+            return self.one(x, index, (self.inbound, self.ask), &candidate.worst, sparing);
         }
         let (inbound, ask) = self.trimmed(x, candidate).ok_or_else(|| No::Out(not_smaller(candidate)))?;
         let worst = policy::plan::worst(&self.in_force.snapshot, &ask, &candidate.target);
         let worst = worst.map_err(|why| No::Out(unbounded(candidate, why)))?;
-        self.one(x, index, &inbound, &ask, &worst)
+        self.one(x, index, (&inbound, &ask), &worst, sparing)
     }
 
     /// The smaller request for `candidate`; `None` if nothing of it can be trimmed.
@@ -177,7 +184,14 @@ impl Entrance<'_> {
         Some((Inbound { method, uri, headers, body, head: Some(head), room: None }, ask))
     }
 
-    fn one(&self, x: &Exchange, index: usize, inbound: &Inbound, ask: &Ask, worst: &Worst) -> Result<Box<Entry>, No> {
+    fn one(
+        &self,
+        x: &Exchange,
+        index: usize,
+        (inbound, ask): (&Inbound, &Ask),
+        worst: &Worst,
+        sparing: bool,
+    ) -> Result<Box<Entry>, No> {
         let candidate = &self.plan.candidates[index];
         let provider = candidate.key.provider;
         let keys = x.state.keys.load();
@@ -190,18 +204,21 @@ impl Entrance<'_> {
             Some(body) => self.worst_of(body, wire.dialect, ask, candidate)?,
             None => *worst,
         };
-        match admit(&x.state, self.in_force, candidate, ask, &worst) {
+        match admit(&x.state, self.in_force, candidate, ask, &worst, sparing) {
             Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
             Err(Closed::Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
                 Err(No::Out(Box::new(Failed::refused(Reason::of(provider, cause)))))
             }
-            Err(Closed::Denied(Denied::Short { key, retry_after, .. })) if key.unit != Unit::Money => {
+            Err(Closed::Money(money::No::Spared)) => Err(No::Spared),
+            Err(Closed::Money(money::No::Denied(Denied::Short { key, retry_after, .. })))
+                if key.unit != Unit::Money =>
+            {
                 let failure = Failure::RateLimited { retry_after: Some(retry_after) };
                 let reason = Reason::own(Cause::RateLimitExceeded);
                 Err(No::Out(Box::new(Failed { failure, ..Failed::refused(reason) })))
             }
-            Err(Closed::Denied(denied)) => Err(No::Short(denied)),
+            Err(Closed::Money(money::No::Denied(denied))) => Err(No::Short(denied)),
         }
     }
 
@@ -224,10 +241,10 @@ impl Entrance<'_> {
             let mut short = Shortage::default();
             for offer in offers {
                 let Offer::Ask { candidate, trimmed } = *offer else { continue };
-                match self.offer(x, candidate, trimmed) {
+                match self.offer(x, candidate, trimmed, false) {
                     Ok(entry) => return Ok(entry),
                     Err(No::Short(denied)) => short.note(denied),
-                    Err(No::Out(_)) => {}
+                    Err(No::Out(_) | No::Spared) => {}
                 }
             }
             Err(short.soonest.unwrap_or(Denied::Journal))

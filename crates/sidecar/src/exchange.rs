@@ -12,7 +12,6 @@ use policy::{
     Tick,
     ask::Ask,
     catalogue::Tokens,
-    ledger::Unit,
     matching::Matched,
     money::Usd,
     outcome::Class,
@@ -232,19 +231,18 @@ impl Exchange {
         if in_force.snapshot.budgets.is_empty() {
             return None;
         }
-        let views = self.state.money.views(in_force, ask, target, clock::now());
-        let mut text = String::with_capacity(64 * views.len());
-        for v in views.iter().filter(|v| v.key.unit == Unit::Money) {
+        let mut text = String::with_capacity(80 * in_force.snapshot.budgets.len());
+        self.state.money.standing(in_force, ask, target, |budget| {
             if !text.is_empty() {
                 text.push_str(", ");
             }
-            text.push_str(&v.key.name);
-            for (name, amount) in [(";spent=", v.spent), (";held=", v.held), (";limit=", v.limit)] {
+            text.push_str(budget.name);
+            for (name, amount) in [(";spent=", budget.spent), (";held=", budget.held), (";limit=", budget.limit)] {
                 text.push_str(name);
-                text.push_str(Usd(amount).decimal(&mut [0; Usd::LONGEST]));
+                text.push_str(amount.decimal(&mut [0; Usd::LONGEST]));
             }
-            let _ = write!(text, ";free={}", v.next_free.unwrap_or_default().as_secs());
-        }
+            let _ = write!(text, ";free={}", budget.next_free.unwrap_or_default().as_secs());
+        });
         Some(text)
     }
 

@@ -85,9 +85,12 @@ impl Entrance<'_> {
     /// it; a later one that has no money is passed over. Waits until `until` at most.
     pub async fn enter(&self, x: &mut Exchange, base: usize, course: &Course, first: bool, until: Tick) -> Entered {
         let mut shortage = Shortage::default();
-        let spared = match self.offered(x, base, false, self.spares(), until).await {
+        // Who can wait leaves the last part of a budget to those who cannot.
+        let sparing = self.spares() || x.later;
+        let spared = match self.offered(x, base, false, sparing, until).await {
             Ok(entry) => return Entered::In(entry),
             Err(No::Out(failed)) => return Entered::Over(failed),
+            Err(No::Spared) if x.later => return Entered::Refused(Refusal::own(Cause::BudgetNearLimit)),
             Err(No::Spared) => true,
             Err(No::Short(denied)) => {
                 shortage.note(denied);
@@ -116,7 +119,7 @@ impl Entrance<'_> {
                     Err(No::Out(_) | No::Spared) => {}
                     Err(No::Short(denied)) => shortage.note(denied),
                 },
-                Offer::Wait if first => {
+                Offer::Wait if first && !x.later => {
                     if let Some(entry) = self.in_line(x, &offers[..i], &shortage, until).await {
                         x.squeeze = Some(Squeeze { rung: Rung::Queue, cause: Cause::BudgetExhausted });
                         return Entered::In(entry);

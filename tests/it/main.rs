@@ -10,6 +10,7 @@ mod generated;
 mod logs;
 mod memory;
 mod metrics;
+mod money;
 mod prometheus;
 mod reload;
 mod retries;

@@ -208,11 +208,12 @@ impl Permit {
             (Progress::Unsent, ..) => How::Unsent,
             (Progress::Refused, ..) => How::Refused,
             (Progress::Sent, Class::Success, _) if self.price.is_none() => self.whole(),
-            (Progress::Sent, Class::Success, Some(t)) => {
+            // Every prompt has tokens: a usage of zero is none.
+            (Progress::Sent, Class::Success, Some(t)) if t.input > 0 => {
                 let cost = self.cost(t).unwrap_or_default();
                 How::Ended(Amounts::request(cost, t.input.saturating_add(t.output)))
             }
-            (Progress::Sent, Class::Success, None) => How::EndedWithoutUsage,
+            (Progress::Sent, Class::Success, _) => How::EndedWithoutUsage,
             (Progress::Sent, Class::Cancelled | Class::Timeout, _)
                 if self.stream && provider.cancel_billing == CancelBilling::Stops =>
             {
@@ -238,3 +239,7 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "admit_tests.rs"]
+mod tests;

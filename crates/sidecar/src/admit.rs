@@ -19,7 +19,7 @@ use crate::{
     clock,
     record::record,
     state::{Cell, InForce, State},
-    telemetry::AttemptSpan,
+    telemetry::{AttemptSpan, metrics::Metrics},
 };
 
 /// Permission for one attempt.
@@ -141,7 +141,8 @@ impl Permit {
     #[must_use]
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
         if first_may_be_billed && let Some(first) = self.hold.take() {
-            self.state.money.settle(first, How::Unseen, clock::now());
+            let settled = self.state.money.settle(first, How::Unseen, clock::now());
+            Metrics::charged(&self.in_force, self.key.provider, self.model.as_ref(), &settled);
             let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts());
             self.progress = Progress::Unsent;
             match again {

@@ -140,3 +140,14 @@ fn a_usage_of_zero_is_none() {
     }
     assert_eq!(desk.estimated(), 2 * hold);
 }
+
+#[test]
+fn a_send_that_may_have_arrived_is_charged_before_it_is_sent_again() {
+    let desk = Desk::new(false);
+    let hold = desk.candidate.worst.amounts().usd.0;
+    let mut permit = desk.permit();
+    assert!(permit.send() && permit.send_again(&desk.ask, true));
+    assert_eq!((desk.stands(), desk.estimated()), ((hold, hold), hold));
+    permit.settle(Some(Tokens { input: 1, service_percent: 100, ..Tokens::default() }));
+    assert_eq!((desk.stands(), desk.estimated()), ((hold + 2_000, 0), hold));
+}

@@ -1,6 +1,6 @@
 //! What the pretend providers billed, by their own count and their own clocks, and how the sidecar says its budgets stand.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub struct Charge {
     /// The request that it is for, as the provider got it.
     pub request: u64,
     /// Its body.
-    pub body: String,
+    pub body: Arc<str>,
     /// When, in microseconds of one clock for all providers.
     pub at_us: u64,
     /// How much, in nano-dollars.
@@ -115,12 +115,8 @@ impl World {
         for provider in self.providers() {
             // All clocks are read at one moment, so their readings differ by their starts alone.
             let ahead = now as i64 - provider.sim.now_us() as i64;
-            let bodies: BTreeMap<u64, String> = provider
-                .sim
-                .log()
-                .into_iter()
-                .map(|e| (e.seq, String::from_utf8_lossy(&e.body).into_owned()))
-                .collect();
+            let bodies: BTreeMap<u64, Arc<str>> =
+                provider.sim.log().into_iter().map(|e| (e.seq, Arc::from(String::from_utf8_lossy(&e.body)))).collect();
             for item in provider.sim.bill().items {
                 let body = bodies.get(&item.seq).cloned().unwrap_or_default();
                 all.extend(item.charges.iter().map(|c| Charge {
@@ -170,7 +166,7 @@ mod tests {
         let one = |(at_us, nano_usd): &(u64, u64)| Charge {
             provider: String::new(),
             request: 0,
-            body: String::new(),
+            body: "".into(),
             at_us: *at_us,
             nano_usd: *nano_usd,
         };

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sim::{Act, Config, Delays, Fault, Rule, Vendor};
 use tokio::time::{Instant, timeout};
 
-use super::{CALM, body, is_of, prompt, send, worst};
+use super::{CALM, body, prompt, send, tenant_of, worst};
 
 const TENANTS: usize = 8;
 
@@ -196,7 +196,7 @@ impl Load {
         let all = bills::fullest_window(charges, window);
         assert!(all <= limit(100), "all: {all} of {}", limit(100));
         for tenant in (0..TENANTS).map(|n| format!("tenant-{n}")) {
-            let most = bills::fullest_window(charges.iter().filter(|c| is_of(&c.body, &tenant)), window);
+            let most = bills::fullest_window(charges.iter().filter(|c| tenant_of(&c.body) == Some(&*tenant)), window);
             assert!(most > 0 && most <= limit(30), "{tenant}: {most} of {}", limit(30));
         }
         for provider in ["openai", "claude"] {

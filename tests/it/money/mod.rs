@@ -2,6 +2,11 @@
 
 mod cap;
 mod ladder;
+mod leaks;
+mod overrun;
+mod rates;
+mod seen;
+mod unpriced;
 
 use std::time::Duration;
 
@@ -17,9 +22,10 @@ pub fn prompt(tenant: &str) -> String {
     format!("for {tenant}: go on")
 }
 
-/// Whether a request's body has such a prompt.
-pub fn is_of(body: &str, tenant: &str) -> bool {
-    body.contains(&prompt(tenant))
+/// Whose request a body is that has such a prompt.
+pub fn tenant_of(body: &str) -> Option<&str> {
+    let end = body.find(": go on")?;
+    body[..end].rsplit_once("for ").map(|(_, tenant)| tenant)
 }
 
 /// A request whose answer is at most `limit` tokens.

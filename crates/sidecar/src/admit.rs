@@ -21,7 +21,7 @@ use crate::{
     money::No,
     record::record,
     state::{Cell, InForce, State},
-    telemetry::AttemptSpan,
+    telemetry::{AttemptSpan, metrics::Metrics},
     usage::tokens,
 };
 
@@ -148,7 +148,8 @@ impl Permit {
     #[must_use]
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
         if first_may_be_billed && let Some(first) = self.hold.take() {
-            self.state.money.settle(first, How::Unseen, clock::now());
+            let settled = self.state.money.settle(first, How::Unseen, clock::now());
+            Metrics::charged(&self.in_force, self.key.provider, self.model.as_ref(), &settled);
             let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts(), false);
             self.progress = Progress::Unsent;
             match again {
@@ -221,11 +222,12 @@ impl Permit {
             (Progress::Unsent, ..) => How::Unsent,
             (Progress::Refused, ..) => How::Refused,
             (Progress::Sent, Class::Success, _) if self.price.is_none() => self.whole(),
-            (Progress::Sent, Class::Success, Some(t)) => {
+            // Every prompt has tokens: a usage of zero is none.
+            (Progress::Sent, Class::Success, Some(t)) if t.input > 0 => {
                 let cost = self.cost(t).unwrap_or_default();
                 How::Ended(Amounts::request(cost, t.input.saturating_add(t.output)))
             }
-            (Progress::Sent, Class::Success, None) => How::EndedWithoutUsage,
+            (Progress::Sent, Class::Success, _) => How::EndedWithoutUsage,
             (Progress::Sent, Class::Cancelled | Class::Timeout, _)
                 if self.stream && provider.cancel_billing == CancelBilling::Stops =>
             {
@@ -251,3 +253,7 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "admit_tests.rs"]
+mod tests;

@@ -78,6 +78,8 @@ pub struct Exchange {
     pub plan: Option<Plan>,
     /// Each try: target, class, reason of its failure, duration.
     pub tries: Vec<Try>,
+    /// Candidates that were passed over before a try, and why.
+    pub passed: Vec<(TargetKey, Reason)>,
     /// Losses in translation to the target that answered.
     pub dropped: Vec<String>,
     /// What was done because money is short.
@@ -157,6 +159,7 @@ impl Exchange {
             facts: Facts::default(),
             plan: None,
             tries: vec![],
+            passed: vec![],
             dropped: vec![],
             squeeze: None,
             keeping: None,
@@ -175,12 +178,13 @@ impl Exchange {
             return (Status::Ok, None);
         };
         let failed = || self.tries.iter().find(|t| t.key == *preferred).and_then(|t| t.reason);
+        let passed = || self.passed.iter().find(|(key, _)| key == preferred).map(|(_, reason)| *reason);
         let left_out = || {
             let plan = self.plan.as_ref()?;
             plan.left_out.iter().find(|l| l.key == *preferred).map(|l| l.reason)
         };
         let any = || self.tries.iter().find_map(|t| t.reason);
-        (Status::Degraded, failed().or_else(left_out).or_else(any))
+        (Status::Degraded, failed().or_else(passed).or_else(left_out).or_else(any))
     }
 
     /// The request went to `target`: a fallback, if another one is preferred.

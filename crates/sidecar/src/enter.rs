@@ -143,9 +143,11 @@ impl Entrance<'_> {
     /// One offer; where only the journal stands in the way, its next write is waited for.
     async fn offered(&self, x: &Exchange, index: usize, trimmed: bool, until: Tick) -> Result<Box<Entry>, No> {
         loop {
-            match self.offer(x, index, trimmed) {
-                Err(No::Short(Denied::Journal)) if x.state.money.written(until).await => {}
-                done => return done,
+            let write = x.state.money.next_write();
+            let offered = self.offer(x, index, trimmed);
+            let waits = matches!(offered, Err(No::Short(Denied::Journal)));
+            if !waits || !write.durable(until).await {
+                return offered;
             }
         }
     }
@@ -272,8 +274,9 @@ impl Shortage {
                 key.name,
                 Usd(limit)
             )),
-            Some(Denied::Journal) | None => Refusal::own(Cause::SidecarOverloaded)
-                .because("the state directory does not take the ledger's journal in time"),
+            Some(Denied::Journal) => Refusal::own(Cause::StateUnavailable)
+                .because("what this request may cost cannot be written down: the state directory takes nothing now"),
+            None => exhausted,
         }
     }
 }

@@ -64,6 +64,7 @@ pub async fn follow(
             () = shutdown.cancelled() => return,
         }
         state.upstream.sweep();
+        state.money.tidy();
         if let Some(dir) = &dir {
             credentials(&state, dir);
         }

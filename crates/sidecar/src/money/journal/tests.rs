@@ -24,22 +24,26 @@ struct Life {
     running: JoinHandle<()>,
 }
 
+fn state() -> Arc<State> {
+    let mut state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
+    state.money = Money::journalled();
+    let state = Arc::new(state);
+    let cap = Cap {
+        unit: Unit::Money,
+        name: "hour".into(),
+        scope: Scope::Tenant,
+        window: Duration::from_secs(3600),
+        limit: LIMIT,
+        warn_at: None,
+        degrade_at: None,
+    };
+    state.money.ledger.lock().configure(vec![cap], Duration::from_secs(120), clock::now());
+    state
+}
+
 impl Life {
     async fn begin(dir: &Dir) -> Life {
-        let mut state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
-        state.money = Money::journalled();
-        let state = Arc::new(state);
-        let cap = |name: &str| Cap {
-            unit: Unit::Money,
-            name: name.into(),
-            scope: Scope::Tenant,
-            window: Duration::from_secs(3600),
-            limit: LIMIT,
-            warn_at: None,
-            degrade_at: None,
-        };
-        state.money.ledger.lock().configure(vec![cap("hour")], Duration::from_secs(120), clock::now());
-        assert_eq!(hold(&state.money, PERCENT).unwrap_err(), Denied::Journal, "nothing is held before the first write");
+        let state = state();
         let store = store(dir);
         let keeper = Keeper::open(&state.money, store.clone()).await.unwrap();
         let ended = CancellationToken::new();
@@ -104,6 +108,12 @@ fn store(dir: &Dir) -> Store {
             Err(_) => std::thread::yield_now(),
         }
     }
+}
+
+#[test]
+fn nothing_is_held_before_the_first_write() {
+    let state = state();
+    assert_eq!(hold(&state.money, 1).unwrap_err(), Denied::Journal);
 }
 
 #[tokio::test]

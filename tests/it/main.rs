@@ -13,6 +13,7 @@ mod memory;
 mod metrics;
 mod prometheus;
 mod reload;
+mod restart;
 mod retries;
 mod routing;
 mod secrets;

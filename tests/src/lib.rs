@@ -17,6 +17,7 @@ pub mod speech;
 pub mod sse;
 pub mod stub;
 pub mod temp;
+pub mod window;
 pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};

@@ -1,6 +1,6 @@
 //! One request on its way: what is known of it so far, told once when it ends.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use dialect::Dialect;
 use hyper::{
@@ -245,7 +245,9 @@ impl Exchange {
                 text.push_str(name);
                 text.push_str(amount.decimal(&mut [0; Usd::LONGEST]));
             }
-            let _ = write!(text, ";free={}", budget.next_free.unwrap_or_default().as_secs());
+            text.push_str(";free=");
+            let seconds = budget.next_free.unwrap_or_default().as_secs();
+            text.push_str(Usd(seconds.saturating_mul(1_000_000_000)).decimal(&mut [0; Usd::LONGEST]));
         });
         Some(text)
     }

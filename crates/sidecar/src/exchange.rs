@@ -211,7 +211,11 @@ impl Exchange {
         if let Some(v) = self.trace.traceparent() {
             headers.insert(TRACEPARENT, v);
         }
-        headers.insert(ATTEMPTS, HeaderValue::from(self.tries.len() as u64));
+        // Nearly every request has made so few.
+        const FEW: [&str; 4] = ["0", "1", "2", "3"];
+        let made = self.tries.len();
+        let made = FEW.get(made).map_or_else(|| HeaderValue::from(made as u64), |n| HeaderValue::from_static(n));
+        headers.insert(ATTEMPTS, made);
         if let Some(reason) = reason {
             put(headers, REASON, self.reason_text(reason));
         }

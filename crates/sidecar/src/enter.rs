@@ -353,7 +353,7 @@ mod tests {
         let (cause, wait, message) = told(vec![impossible()]);
         assert_eq!((cause, wait), (Cause::BudgetExhausted, None), "no wait helps");
         assert!(message.contains("the whole budget `day` of 2.5 USD"), "{message}");
-        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::SidecarOverloaded);
+        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::StateUnavailable);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod generated;
 mod logs;
 mod memory;
 mod metrics;
+mod money;
 mod prometheus;
 mod reload;
 mod restart;

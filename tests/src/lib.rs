@@ -2,6 +2,7 @@
 //!
 //! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually()`]).
 
+pub mod bills;
 pub mod caller;
 pub mod eventually;
 pub mod heavy;
@@ -16,7 +17,6 @@ pub mod speech;
 pub mod sse;
 pub mod stub;
 pub mod temp;
-pub mod window;
 pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};

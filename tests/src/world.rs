@@ -49,6 +49,8 @@ pub struct Provider {
     pub vendor: Vendor,
     /// The simulator.
     pub sim: Sim,
+    /// Further fields of its policy, such as `, http2: true`.
+    more: String,
 }
 
 /// A world in the making.
@@ -90,6 +92,11 @@ impl World {
     #[track_caller]
     pub fn sim(&self, name: &str) -> &Sim {
         &self.providers.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no provider {name}")).sim
+    }
+
+    /// All of them, in the policy's order.
+    pub fn providers(&self) -> &[Provider] {
+        &self.providers
     }
 
     /// Scripts one provider.
@@ -146,7 +153,13 @@ impl Builder {
     /// Adds a provider with settings of its own.
     pub fn provider(mut self, name: &str, vendor: Vendor, config: Config) -> Builder {
         let sim = Sim::start(config).expect("a simulator");
-        self.providers.push(Provider { name: name.to_owned(), vendor, sim });
+        self.providers.push(Provider { name: name.to_owned(), vendor, sim, more: String::new() });
+        self
+    }
+
+    /// Further fields of the last provider, such as `, http2: true`.
+    pub fn fields(mut self, more: &str) -> Builder {
+        self.providers.last_mut().expect("a provider").more.push_str(more);
         self
     }
 
@@ -183,7 +196,7 @@ impl Builder {
                 Vendor::OpenAi => 400_000,
                 Vendor::Anthropic => 1_000_000,
             };
-            let facts = format!(", models: [{{name: {}, contextTokens: {window}}}]", flagship(p.vendor));
+            let facts = format!(", models: [{{name: {}, contextTokens: {window}}}]{}", flagship(p.vendor), p.more);
             policy = policy.provider_with(&p.name, api_of(p.vendor), &p.sim.url(), &facts);
         }
         let policy = more(policy);

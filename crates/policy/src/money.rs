@@ -24,6 +24,20 @@ impl Usd {
         Usd(self.0.saturating_add(other.0))
     }
 
+    /// Bytes of the longest decimal: 11 digits, a point, 9 digits.
+    pub const LONGEST: usize = 21;
+
+    /// The amount as [`Display`](fmt::Display) prints it, written into `text`. By hand: every answer says its cost and how
+    /// its budgets stand.
+    pub fn decimal(self, text: &mut [u8; Usd::LONGEST]) -> &str {
+        *text = *b"00000000000.000000000";
+        let (whole, frac) = text.split_at_mut(11);
+        let first = digits(whole, self.0 / 1_000_000_000).min(10);
+        let last = digits_end(&mut frac[1..], self.0 % 1_000_000_000);
+        let end = if last == 0 { 11 } else { 12 + last };
+        std::str::from_utf8(&text[first..end]).unwrap_or_default()
+    }
+
     /// For display in gauges only; money never re-enters a decision from here.
     #[must_use]
     pub fn for_display(self) -> f64 {
@@ -34,14 +48,14 @@ impl Usd {
 impl fmt::Display for Usd {
     /// Plain decimal dollars without trailing zeros, at least one digit: `0`, `0.00042`, `12.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By hand: every answer says its cost and how its budgets stand. 11 digits, a point, 9 digits.
-        let mut text = *b"00000000000.000000000";
-        let (whole, frac) = text.split_at_mut(11);
-        let first = digits(whole, self.0 / 1_000_000_000);
-        digits(&mut frac[1..], self.0 % 1_000_000_000);
-        let text = std::str::from_utf8(&text[first.min(10)..]).unwrap_or_default();
-        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+        f.write_str(self.decimal(&mut [0; Usd::LONGEST]))
     }
+}
+
+/// Writes `number` at the end of zeros; how many of them stay when the zeros behind the last other digit are cut.
+fn digits_end(into: &mut [u8], number: u64) -> usize {
+    digits(into, number);
+    into.iter().rposition(|d| *d != b'0').map_or(0, |i| i + 1)
 }
 
 /// Writes `number` at the end of zeros; where its first digit stands.

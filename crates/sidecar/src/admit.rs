@@ -9,7 +9,7 @@ use policy::{
     ask::Ask,
     breaker::{Gate, Ticket, Verdict},
     catalogue::{Price, ServiceTiers, Tokens},
-    ledger::{Amounts, Denied, Hold, How},
+    ledger::{Amounts, Hold, How},
     money::Usd,
     outcome::{Class, Failure, Outcome},
     plan::{Candidate, TargetKey, Worst},
@@ -18,9 +18,10 @@ use policy::{
 
 use crate::{
     clock,
+    money::No,
     record::record,
     state::{Cell, InForce, State},
-    telemetry::AttemptSpan,
+    telemetry::{AttemptSpan, metrics::Metrics},
     usage::tokens,
 };
 
@@ -67,11 +68,11 @@ enum Progress {
 pub enum Closed {
     /// The circuit shut between plan and attempt.
     Shut(Gate),
-    /// A cap leaves no room.
-    Denied(Denied),
+    /// No money, or no room under a rate.
+    Money(No),
 }
 
-/// Asks for one attempt of `candidate` that may take `worst`.
+/// Asks for one attempt of `candidate` that may take `worst`; see [`Money::hold`](crate::money::Money::hold) for `sparing`.
 ///
 /// # Errors
 /// A circuit that lets nobody in, or a cap without room.
@@ -81,6 +82,7 @@ pub fn admit(
     candidate: &Candidate,
     ask: &Ask,
     worst: &Worst,
+    sparing: bool,
 ) -> Result<Permit, Closed> {
     let now = clock::now();
     let conf = &in_force.snapshot.breaker;
@@ -98,15 +100,15 @@ pub fn admit(
         }
     };
     let hold = match in_force.has_caps {
-        true => state.money.hold(in_force, ask, &candidate.key, worst.amounts()).map(Some),
+        true => state.money.hold(in_force, ask, &candidate.key, worst.amounts(), sparing).map(Some),
         false => Ok(None),
     };
     let hold = match hold {
         Ok(hold) => hold,
-        Err(denied) => {
+        Err(no) => {
             leave_outer();
             cell.with(|h| h.breaker.record(inner, Verdict::Neutral, now, conf, 0));
-            return Err(Closed::Denied(denied));
+            return Err(Closed::Money(no));
         }
     };
     Ok(Permit {
@@ -146,8 +148,9 @@ impl Permit {
     #[must_use]
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
         if first_may_be_billed && let Some(first) = self.hold.take() {
-            self.state.money.settle(first, How::Unseen, clock::now());
-            let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts());
+            let settled = self.state.money.settle(first, How::Unseen, clock::now());
+            Metrics::charged(&self.in_force, self.key.provider, self.model.as_ref(), &settled);
+            let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts(), false);
             self.progress = Progress::Unsent;
             match again {
                 Ok(hold) => self.hold = Some(hold),
@@ -219,11 +222,12 @@ impl Permit {
             (Progress::Unsent, ..) => How::Unsent,
             (Progress::Refused, ..) => How::Refused,
             (Progress::Sent, Class::Success, _) if self.price.is_none() => self.whole(),
-            (Progress::Sent, Class::Success, Some(t)) => {
+            // Every prompt has tokens: a usage of zero is none.
+            (Progress::Sent, Class::Success, Some(t)) if t.input > 0 => {
                 let cost = self.cost(t).unwrap_or_default();
                 How::Ended(Amounts::request(cost, t.input.saturating_add(t.output)))
             }
-            (Progress::Sent, Class::Success, None) => How::EndedWithoutUsage,
+            (Progress::Sent, Class::Success, _) => How::EndedWithoutUsage,
             (Progress::Sent, Class::Cancelled | Class::Timeout, _)
                 if self.stream && provider.cancel_billing == CancelBilling::Stops =>
             {
@@ -249,3 +253,7 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "admit_tests.rs"]
+mod tests;

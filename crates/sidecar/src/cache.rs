@@ -145,3 +145,69 @@ impl Assembly {
         x.state.answers.keep(self.keeping, x.dialect, answer, provider, &served.model);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"{"id":"a","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"CONTENT"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+
+    fn keeping(body: u8, tenant: Option<&str>) -> Keeping {
+        let key = Key {
+            body: [body; 32],
+            policy: "default/p".into(),
+            scene: "chat".into(),
+            tenant: tenant.map(Arc::from),
+            versions: vec![],
+        };
+        Keeping { key, ttl: Duration::from_secs(60), always: false }
+    }
+
+    fn snapshot() -> Snapshot {
+        api::load(
+            "apiVersion: llmroute.dev/v1alpha1\nkind: LLMRoutePolicy\nmetadata: {name: p}\nspec:\n  podSelector: {}\n  \
+             credentials: {secretName: k}\n  providers: [{name: openai, api: OpenAI}]\n  \
+             scenes: [{name: chat, targets: [{provider: openai, model: gpt-6-sol}]}]\n",
+        )
+        .unwrap()
+    }
+
+    fn keep(answers: &Answers, keeping: Keeping, content: &str) {
+        let answer = ANSWER.replace("CONTENT", content).into();
+        answers.keep(keeping, Dialect::Chat, answer, &"openai".into(), &"gpt-6-sol".into());
+    }
+
+    #[test]
+    fn an_equal_request_of_the_same_tenant_finds_it() {
+        let (answers, snapshot) = (Answers::new(1 << 20), snapshot());
+        keep(&answers, keeping(1, Some("a")), "hello");
+        let (kept, target) = answers.get(&keeping(1, Some("a")).key, &snapshot).unwrap();
+        assert!(kept.answer.starts_with(b"{\"id\"") && *target.model == *"gpt-6-sol");
+        for other in [keeping(1, None), keeping(1, Some("b")), keeping(2, Some("a"))] {
+            assert!(answers.get(&other.key, &snapshot).is_none());
+        }
+        let mut gone = snapshot;
+        gone.providers[0].name = "renamed".into();
+        assert!(answers.get(&keeping(1, Some("a")).key, &gone).is_none(), "its provider is in the policy no more");
+    }
+
+    #[test]
+    fn what_is_no_whole_answer_and_what_is_too_long_is_not_kept() {
+        let (answers, snapshot) = (Answers::new(64 << 20), snapshot());
+        let cut = ANSWER.replace("\"stop\"", "\"length\"");
+        answers.keep(keeping(1, None), Dialect::Chat, cut.into(), &"openai".into(), &"m".into());
+        keep(&answers, keeping(2, None), &"x".repeat(LONGEST));
+        assert!((1..=2).all(|i| answers.get(&keeping(i, None).key, &snapshot).is_none()));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        const ROOM: usize = 1 << 20;
+        let answers = Answers::new(ROOM * SHARE);
+        for i in 0..=255 {
+            keep(&answers, keeping(i, None), &"x".repeat(100_000));
+        }
+        answers.0.run_pending_tasks();
+        assert!(answers.0.weighted_size() as usize <= ROOM && answers.0.entry_count() > 0);
+    }
+}

@@ -12,7 +12,7 @@ use policy::{
     bound::Unbounded,
     breaker::Gate,
     ladder::{self, Leg, Offer},
-    ledger::{Denied, Pressure, Unit},
+    ledger::{Denied, Unit},
     money::Usd,
     outcome::Failure,
     plan::{Candidate, Plan, Worst},
@@ -26,6 +26,7 @@ use crate::{
     bill,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
+    money,
     refusal::Refusal,
     state::InForce,
     wire::{Inbound, Wire},
@@ -59,6 +60,8 @@ pub enum Entered {
 enum No {
     /// The candidate is out, whatever the money.
     Out(Box<Failed>),
+    /// What is left is spared for cheaper ways.
+    Spared,
     /// A cap leaves no room.
     Short(Denied),
 }
@@ -81,15 +84,19 @@ impl Entrance<'_> {
     /// Enters the candidate at `base`, or goes down the ladder. Only the `first` attempt of a request waits, or refuses
     /// it; a later one that has no money is passed over. Waits until `until` at most.
     pub async fn enter(&self, x: &mut Exchange, base: usize, course: &Course, first: bool, until: Tick) -> Entered {
-        let spared = self.is_spared(x, base);
         let mut shortage = Shortage::default();
-        if !spared {
-            match self.offered(x, base, false, until).await {
-                Ok(entry) => return Entered::In(entry),
-                Err(No::Out(failed)) => return Entered::Over(failed),
-                Err(No::Short(denied)) => shortage.note(denied),
+        // Who can wait leaves the last part of a budget to those who cannot.
+        let sparing = self.spares() || x.later;
+        let spared = match self.offered(x, base, false, sparing, until).await {
+            Ok(entry) => return Entered::In(entry),
+            Err(No::Out(failed)) => return Entered::Over(failed),
+            Err(No::Spared) if x.later => return Entered::Refused(Refusal::own(Cause::BudgetNearLimit)),
+            Err(No::Spared) => true,
+            Err(No::Short(denied)) => {
+                shortage.note(denied);
+                false
             }
-        }
+        };
         let candidates = &self.plan.candidates;
         let legs: Vec<Leg> = candidates
             .iter()
@@ -100,19 +107,19 @@ impl Entrance<'_> {
         let as_sent = Offer::Ask { candidate: base, trimmed: false };
         for (i, offer) in offers.iter().enumerate() {
             match *offer {
-                // Without need to spare it was asked above.
+                // Where nothing is spared it was asked above.
                 offer if offer == as_sent && !spared => {}
-                Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, until).await {
+                Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, false, until).await {
                     Ok(entry) => {
                         let spares = spared && shortage.is_empty();
                         x.squeeze = squeeze(base, candidate, trimmed, spares);
                         return Entered::In(entry);
                     }
                     Err(No::Out(failed)) if candidate == base && !trimmed => return Entered::Over(failed),
-                    Err(No::Out(_)) => {}
+                    Err(No::Out(_) | No::Spared) => {}
                     Err(No::Short(denied)) => shortage.note(denied),
                 },
-                Offer::Wait if first => {
+                Offer::Wait if first && !x.later => {
                     if let Some(entry) = self.in_line(x, &offers[..i], &shortage, until).await {
                         x.squeeze = Some(Squeeze { rung: Rung::Queue, cause: Cause::BudgetExhausted });
                         return Entered::In(entry);
@@ -130,21 +137,24 @@ impl Entrance<'_> {
         x.keeping.as_ref().is_some_and(|k| x.state.answers.get(&k.key, &self.in_force.snapshot).is_some())
     }
 
-    /// Whether so much is spent that cheaper ways come first.
-    fn is_spared(&self, x: &Exchange, base: usize) -> bool {
+    /// Whether cheaper ways come first once a budget is spent up to its `degradeAt`.
+    fn spares(&self) -> bool {
         let spares = |rung: &Rung| matches!(rung, Rung::CheaperModel | Rung::Trim);
-        if !self.in_force.has_thresholds || !self.tier.over_budget.iter().any(spares) {
-            return false;
-        }
-        let key = &self.plan.candidates[base].key;
-        x.state.money.pressure(self.in_force, self.ask, key) >= Pressure::Degrade
+        self.in_force.has_thresholds && self.tier.over_budget.iter().any(spares)
     }
 
     /// One offer; where only the journal stands in the way, its next write is waited for.
-    async fn offered(&self, x: &Exchange, index: usize, trimmed: bool, until: Tick) -> Result<Box<Entry>, No> {
+    async fn offered(
+        &self,
+        x: &Exchange,
+        index: usize,
+        trimmed: bool,
+        sparing: bool,
+        until: Tick,
+    ) -> Result<Box<Entry>, No> {
         loop {
             let write = x.state.money.next_write();
-            let offered = self.offer(x, index, trimmed);
+            let offered = self.offer(x, index, trimmed, sparing);
             let waits = matches!(offered, Err(No::Short(Denied::Journal)));
             if !waits || !write.durable(until).await {
                 return offered;
@@ -152,15 +162,15 @@ impl Entrance<'_> {
         }
     }
 
-    fn offer(&self, x: &Exchange, index: usize, trimmed: bool) -> Result<Box<Entry>, No> {
+    fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Box<Entry>, No> {
         let candidate = &self.plan.candidates[index];
         if !trimmed {
-            return self.one(x, index, self.inbound, self.ask, &candidate.worst);
+            return self.one(x, index, (self.inbound, self.ask), &candidate.worst, sparing);
         }
         let (inbound, ask) = self.trimmed(x, candidate).ok_or_else(|| No::Out(not_smaller(candidate)))?;
         let worst = policy::plan::worst(&self.in_force.snapshot, &ask, &candidate.target);
         let worst = worst.map_err(|why| No::Out(unbounded(candidate, why)))?;
-        self.one(x, index, &inbound, &ask, &worst)
+        self.one(x, index, (&inbound, &ask), &worst, sparing)
     }
 
     /// The smaller request for `candidate`; `None` if nothing of it can be trimmed.
@@ -179,7 +189,14 @@ impl Entrance<'_> {
         Some((Inbound { method, uri, headers, body, head: Some(head), room: None }, ask))
     }
 
-    fn one(&self, x: &Exchange, index: usize, inbound: &Inbound, ask: &Ask, worst: &Worst) -> Result<Box<Entry>, No> {
+    fn one(
+        &self,
+        x: &Exchange,
+        index: usize,
+        (inbound, ask): (&Inbound, &Ask),
+        worst: &Worst,
+        sparing: bool,
+    ) -> Result<Box<Entry>, No> {
         let candidate = &self.plan.candidates[index];
         let provider = candidate.key.provider;
         let keys = x.state.keys.load();
@@ -192,18 +209,21 @@ impl Entrance<'_> {
             Some(body) => self.worst_of(body, wire.dialect, ask, candidate)?,
             None => *worst,
         };
-        match admit(&x.state, self.in_force, candidate, ask, &worst) {
+        match admit(&x.state, self.in_force, candidate, ask, &worst, sparing) {
             Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
             Err(Closed::Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
                 Err(No::Out(Box::new(Failed::refused(Reason::of(provider, cause)))))
             }
-            Err(Closed::Denied(Denied::Short { key, retry_after, .. })) if key.unit != Unit::Money => {
+            Err(Closed::Money(money::No::Spared)) => Err(No::Spared),
+            Err(Closed::Money(money::No::Denied(Denied::Short { key, retry_after, .. })))
+                if key.unit != Unit::Money =>
+            {
                 let failure = Failure::RateLimited { retry_after: Some(retry_after) };
                 let reason = Reason::own(Cause::RateLimitExceeded);
                 Err(No::Out(Box::new(Failed { failure, ..Failed::refused(reason) })))
             }
-            Err(Closed::Denied(denied)) => Err(No::Short(denied)),
+            Err(Closed::Money(money::No::Denied(denied))) => Err(No::Short(denied)),
         }
     }
 
@@ -226,10 +246,10 @@ impl Entrance<'_> {
             let mut short = Shortage::default();
             for offer in offers {
                 let Offer::Ask { candidate, trimmed } = *offer else { continue };
-                match self.offer(x, candidate, trimmed) {
+                match self.offer(x, candidate, trimmed, false) {
                     Ok(entry) => return Ok(entry),
                     Err(No::Short(denied)) => short.note(denied),
-                    Err(No::Out(_)) => {}
+                    Err(No::Out(_) | No::Spared) => {}
                 }
             }
             Err(short.soonest.unwrap_or(Denied::Journal))
@@ -297,4 +317,57 @@ fn not_smaller(candidate: &Candidate) -> Box<Failed> {
 
 fn unbounded(candidate: &Candidate, why: Unbounded) -> Box<Failed> {
     Box::new(Failed::refused(Reason::of(candidate.key.provider, why.cause())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use policy::{ledger::Key, snapshot::Scope};
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key { unit: Unit::Money, name: name.into(), scope: Scope::Policy, value: None }
+    }
+
+    fn short(name: &str, seconds: u64) -> Denied {
+        Denied::Short { key: key(name), missing: 1, retry_after: Duration::from_secs(seconds) }
+    }
+
+    fn impossible() -> Denied {
+        Denied::Impossible { key: key("day"), limit: 2_500_000_000 }
+    }
+
+    #[test]
+    fn of_several_shortages_the_one_that_ends_first_is_told() {
+        let told = |denied: Vec<Denied>| {
+            let mut shortage = Shortage::default();
+            denied.into_iter().for_each(|d| shortage.note(d));
+            let refusal = shortage.refusal();
+            (refusal.reason.cause, refusal.retry_after, refusal.message.into_owned())
+        };
+        let (cause, wait, message) = told(vec![short("day", 90), impossible(), short("minute", 7)]);
+        assert_eq!((cause, wait), (Cause::BudgetExhausted, Some(Duration::from_secs(7))));
+        assert_eq!(message, "the budget `minute` is spent; it has room for this request in 7 s");
+        let (cause, wait, message) = told(vec![impossible()]);
+        assert_eq!((cause, wait), (Cause::BudgetExhausted, None), "no wait helps");
+        assert!(message.contains("the whole budget `day` of 2.5 USD"), "{message}");
+        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::StateUnavailable);
+    }
+
+    #[test]
+    fn what_the_ladder_did() {
+        let rows = [
+            (0, 0, false, false, None),
+            (0, 1, false, false, Some((Rung::CheaperModel, Cause::BudgetExhausted))),
+            (0, 1, false, true, Some((Rung::CheaperModel, Cause::BudgetNearLimit))),
+            (0, 0, true, true, Some((Rung::Trim, Cause::BudgetNearLimit))),
+            (0, 1, true, false, Some((Rung::Trim, Cause::BudgetExhausted))),
+        ];
+        for (base, candidate, trimmed, spares, want) in rows {
+            let want = want.map(|(rung, cause)| Squeeze { rung, cause });
+            assert_eq!(squeeze(base, candidate, trimmed, spares), want, "{base} {candidate} {trimmed} {spares}");
+        }
+    }
 }

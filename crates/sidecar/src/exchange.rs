@@ -12,7 +12,6 @@ use policy::{
     Tick,
     ask::Ask,
     catalogue::Tokens,
-    ledger::Unit,
     matching::Matched,
     money::Usd,
     outcome::Class,
@@ -79,6 +78,8 @@ pub struct Exchange {
     pub plan: Option<Plan>,
     /// Each try: target, class, reason of its failure, duration.
     pub tries: Vec<Try>,
+    /// Candidates that were passed over before a try, and why.
+    pub passed: Vec<(TargetKey, Reason)>,
     /// Losses in translation to the target that answered.
     pub dropped: Vec<String>,
     /// What was done because money is short.
@@ -158,6 +159,7 @@ impl Exchange {
             facts: Facts::default(),
             plan: None,
             tries: vec![],
+            passed: vec![],
             dropped: vec![],
             squeeze: None,
             keeping: None,
@@ -176,12 +178,13 @@ impl Exchange {
             return (Status::Ok, None);
         };
         let failed = || self.tries.iter().find(|t| t.key == *preferred).and_then(|t| t.reason);
+        let passed = || self.passed.iter().find(|(key, _)| key == preferred).map(|(_, reason)| *reason);
         let left_out = || {
             let plan = self.plan.as_ref()?;
             plan.left_out.iter().find(|l| l.key == *preferred).map(|l| l.reason)
         };
         let any = || self.tries.iter().find_map(|t| t.reason);
-        (Status::Degraded, failed().or_else(left_out).or_else(any))
+        (Status::Degraded, failed().or_else(passed).or_else(left_out).or_else(any))
     }
 
     /// The request went to `target`: a fallback, if another one is preferred.
@@ -232,14 +235,18 @@ impl Exchange {
         if in_force.snapshot.budgets.is_empty() {
             return None;
         }
-        let views = self.state.money.views(in_force, ask, target, clock::now());
-        let mut text = String::with_capacity(64 * views.len());
-        for v in views.iter().filter(|v| v.key.unit == Unit::Money) {
-            let comma = if text.is_empty() { "" } else { ", " };
-            let (spent, held, limit) = (Usd(v.spent), Usd(v.held), Usd(v.limit));
-            let free = v.next_free.unwrap_or_default().as_secs();
-            let _ = write!(text, "{comma}{};spent={spent};held={held};limit={limit};free={free}", v.key.name);
-        }
+        let mut text = String::with_capacity(80 * in_force.snapshot.budgets.len());
+        self.state.money.standing(in_force, ask, target, |budget| {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(budget.name);
+            for (name, amount) in [(";spent=", budget.spent), (";held=", budget.held), (";limit=", budget.limit)] {
+                text.push_str(name);
+                text.push_str(amount.decimal(&mut [0; Usd::LONGEST]));
+            }
+            let _ = write!(text, ";free={}", budget.next_free.unwrap_or_default().as_secs());
+        });
         Some(text)
     }
 

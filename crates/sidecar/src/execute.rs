@@ -108,6 +108,7 @@ async fn tries(
         let entry = match entrance.enter(x, index, &course, first, deadline).await {
             Entered::In(entry) => *entry,
             Entered::Over(failed) => {
+                x.passed.push((plan.candidates[index].key.clone(), failed.reason));
                 first_failure.get_or_insert(*failed);
                 step = course.skip(index, &mut present(deadline, &mut |p| repeat(in_force, tier, p)));
                 continue;

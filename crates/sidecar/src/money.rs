@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use policy::{
     Tick,
     ask::Ask,
-    ledger::{self, Amounts, Denied, Hold, How, Key, Ledger, ModelKey, Pressure, Settled, View},
+    ledger::{self, Amounts, Denied, Hold, How, Key, Ledger, ModelKey, Pressure, Settled, Standing, View},
     plan::TargetKey,
     snapshot::Snapshot,
 };
@@ -80,20 +80,32 @@ impl Money {
         self.ledger.lock().model(provider, model)
     }
 
-    /// Takes what one attempt at `target` may cost, of every cap that applies or of none.
+    /// Takes what one attempt at `target` may cost, of every cap that applies or of none. With `sparing` nothing is taken
+    /// where a budget is spent up to its `degradeAt`.
     ///
     /// # Errors
-    /// See [`Denied`].
-    pub fn hold(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Result<Hold, Denied> {
+    /// See [`No`].
+    pub fn hold(
+        &self,
+        in_force: &InForce,
+        ask: &Ask,
+        target: &TargetKey,
+        amounts: Amounts,
+        sparing: bool,
+    ) -> Result<Hold, No> {
+        let now = clock::now();
         let mut ledger = self.ledger.lock();
         let asked = asked(&ledger, in_force, ask, target, amounts);
-        let held = ledger.hold(&asked, clock::now());
+        if sparing && ledger.pressure(&asked, now) >= Pressure::Degrade {
+            return Err(No::Spared);
+        }
+        let held = ledger.hold(&asked, now);
         let is_low = ledger.wants_checkpoint();
         drop(ledger);
         if let Some(journal) = &self.journal {
             journal.held(matches!(held, Err(Denied::Journal)), is_low);
         }
-        held
+        held.map_err(No::Denied)
     }
 
     /// What [`Money::hold`] would say; changes nothing.
@@ -114,20 +126,11 @@ impl Money {
         settled
     }
 
-    /// How full the fullest budget is that the request is counted under.
-    #[must_use]
-    pub fn pressure(&self, in_force: &InForce, ask: &Ask, target: &TargetKey) -> Pressure {
+    /// Tells how each budget stands that the request is counted under, in the policy's order.
+    pub fn standing(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, tell: impl FnMut(Standing<'_>)) {
         let ledger = self.ledger.lock();
         let asked = asked(&ledger, in_force, ask, target, Amounts::default());
-        ledger.pressure(&asked, clock::now())
-    }
-
-    /// What the request is counted under, in the policy's order.
-    #[must_use]
-    pub fn views(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, now: Tick) -> Vec<View> {
-        let ledger = self.ledger.lock();
-        let asked = asked(&ledger, in_force, ask, target, Amounts::default());
-        ledger.views(&asked, now)
+        ledger.standing(&asked, clock::now(), tell);
     }
 
     /// One row a cap, in the policy's order: of its keys the one nearest the limit.
@@ -174,6 +177,15 @@ impl Money {
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
+}
+
+/// Why nothing is held.
+#[derive(Debug)]
+pub enum No {
+    /// What is left is spared for cheaper ways.
+    Spared,
+    /// A cap leaves no room.
+    Denied(Denied),
 }
 
 /// The head of a line.

@@ -73,7 +73,8 @@ pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<He
     if later::is_asked(&x, call, &inbound) {
         return Box::pin(later::accept(x, inbound)).await;
     }
-    answer(x, &in_force, call, inbound, stream).await
+    let executed = run(&mut x, &in_force, call, &inbound, stream).await;
+    answer(x, &inbound, executed)
 }
 
 /// Runs a request that was accepted before.
@@ -88,24 +89,19 @@ pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, 
     };
     let Parts { method, uri, headers, .. } = parts;
     let inbound = Inbound { method, uri, headers, body, head, room: Some(room) };
-    answer(x, &in_force, call, inbound, Streamed::No).await
+    let executed = run(&mut x, &in_force, call, &inbound, Streamed::No).await;
+    answer(x, &inbound, executed)
 }
 
-/// Serves a request whose body is held.
-async fn answer(
-    mut x: Exchange,
-    in_force: &Arc<InForce>,
-    call: Call,
-    inbound: Inbound,
-    stream: Streamed,
-) -> Response<Reply> {
-    let executed = match run(&mut x, in_force, call, &inbound, stream).await {
+/// What the app gets.
+fn answer(x: Exchange, inbound: &Inbound, executed: Result<Executed, Refusal>) -> Response<Reply> {
+    let executed = match executed {
         Ok(executed) => executed,
         Err(refusal) => return respond::refuse(x, &refusal),
     };
     // An answer from before: before anybody is asked, at its rung, or when no provider answers.
     if let Some(reason) = executed.may_be_kept()
-        && let Some(kept) = respond::Again::find(&x, &inbound)
+        && let Some(kept) = respond::Again::find(&x, inbound)
     {
         return respond::again(x, kept, reason);
     }

@@ -39,7 +39,9 @@ pub(crate) fn record(permit: &mut Permit, outcome: &Outcome, settled: Settled) {
     if outcome.class == Class::Success {
         live.cell.repeats(|b| b.deposit(now));
     }
-    let cost = outcome.tokens.as_ref().and_then(|t| permit.cost(t));
+    // What is charged by a bound is told as that alone.
+    let known = outcome.tokens.as_ref().filter(|_| !settled.estimated);
+    let cost = known.and_then(|t| permit.cost(t));
     Metrics::attempt(&permit.in_force, permit.model.as_ref(), outcome, cost, &settled);
     if settled.debt.usd > Usd::ZERO {
         let model = permit.model.as_deref().unwrap_or_default();

@@ -158,7 +158,9 @@ pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
                 Some(m) => refusal.because(m),
                 None => refusal,
             };
-            error(x, &refusal, Status::Failed)
+            // Where nobody was asked it is our own no.
+            let status = if x.tries.is_empty() { Status::Refused } else { Status::Failed };
+            error(x, &refusal, status)
         }
     }
 }

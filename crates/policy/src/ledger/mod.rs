@@ -25,7 +25,7 @@ pub use cap::{Cap, bill_horizon, caps};
 pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
 pub use journal::{Checkpoint, Clock, Head, Past, Row};
 pub use overrun::ModelKey;
-pub use view::View;
+pub use view::{Standing, View};
 
 use self::{
     account::Account,

@@ -1,6 +1,6 @@
 //! What people and meters see.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Ledger,
@@ -9,7 +9,7 @@ use super::{
     hold::{Ask, Key, Pressure, Unit},
     lender::may_spend,
 };
-use crate::Tick;
+use crate::{Tick, money::Usd};
 
 /// One key now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,29 +34,53 @@ pub struct View {
     pub last_minute: u64,
 }
 
+/// How one budget stands for a request, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The budget's name.
+    pub name: &'a Arc<str>,
+    /// The cap.
+    pub limit: Usd,
+    /// What has not cooled.
+    pub spent: Usd,
+    /// In open holds.
+    pub held: Usd,
+    /// Until the oldest charge is free.
+    pub next_free: Option<Duration>,
+}
+
 impl Ledger {
+    /// Tells how each budget stands that `ask` is counted under, in the policy's order.
+    pub fn standing(&self, ask: &Ask<'_>, now: Tick, mut tell: impl FnMut(Standing<'_>)) {
+        for (index, at) in self.places(ask, now) {
+            let book = &self.books[usize::from(index)];
+            if book.cap.unit != Unit::Money {
+                continue;
+            }
+            let fresh;
+            let account = match at {
+                Some(at) => &self.accounts[at as usize],
+                None => {
+                    fresh = self.untouched(index, None, now);
+                    &fresh
+                }
+            };
+            tell(Standing {
+                name: &book.cap.name,
+                limit: Usd(may_spend(&book.cap)),
+                spent: Usd(account.ring.spent(now, &book.grid)),
+                held: Usd(account.held),
+                next_free: account.ring.next_free(now, &book.grid).map(|at| at.since(now)),
+            });
+        }
+    }
+
     /// How full the fullest budget is that `ask` would be counted under.
     #[must_use]
     pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
         let places = self.places(ask, now);
         let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.state(index, at, now).0));
         books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(b, taken)).max().unwrap_or_default()
-    }
-
-    /// The keys that `ask` is counted under, in the policy's order.
-    #[must_use]
-    pub fn views(&self, ask: &Ask<'_>, now: Tick) -> Vec<View> {
-        let view = |(index, at): (u16, Option<u32>)| {
-            let book = &self.books[usize::from(index)];
-            match at {
-                Some(at) => view(book, &self.accounts[at as usize], now),
-                None => {
-                    let value = book.value(ask, &self.nobody).cloned();
-                    view(book, &self.untouched(index, value, now), now)
-                }
-            }
-        };
-        self.places(ask, now).map(view).collect()
     }
 
     /// One row a cap, in the policy's order: of its keys the one nearest the limit. It goes once over all accounts, in the

@@ -142,6 +142,13 @@ impl Metrics {
         target.overrun.add(settled.debt.usd);
     }
 
+    /// A first send of an attempt is charged, and it is sent once more.
+    pub fn charged(in_force: &InForce, provider: ProviderId, model: Option<&Arc<str>>, settled: &Settled) {
+        if let Some(target) = in_force.series.target(provider, model) {
+            target.estimated.add(settled.charged.usd);
+        }
+    }
+
     /// One request ended.
     pub fn request(&self, ending: &Ending, now: Tick) {
         let key = RequestKey {

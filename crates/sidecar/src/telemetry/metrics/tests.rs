@@ -107,7 +107,7 @@ fn candidate(snapshot: &Snapshot, ask: &Ask, target: &Target) -> Candidate {
 fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure>) {
     let in_force = in_force(state);
     let candidate = candidate(&in_force.snapshot, ask, &in_force.snapshot.scene(ask.scene).targets[target]);
-    let mut permit = admit(state, &in_force, &candidate, ask, &candidate.worst).unwrap();
+    let mut permit = admit(state, &in_force, &candidate, ask, &candidate.worst, false).unwrap();
     assert!(permit.send());
     match failure {
         Some(failure) => {

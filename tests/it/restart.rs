@@ -11,74 +11,72 @@ use std::{
 };
 
 use harness::{
-    Caller, Metrics, Policy, Program, Reply, Speech, eventually, heavy, panics,
+    Caller, Metrics, Program, Reply, Speech, World,
+    bills::{Charge, fullest_window, standing},
+    eventually, heavy,
     policy::PATIENT,
     program,
-    temp::TempDir,
-    window::fullest,
-    world::{flagship, key_of},
 };
 use parking_lot::Mutex;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
-use sim::{Config, Delays, Sim, Vendor};
+use sim::{Config, Delays, Vendor};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// One simulator behind both providers, a policy with budgets, and a state directory.
+/// Pretend providers, and a sidecar process with a state directory beside them.
 struct Stage {
-    sim: Sim,
-    dir: TempDir,
+    world: World,
+    /// The policy, but for its budgets.
+    policy: String,
 }
 
 /// A bill is final a minute after the total timeout: no sooner is what a dead process held free again.
 const TIER: &str = "{name: quick, timeouts: {connect: 1s, tls: 1s, firstByte: 3s, idle: 3s, total: 3s}, \
     retries: {attempts: 2, base: 5ms, cap: 20ms}}";
 const TENANTS: usize = 8;
+const BUDGETS: &str = "budgets: []";
+const NONE: &str = "health: {unhealthyBelow: 65}";
+const HOUR: &str = "budgets: [{name: hour, window: 1h, limitUsd: \"1\"}]";
 
 impl Stage {
-    fn new(budgets: &str) -> Stage {
-        panics::watch();
+    async fn new(budgets: &str) -> Stage {
         let ms = Duration::from_millis;
         let delays = Delays { head: ms(15), first: ms(5), event: ms(1), jitter: ms(10) };
         let config = Config { delays, log_entries: 1_000_000, cancelled_runs_on: true, ..Config::default() };
-        let stage = Stage { sim: Sim::start(config).expect("a simulator"), dir: TempDir::new() };
-        for name in ["openai", "claude"] {
-            stage.dir.write(&format!("keys/{name}"), key_of(name));
-        }
-        stage.put(budgets);
-        stage
+        let more = ", cancelBilling: RunsOn, billHorizon: 1s";
+        let builder = World::builder();
+        let builder = builder.provider("openai", Vendor::OpenAi, config.clone()).fields(more);
+        let builder = builder.provider("claude", Vendor::Anthropic, config).fields(more);
+        let targets = [("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")];
+        let policy = builder.policy(|p| {
+            p.tier(TIER).scene_with("chat", &targets, ", maxOutputTokens: 16").field(PATIENT).field(BUDGETS)
+        });
+        let policy = policy.yaml();
+        let world = builder.start_with(&policy.replace(BUDGETS, budgets)).await;
+        Stage { world, policy }
     }
 
-    /// Writes the policy.
+    /// Another policy in the file.
     fn put(&self, budgets: &str) {
-        let url = self.sim.url();
-        let more = ", cancelBilling: RunsOn, billHorizon: 1s";
-        let policy = Policy::new()
-            .provider_with("openai", "OpenAI", &url, more)
-            .provider_with("claude", "Anthropic", &url, more)
-            .tier(TIER)
-            .scene_with(
-                "chat",
-                &[("openai", flagship(Vendor::OpenAi)), ("claude", flagship(Vendor::Anthropic))],
-                ", maxOutputTokens: 16",
-            )
-            .field(PATIENT)
-            .field(budgets);
-        self.dir.rename_over("policy.yaml", policy.yaml()).expect("a policy file");
+        self.world.dir.rename_over("policy.yaml", self.policy.replace(BUDGETS, budgets)).expect("a file");
+    }
+
+    fn bare(&self) -> program::Builder {
+        Program::builder(&self.world.policy_file()).credentials(&self.world.dir.join("keys"))
     }
 
     fn builder(&self) -> program::Builder {
-        let kept = self.dir.join("kept").display().to_string();
-        Program::builder(&self.dir.join("policy.yaml")).credentials(&self.dir.join("keys")).arg("--state").arg(&kept)
+        self.bare().arg("--state").arg(&self.kept().display().to_string())
     }
 
     async fn start(&self) -> Program {
         self.builder().start().await
     }
 
-    fn state_file(&self) -> PathBuf {
-        self.dir.join("kept/state.redb")
+    /// The state directory.
+    fn kept(&self) -> PathBuf {
+        self.world.dir.join("kept")
     }
 }
 
@@ -181,7 +179,7 @@ async fn killed(window: u64, limit_usd: f64, lives: usize, longest: Duration, is
         "budgets: [{{name: all, window: {window}s, limitUsd: \"{limit_usd}\"}}, \
          {{name: tenants, window: {window}s, limitUsd: \"{tenant_usd}\", scope: Tenant}}]"
     );
-    let stage = Stage::new(&budgets);
+    let stage = Stage::new(&budgets).await;
     let mut program = stage.start().await;
     let crowd = Crowd::of(32, &program.app);
     let mut served = vec![];
@@ -205,21 +203,16 @@ async fn killed(window: u64, limit_usd: f64, lives: usize, longest: Duration, is
     // Streams that nobody reads run on to their end.
     sleep(Duration::from_millis(300)).await;
 
-    let bill = stage.sim.bill();
-    let window = Duration::from_secs(window);
-    let share = |most: u64, usd: f64| most as f64 / (usd * 1e9);
-    let fullest_all = share(fullest(&bill, window, |_| true), limit_usd);
-    let log = stage.sim.log();
-    let tenant_of = |seq: u64| {
-        let at = log.binary_search_by_key(&seq, |entry| entry.seq).expect("logged");
-        String::from_utf8_lossy(&log[at].body).split("tenant-").nth(1).and_then(|s| s[..1].parse::<usize>().ok())
+    let charges = stage.world.charges();
+    let share = |of: &dyn Fn(&Charge) -> bool, usd: f64| {
+        fullest_window(charges.iter().filter(|c| of(c)), window * 1_000_000) as f64 / (usd * 1e9)
     };
-    let of_tenant = |tenant| share(fullest(&bill, window, |seq| tenant_of(seq) == Some(tenant)), tenant_usd);
+    let fullest_all = share(&|_| true, limit_usd);
+    let of_tenant = |n| share(&|c: &Charge| c.body.contains(&format!("tenant-{n}")), tenant_usd);
     let fullest_tenant = (0..TENANTS).map(of_tenant).fold(0.0, f64::max);
     println!(
-        "{window:?}: served {served:?} by lives, {all} in all, {refused} refused, {} billed; the fullest window is at \
-         {fullest_all:.3} of its cap, that of a tenant at {fullest_tenant:.3}",
-        bill.total.requests
+        "{window} s: served {served:?} by lives, {all} in all, {refused} refused; the fullest window is at \
+         {fullest_all:.3} of its cap, that of a tenant at {fullest_tenant:.3}"
     );
     assert!(fullest_all <= 1.0 && fullest_tenant <= 1.0, "{fullest_all} {fullest_tenant}");
     assert!(fullest_tenant > least && refused > all / 2, "demand was not above the cap, or nothing is proven");
@@ -242,7 +235,8 @@ async fn a_stop_in_peace_counts_what_was_spent_and_holds_wait_for_no_disk() {
     let stage = Stage::new(
         "budgets: [{name: ten, window: 10s, limitUsd: \"0.3\"}, {name: hour, window: 1h, limitUsd: \"50\"}, \
          {name: tenants, window: 1h, limitUsd: \"20\", scope: Tenant}]",
-    );
+    )
+    .await;
     let mut program = stage.start().await;
     let crowd = Crowd::of(32, &program.app);
     sleep(Duration::from_secs(11)).await;
@@ -260,27 +254,21 @@ async fn a_stop_in_peace_counts_what_was_spent_and_holds_wait_for_no_disk() {
     assert!(more <= held as f64 * 0.02, "{more} of {held} holds waited for the disk");
     crowd.leave().await;
 
-    let of = |health: &Value, name: &str| {
-        let row = health["budgets"].as_array().expect("rows").iter().find(|row| row["name"] == name).expect("a row");
-        let amount = |field: &str| row[field].as_str().and_then(|usd| usd.parse::<f64>().ok()).expect("an amount");
-        (amount("spent"), amount("held"))
-    };
     let before = eventually("all holds are settled", || async {
-        let health = health(&program).await;
-        (of(&health, "hour").1 == 0.0).then_some(health)
+        let page = health(&program).await;
+        (standing(&page, "hour").held == 0).then_some(page)
     })
     .await;
     program.terminate();
     assert_eq!(program.wait().await.code(), Some(0), "{}", program.output());
     let program = stage.start().await;
     let after = health(&program).await;
+    let spent = |page: &Value, name: &str| (standing(page, name).spent, standing(page, name).held);
     for name in ["hour", "tenants"] {
-        assert_eq!(of(&after, name), of(&before, name), "{name}");
+        assert_eq!(spent(&after, name), spent(&before, name), "{name}");
     }
-    assert!(of(&after, "ten").0 <= of(&before, "ten").0);
-    let billed = stage.sim.bill().total.nano_usd as f64 / 1e9;
-    let spent = of(&after, "hour").0;
-    assert!((spent - billed).abs() < 1e-8, "spent {spent}, billed {billed}");
+    assert!(spent(&after, "ten").0 <= spent(&before, "ten").0);
+    assert_eq!(spent(&after, "hour"), (stage.world.billed(), 0));
     assert!(!program.output().contains("ended without notice"), "{}", program.output());
 }
 
@@ -298,12 +286,12 @@ async fn a_bad_file_is_set_aside_and_budgets_begin_as_spent() {
         }),
     ];
     for (name, damage) in damages {
-        let stage = Stage::new("budgets: [{name: hour, window: 1h, limitUsd: \"1\"}]");
+        let stage = Stage::new(HOUR).await;
         let mut program = stage.start().await;
         assert_eq!(chat(&program).await.status, 200);
         program.terminate();
         program.wait().await;
-        damage(&stage.state_file());
+        damage(&stage.kept().join("state.redb"));
         // However often it dies, it does not forget that something is lost.
         for life in 0..3 {
             let mut program = stage.start().await;
@@ -317,11 +305,11 @@ async fn a_bad_file_is_set_aside_and_budgets_begin_as_spent() {
             assert_eq!(log.contains("what was spent is lost"), life == 0, "{name}: {log}");
             program.kill().await;
         }
-        let aside = fs::read_dir(stage.dir.join("kept")).expect("a directory").flatten();
+        let aside = fs::read_dir(stage.kept()).expect("a directory").flatten();
         let aside = aside.filter(|entry| entry.file_name().to_string_lossy().contains("set-aside")).count();
         assert_eq!(aside, 1, "{name}");
         // Without the file, and with nothing that was set aside, it is a first start.
-        fs::remove_dir_all(stage.dir.join("kept")).expect("a directory");
+        fs::remove_dir_all(stage.kept()).expect("a directory");
         let program = stage.start().await;
         assert_eq!(chat(&program).await.status, 200, "{name}");
     }
@@ -329,15 +317,15 @@ async fn a_bad_file_is_set_aside_and_budgets_begin_as_spent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_takes_nothing_is_told_at_the_start() {
-    let stage = Stage::new("budgets: [{name: hour, window: 1h, limitUsd: \"1\"}]");
-    let ended = Program::builder(&stage.dir.join("policy.yaml")).arg("--state").arg("/proc").run().await;
+    let stage = Stage::new(HOUR).await;
+    let ended = stage.bare().arg("--state").arg("/proc").run().await;
     assert_eq!(ended.code, Some(2), "{}", ended.output);
     assert!(ended.output.contains("--state /proc: it cannot be used"), "{}", ended.output);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_what_could_not_be_remembered() {
-    let stage = Stage::new("budgets: [{name: hour, window: 1h, limitUsd: \"0.02\"}]");
+    let stage = Stage::new("budgets: [{name: hour, window: 1h, limitUsd: \"0.02\"}]").await;
     let program = stage.builder().survives_file_limits().start().await;
     let limit_files = |bytes| {
         let pid = Pid::from_raw(program.pid() as i32);
@@ -352,7 +340,7 @@ async fn a_full_disk_stops_what_could_not_be_remembered() {
     .await;
     assert_eq!((refusal.status, refusal.header("x-llmroute-reason")), (503, "state_unavailable"), "{}", refusal.text());
     assert!(refusal.text().contains("state directory"), "{}", refusal.text());
-    let spent = stage.sim.bill().total.nano_usd;
+    let spent = stage.world.billed();
     assert!(spent <= 20_000_000 / 5, "{spent} passed on the room of the last write");
     let journal = health(&program).await["journal"].clone();
     assert!(journal["failing"].is_string() && journal["failed_writes"].as_u64() > Some(0), "{journal}");
@@ -371,13 +359,13 @@ async fn a_full_disk_stops_what_could_not_be_remembered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_budget_that_comes_with_a_reload_is_remembered_too() {
-    let stage = Stage::new("health: {unhealthyBelow: 65}");
+    let stage = Stage::new(NONE).await;
     let mut program = stage.start().await;
     assert_eq!(chat(&program).await.status, 200);
     stage.put("budgets: [{name: hour, window: 1h, limitUsd: \"0.002\"}]");
     let spent = |reply: &Reply| (reply.status == 429).then_some(());
     eventually("the budget is in force, and spent", || async { spent(&chat(&program).await) }).await;
-    let billed = stage.sim.bill().total.nano_usd;
+    let billed = stage.world.billed();
     program.kill().await;
     // A longer window, and a higher limit: what was spent stays with the cap.
     stage.put("budgets: [{name: hour, window: 2h, limitUsd: \"0.004\"}]");
@@ -386,7 +374,7 @@ async fn a_budget_that_comes_with_a_reload_is_remembered_too() {
     while chat(&program).await.status == 200 {
         more += 1;
     }
-    let both = stage.sim.bill().total.nano_usd;
+    let both = stage.world.billed();
     assert!(more > 0 && both > billed, "a higher limit has room");
     program.kill().await;
     let program = stage.start().await;
@@ -397,12 +385,12 @@ async fn a_budget_that_comes_with_a_reload_is_remembered_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_state_directory_budgets_are_told_to_hold_for_one_life() {
-    let stage = Stage::new("budgets: [{name: hour, window: 1h, limitUsd: \"1\"}]");
+    let stage = Stage::new(HOUR).await;
     let told = |program: &Program| program.output().contains("budgets hold for the life of this process");
-    let bare = Program::builder(&stage.dir.join("policy.yaml")).start().await;
+    let bare = stage.bare().start().await;
     assert!(told(&bare), "{}", bare.output());
     assert_eq!(health(&bare).await["journal"], Value::Null);
     assert!(!told(&stage.start().await));
-    stage.put("health: {unhealthyBelow: 65}");
-    assert!(!told(&Program::builder(&stage.dir.join("policy.yaml")).start().await), "no budget, no word");
+    stage.put(NONE);
+    assert!(!told(&stage.bare().start().await), "no budget, no word");
 }

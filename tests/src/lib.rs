@@ -17,7 +17,6 @@ pub mod speech;
 pub mod sse;
 pub mod stub;
 pub mod temp;
-pub mod window;
 pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};

@@ -67,7 +67,7 @@ sdk: bins $(VENV)/.done tests/sdk/node_modules/.done ## official SDKs and agents
 
 .PHONY: readme
 readme: bins $(VENV)/.done ## the documents are true; their commands run in a fresh clone, `make demo` among them
-	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/readme
+	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/readme tests/demo
 
 .PHONY: purity
 purity: ## what must not be compiled into a crate is not
@@ -75,7 +75,7 @@ purity: ## what must not be compiled into a crate is not
 
 ##@ To see it run
 .PHONY: demo
-demo: bins $(VENV)/.done ## the main job, no cluster and no keys: an outage, told as it happens
+demo: bins $(VENV)/.done ## the main job, no cluster and no keys: an outage and a spent budget, told as they happen
 	$(PY) tests/demo/demo.py
 
 $(VENV)/.done: tests/sdk/requirements.txt

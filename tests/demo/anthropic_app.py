@@ -10,19 +10,19 @@ client = anthropic.Anthropic()
 ask = client.messages.with_raw_response.create
 
 
-def request(question):
-    return {"model": "claude-sonnet-5-5", "max_tokens": 1000, "messages": [{"role": "user", "content": question}]}
+def request(messages, limit):
+    return {"model": "claude-sonnet-5-5", "max_tokens": limit, "messages": messages}
 
 
-def plain(question):
-    raw = ask(**request(question))
+def plain(messages, limit):
+    raw = ask(**request(messages, limit))
     answer = raw.parse()
     return app.answered(raw, "".join(block.text for block in answer.content), app.member_of(answer))
 
 
-def stream(question):
+def stream(messages, limit):
     began, first, text, member = time.monotonic(), None, "", {}
-    raw = ask(**request(question), stream=True)
+    raw = ask(**request(messages, limit), stream=True)
     for event in raw.parse():
         member |= app.member_of(event)
         if event.type == "message_start":

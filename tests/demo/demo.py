@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The main job, seen live: two apps on official SDKs, an outage of each provider in turn, and no failed answer.
+"""The main job, seen live: two apps on official SDKs; an outage of each provider in turn and no failed answer; then a small
+budget that is spent, down the ladder and back.
 
 Exits 1 if the story did not come true, as told by the answers themselves."""
 
@@ -12,6 +13,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "sdk"))
 
+import budget
 import stack
 import terminal
 from cast import Cast, Untrue
@@ -31,6 +33,7 @@ def main():
             tell(scene, cast)
             cast.curtain()
             summary(scene, cast)
+        budget.play()
     except Untrue as why:
         terminal.say(f"\nThe story did not come true: {why}", "failed")
         return 1

@@ -10,19 +10,19 @@ client = openai.OpenAI()
 ask = client.chat.completions.with_raw_response.create
 
 
-def request(question):
-    return {"model": "gpt-6-sol", "max_completion_tokens": 1000, "messages": [{"role": "user", "content": question}]}
+def request(messages, limit):
+    return {"model": "gpt-6-sol", "max_completion_tokens": limit, "messages": messages}
 
 
-def plain(question):
-    raw = ask(**request(question))
+def plain(messages, limit):
+    raw = ask(**request(messages, limit))
     answer = raw.parse()
     return app.answered(raw, answer.choices[0].message.content, app.member_of(answer))
 
 
-def stream(question):
+def stream(messages, limit):
     began, first, text, member = time.monotonic(), None, "", {}
-    raw = ask(**request(question), stream=True)
+    raw = ask(**request(messages, limit), stream=True)
     for chunk in raw.parse():
         member |= app.member_of(chunk)
         text += "".join(choice.delta.content or "" for choice in chunk.choices)

@@ -18,6 +18,8 @@ MANNER = b'{"rules": [{"match": {}, "words": 24, "head_ms": 120, "first_ms": 80,
 class Simulated(stack.Stack):
     """Simulator and sidecar; a provider goes dark by the simulator's own switch."""
 
+    manner = MANNER
+
     # Seconds that an app waits between two calls.
     pause = 0.5
     intro = (
@@ -31,7 +33,7 @@ class Simulated(stack.Stack):
 
     def start(self):
         super().start()
-        self.control("script", MANNER)
+        self.control("script", self.manner)
 
     def dark(self, provider):
         """Takes it away. What was done, in words, and the cause that answers will name."""

@@ -109,8 +109,12 @@ images: static ## container images in dist/images, without a Docker daemon
 
 ##@ Measuring
 .PHONY: bench
-bench: bench-peers ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars
+bench: bench-peers bench-ledger ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars
 	tests/bench/run
+
+.PHONY: bench-ledger
+bench-ledger: ## what a hold and its settlement cost: two budgets; ten budgets and 100,000 tenants
+	cargo bench --locked -p policy --bench ledger
 
 .PHONY: bench-peers
 bench-peers: ## installs nginx and haproxy where they are missing

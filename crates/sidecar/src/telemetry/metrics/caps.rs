@@ -3,12 +3,14 @@
 use std::fmt;
 
 use policy::{
-    ledger::{Unit, View},
+    ledger::{Pressure, Unit, View},
     money::Usd,
 };
 
 use super::{
-    instruments::{BUDGET_DEBT, BUDGET_HELD, BUDGET_LIMIT, BUDGET_NEXT_FREE, BUDGET_SPENT, RATE_LIMIT, RATE_USED},
+    instruments::{
+        BUDGET_DEBT, BUDGET_HELD, BUDGET_LIMIT, BUDGET_NEXT_FREE, BUDGET_PRESSURE, BUDGET_SPENT, RATE_LIMIT, RATE_USED,
+    },
     table::Out,
 };
 
@@ -20,6 +22,13 @@ pub(super) fn write(out: &mut Out<'_>, caps: &[View]) -> fmt::Result {
     out.rows(&BUDGET_HELD, money(|v| v.held))?;
     out.rows(&BUDGET_LIMIT, money(|v| v.limit))?;
     out.rows(&BUDGET_DEBT, money(|v| v.debt))?;
+    let pressure = |v: &View| match v.pressure {
+        Pressure::Normal => 0.0,
+        Pressure::Warn => 1.0,
+        Pressure::Degrade => 2.0,
+        Pressure::Full => 3.0,
+    };
+    out.rows(&BUDGET_PRESSURE, budgets().map(|v| ([&v.key.name], pressure(v))))?;
     let next_free = |v: &View| v.next_free.unwrap_or_default().as_secs_f64();
     out.rows(&BUDGET_NEXT_FREE, budgets().map(|v| ([&v.key.name], next_free(v))))?;
     let rate = |of: fn(&View) -> u64| {

@@ -121,6 +121,11 @@ pub(super) const BUDGET_HELD: Desc =
     gauge("llmroute_budget_held_usd", &["budget"], "Held for requests under way: the most that they can cost.");
 pub(super) const BUDGET_LIMIT: Desc = gauge("llmroute_budget_limit_usd", &["budget"], "The cap.");
 pub(super) const BUDGET_DEBT: Desc = gauge("llmroute_budget_debt_usd", &["budget"], "Spent and held above the cap.");
+pub(super) const BUDGET_PRESSURE: Desc = gauge(
+    "llmroute_budget_pressure",
+    &["budget"],
+    "0 below every threshold, 1 from warnAt on, 2 from degradeAt on, 3 full.",
+);
 pub(super) const BUDGET_NEXT_FREE: Desc =
     gauge("llmroute_budget_next_free_seconds", &["budget"], "Until the oldest spent money is free; 0 where none is.");
 pub(super) const RATE_USED: Desc =

@@ -47,6 +47,7 @@ spec:
   - {name: tenant-day, window: 24h, limitUsd: "20", scope: Tenant}
   - {name: scene-hour, window: 1h, limitUsd: "6", scope: Scene}
   - {name: provider-ten, window: 10s, limitUsd: "0.1", scope: Provider}
+  cutover: {}
 "#;
 
 fn state(policy: &str) -> Arc<State> {

@@ -315,6 +315,33 @@ async fn a_bad_file_is_set_aside_and_budgets_begin_as_spent() {
     }
 }
 
+/// Wherever the start has got to: no kill makes a loss, or what was spent, look like a first start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_while_it_starts_forget_nothing() {
+    let stage = Stage::new(HOUR).await;
+    let began = Instant::now();
+    let mut program = stage.start().await;
+    let longest = began.elapsed();
+    assert_eq!(chat(&program).await.status, 200);
+    program.terminate();
+    program.wait().await;
+    let kills = || async {
+        for _ in 0..15 {
+            stage.builder().killed_after(longest.mul_f64(fastrand::f64())).await;
+        }
+    };
+    kills().await;
+    let mut program = stage.start().await;
+    let spent = standing(&health(&program).await, "hour").spent;
+    // A life in which nobody asked took no room, and leaves no more than what was written.
+    assert_eq!(spent, stage.world.billed());
+    program.kill().await;
+    fs::write(stage.kept().join("state.redb"), "my notes").expect("a file");
+    kills().await;
+    let program = stage.start().await;
+    assert_eq!(chat(&program).await.status, 429, "{}", program.output());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_takes_nothing_is_told_at_the_start() {
     let stage = Stage::new(HOUR).await;

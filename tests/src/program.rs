@@ -148,6 +148,13 @@ impl Builder {
         Ended { code: output.status.code(), output: text }
     }
 
+    /// Starts it, and kills it so long after, whether it serves by then or not.
+    pub async fn killed_after(&self, life: Duration) {
+        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        tokio::time::sleep(life).await;
+        child.kill().await.expect("a signal");
+    }
+
     /// Starts it; it serves when this returns.
     pub async fn start(&self) -> Program {
         let mut child = self.command().spawn().expect("starts");

@@ -195,3 +195,17 @@ async fn a_disk_that_takes_nothing_is_told_and_tried_again() {
     life.settle(held, 0);
     life.end().await;
 }
+
+#[tokio::test]
+async fn the_first_in_line_waits_for_a_write_too() {
+    let dir = Dir::new();
+    let life = Life::begin(&dir).await;
+    let until = clock::now().after(Duration::from_secs(20));
+    let key = life.money().nearest(clock::now()).remove(0).key;
+    let turn = life.money().turn(&key, until).await.unwrap();
+    let held = turn.wait(until, || hold(life.money(), 50 * PERCENT)).await.unwrap();
+    assert!(life.money().journal().unwrap().waits > 0);
+    drop(turn);
+    life.settle(held, 0);
+    life.end().await;
+}

@@ -32,6 +32,14 @@ def targets():
     return set(phony), set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.M))
 
 
+def metrics_told():
+    """Every metric of ours that the README names, with what stands in braces written out."""
+    told = set()
+    for before, choices, after in re.findall(r"`(llmroute_\w+)(?:\{([\w,]+)\}(\w*))?`", README):
+        told |= {f"{before}{choice}{after}" for choice in choices.split(",")}
+    return told
+
+
 def missing_places():
     """What a document names in `code` and the repository has not: links, paths, and in ARCHITECTURE.md modules and items as Rust writes them."""
     both = README + ARCHITECTURE

@@ -14,6 +14,7 @@ mod metrics;
 mod money;
 mod prometheus;
 mod reload;
+mod restart;
 mod retries;
 mod routing;
 mod secrets;

@@ -14,8 +14,12 @@ use tokio::time::timeout;
 const BUDGETS: &str = "budgets: [{name: minute, window: 1m, limitUsd: \"2.00\"}, \
     {name: tenants, window: 24h, limitUsd: \"20\", scope: Tenant}]";
 
+/// Under a budget: embeddings have a price, and answers an end.
 async fn start() -> World {
-    World::builder().openai("openai").claude("claude").start(|p| p.tier(QUICK).field(PATIENT).field(BUDGETS)).await
+    let openai = World::builder().openai("openai").fields(", paths: [{path: /v1/embeddings, costUsd: \"0.001\"}]");
+    let targets = [("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")];
+    let scene = |p: harness::Policy| p.scene_with("chat", &targets, ", maxOutputTokens: 1000");
+    openai.claude("claude").start(|p| scene(p.tier(QUICK).field(PATIENT).field(BUDGETS))).await
 }
 
 async fn scrape(world: &World) -> Metrics {
@@ -239,7 +243,7 @@ async fn policy_and_keys_are_told() {
         .openai("openai")
         .claude("claude")
         .follow()
-        .start(|p| p.tier(QUICK).field(PATIENT).field(BUDGETS))
+        .start(|p| p.tier(QUICK).field(PATIENT).field("cutover: {}"))
         .await;
     let ask = |header, value| world.app.say(Speech::Chat, "hi", false).header(header, value);
     ask("x-llmroute-scene", "nobody").send().await;

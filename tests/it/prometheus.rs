@@ -16,13 +16,14 @@ fn rules() -> String {
 
 /// A provider that fell silent after one answer, a budget that is spent faster than its limit, and one that is not.
 async fn busy() -> World {
+    let targets = [("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")];
     let world = World::builder()
         .openai("openai")
         .claude("claude")
         .start(|p| {
-            let budgets =
-                "{name: tight, window: 24h, limitUsd: \"0.0001\"}, {name: wide, window: 1m, limitUsd: \"50\"}";
-            p.tier(QUICK).field(PATIENT).field(&format!("budgets: [{budgets}]"))
+            let budgets = "{name: tight, window: 24h, limitUsd: \"1\"}, {name: wide, window: 1m, limitUsd: \"50\"}";
+            let p = p.tier(QUICK).field(PATIENT).field(&format!("budgets: [{budgets}]"));
+            p.scene_with("chat", &targets, ", maxOutputTokens: 1000")
         })
         .await;
     for speech in Speech::ALL {

@@ -64,6 +64,20 @@ pub fn standings(header: &str) -> BTreeMap<String, Standing> {
     header.split(',').filter(|text| !text.is_empty()).map(one).collect()
 }
 
+/// The row of one budget on `/health/budgets`.
+#[track_caller]
+pub fn standing(page: &Value, name: &str) -> Standing {
+    let rows = page["budgets"].as_array().cloned().unwrap_or_default();
+    let row = rows.iter().find(|r| r["name"] == name).unwrap_or_else(|| panic!("no budget {name} in {page}"));
+    let amount = |member: &str| nano(row[member].as_str().unwrap_or_default());
+    Standing {
+        spent: amount("spent"),
+        held: amount("held"),
+        limit: amount("limit"),
+        free: row["next_free_seconds"].as_f64().unwrap_or_default() as u64,
+    }
+}
+
 /// The most that fell into any window of `window_us`, both its ends included: it is slid over every charge.
 pub fn fullest_window<'c>(charges: impl IntoIterator<Item = &'c Charge>, window_us: u64) -> u64 {
     let charges = in_order(charges);
@@ -145,16 +159,7 @@ impl World {
 
     /// The row of one budget on `/health/budgets`.
     pub async fn budget(&self, name: &str) -> Standing {
-        let page = self.budgets().await;
-        let rows = page["budgets"].as_array().cloned().unwrap_or_default();
-        let row = rows.iter().find(|r| r["name"] == name).unwrap_or_else(|| panic!("no budget {name} in {page}"));
-        let amount = |member: &str| nano(row[member].as_str().unwrap_or_default());
-        Standing {
-            spent: amount("spent"),
-            held: amount("held"),
-            limit: amount("limit"),
-            free: row["next_free_seconds"].as_f64().unwrap_or_default() as u64,
-        }
+        standing(&self.budgets().await, name)
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Builder {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     deaf: bool,
+    survives_file_limits: bool,
 }
 
 /// How a process that did not serve ended.
@@ -82,12 +83,12 @@ impl Builder {
     /// With this policy file, on free ports.
     pub fn new(policy: &Path) -> Builder {
         let args = ["--policy", &policy.display().to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        Builder { args: args.map(str::to_owned).to_vec(), env: BTreeMap::new(), deaf: false }
+        Builder { args: args.map(str::to_owned).to_vec(), ..Builder::default() }
     }
 
     /// With these arguments alone.
     pub fn bare(args: &[&str]) -> Builder {
-        Builder { args: args.iter().map(|a| (*a).to_owned()).collect(), env: BTreeMap::new(), deaf: false }
+        Builder { args: args.iter().map(|a| (*a).to_owned()).collect(), ..Builder::default() }
     }
 
     /// With a credentials directory.
@@ -113,8 +114,21 @@ impl Builder {
         self
     }
 
+    /// A write beyond `RLIMIT_FSIZE` is an error to it, as on a full disk, and no signal that ends it.
+    pub fn survives_file_limits(mut self) -> Builder {
+        self.survives_file_limits = true;
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        let mut command = match self.survives_file_limits {
+            true => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program());
+                shell
+            }
+            false => Command::new(program()),
+        };
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "RUST_LOG"] {
             command.env_remove(name);

@@ -6,6 +6,7 @@ use sidecar::{
     admin, clock,
     later::{self, Later},
     memory::Memory,
+    money::{Keeper, Money},
     reload, serve,
     state::State,
     store::Store,
@@ -222,14 +223,20 @@ impl Builder {
         let file = dir.write("policy.yaml", yaml);
         let keys = dir.join("keys");
         let upstream = Upstream::from_env().expect("an upstream");
-        let state = Arc::new(State::new(upstream, Memory::new(memory.unwrap_or(MEMORY)), Telemetry::default()));
+        let mut state = State::new(upstream, Memory::new(memory.unwrap_or(MEMORY)), Telemetry::default());
+        if keeps {
+            state.money = Money::journalled();
+        }
+        let state = Arc::new(state);
         if keys.exists() {
             reload::credentials(&state, &keys);
         }
         let text = reload::first_policy(&state, &file).unwrap_or_else(|faults| panic!("{faults:#?}\n{yaml}"));
 
+        let mut keeper = None;
         if keeps {
             let (store, _) = Store::open(&dir.join("state"), clock::unix()).expect("a state directory");
+            keeper = Some(Keeper::open(&state.money, store.clone()).await.expect("a store"));
             let _ = state.later.set(Arc::new(Later::open(store).await.expect("a store")));
         }
 
@@ -242,6 +249,7 @@ impl Builder {
         let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
         let mut others = vec![tokio::spawn(admin::serve(state.clone(), admin_port, ended.clone()))];
         others.push(tokio::spawn(later::run(state.clone(), draining.clone())));
+        others.extend(keeper.map(|keeper| tokio::spawn(keeper.run(state.clone(), ended.clone()))));
         if follow {
             others.push(tokio::spawn(reload::follow(state.clone(), file, text, Some(keys), ended.clone())));
         }

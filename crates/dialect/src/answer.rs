@@ -4,7 +4,7 @@ use crate::{
     Dialect,
     fault::{Fault, of_value},
     json::{self, Span},
-    usage::{Usage, of_members},
+    usage::{Counts, Usage},
 };
 
 /// What is used of an answer.
@@ -36,8 +36,12 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFa
         return Err(AnswerFault::Empty);
     }
     let mut seen = Seen::default();
+    let mut counts = None;
     let is_object = json::members(body, |member, scan| {
         let start = scan.at();
+        if &*member.name == b"usage" && scan.is_object() {
+            return counts.insert(Counts::new(dialect)).read(scan);
+        }
         let count = scan.skip(&mut ())?;
         seen.take(&member.name, start..scan.at(), count);
         Ok(())
@@ -59,7 +63,7 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFa
     if !is_whole {
         return Err(AnswerFault::WrongShape);
     }
-    Ok(AnswerHead { usage: of_members(dialect, body, &seen.usage, &seen.service_tier) })
+    Ok(AnswerHead { usage: counts.and_then(|c| c.usage(&body[seen.service_tier])) })
 }
 
 /// Where the members are that make an answer; an empty span where they are not.
@@ -70,7 +74,6 @@ struct Seen {
     choice_count: u32,
     output: Span,
     content: Span,
-    usage: Span,
     service_tier: Span,
 }
 
@@ -81,7 +84,6 @@ impl Seen {
             b"choices" => (self.choices, self.choice_count) = (value, count),
             b"output" => self.output = value,
             b"content" => self.content = value,
-            b"usage" => self.usage = value,
             b"service_tier" => self.service_tier = value,
             _ => {}
         }

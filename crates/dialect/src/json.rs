@@ -108,15 +108,6 @@ pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Memb
 /// Deepest object whose leaves are told.
 const MAX_LEAF_DEPTH: u32 = 8;
 
-/// The members of an object, and of the objects in it, inside a text that was already checked: each that is no object
-/// itself, with the name of the object that holds it (empty for the outermost). Names are raw.
-pub fn leaves<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(&'a [u8], &'a [u8], &'a [u8])) {
-    let mut s = Scanner { text, at: span.start, around: 0, escaped: false };
-    if s.peek() == Some(b'{') {
-        let _ = s.leaves(b"", &mut each);
-    }
-}
-
 impl<'a> Scanner<'a> {
     /// Where it stands.
     #[must_use]
@@ -196,38 +187,61 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn leaves(
+    /// Whether the value at hand is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
+    /// Walks the object at hand and the objects in it; `each` is told of every member that is no object itself, with the
+    /// name of the object that holds it, empty for the outermost. Names are raw.
+    ///
+    /// # Errors
+    /// Where the text is not JSON.
+    pub fn leaves(&mut self, mut each: impl FnMut(&'a [u8], &'a [u8], &'a [u8])) -> Result<(), JsonError> {
+        self.leaves_of(b"", &mut each)
+    }
+
+    fn leaves_of(
         &mut self,
         holder: &'a [u8],
         each: &mut impl FnMut(&'a [u8], &'a [u8], &'a [u8]),
     ) -> Result<(), JsonError> {
+        self.expect(b'{')?;
         self.around += 1;
-        // Past the brace, then past each comma.
-        loop {
+        self.space();
+        if self.peek() == Some(b'}') {
             self.at += 1;
-            self.space();
-            if self.peek() == Some(b'}') {
-                break;
-            }
+            self.around -= 1;
+            return Ok(());
+        }
+        loop {
             let name = self.string()?;
             let name = &self.text[name];
             self.space();
             self.expect(b':')?;
             self.space();
-            if self.peek() == Some(b'{') && self.around < MAX_LEAF_DEPTH {
-                self.leaves(name, each)?;
+            if self.is_object() && self.around < MAX_LEAF_DEPTH {
+                self.leaves_of(name, each)?;
             } else {
                 let start = self.at;
                 self.skip(&mut ())?;
                 each(holder, name, &self.text[start..self.at]);
             }
             self.space();
-            if self.peek() != Some(b',') {
-                break;
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    self.space();
+                }
+                Some(b'}') => {
+                    self.at += 1;
+                    self.around -= 1;
+                    return Ok(());
+                }
+                _ => return Err(JsonError::Syntax(self.at)),
             }
         }
-        self.around -= 1;
-        self.expect(b'}')
     }
 
     /// Skips one value and counts the elements of it, if it is an array, or the members, if it is an object.

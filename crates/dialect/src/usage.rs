@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Dialect,
-    json::{Span, leaves, members, unescape},
+    json::{JsonError, Scanner, members, unescape},
 };
 
 /// Tokens of one answer. `input` includes what was read from and written to the cache; reasoning is inside `output`.
@@ -26,33 +26,78 @@ pub struct Usage {
     pub service_tier: Option<String>,
 }
 
+/// A count in the making, leaf by leaf of a `usage` object.
+pub(crate) enum Counts {
+    OpenAi(OpenAi),
+    Anthropic(Anthropic),
+}
+
+impl Counts {
+    pub(crate) fn new(dialect: Dialect) -> Counts {
+        match dialect {
+            Dialect::Chat | Dialect::Responses => Counts::OpenAi(OpenAi::default()),
+            Dialect::Messages => Counts::Anthropic(Anthropic::default()),
+        }
+    }
+
+    /// Takes the `usage` object at hand.
+    pub(crate) fn read(&mut self, scan: &mut Scanner<'_>) -> Result<(), JsonError> {
+        match self {
+            Counts::OpenAi(seen) => scan.leaves(|holder, name, value| seen.leaf(holder, name, value)),
+            Counts::Anthropic(seen) => scan.leaves(|holder, name, value| seen.leaf(holder, name, value)),
+        }
+    }
+
+    /// The count; OpenAI says the service tier beside it.
+    pub(crate) fn usage(self, service_tier: &[u8]) -> Option<Usage> {
+        match self {
+            Counts::OpenAi(seen) => seen.usage(service_tier),
+            Counts::Anthropic(seen) => seen.usage(),
+        }
+    }
+}
+
 /// OpenAI's count, of Chat (`prompt_…`) or of Responses (`input_…`); some servers send both. Zero is a count, missing is
 /// none.
-fn openai(text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
-    let (mut input, mut output) = ([None; 2], [None; 2]);
-    let (mut cached, mut written, mut long, mut reasoning) = (None, None, None, None);
-    leaves(text, usage, |holder, name, value| match (holder, name) {
-        (b"", b"prompt_tokens") => input[0] = count(value),
-        (b"", b"input_tokens") => input[1] = count(value),
-        (b"", b"completion_tokens") => output[0] = count(value),
-        (b"", b"output_tokens") => output[1] = count(value),
-        (b"prompt_tokens_details" | b"input_tokens_details", b"cached_tokens") => cached = count(value),
-        (b"prompt_tokens_details" | b"input_tokens_details", b"cache_write_tokens") => written = count(value),
-        (b"cache_write_tokens_details", b"ttl_12h_tokens") => long = count(value),
-        (b"completion_tokens_details" | b"output_tokens_details", b"reasoning_tokens") => reasoning = count(value),
-        _ => {}
-    });
-    let written = written.unwrap_or(0);
-    let long = long.unwrap_or(0).min(written);
-    Some(Usage {
-        input: input[0].or(input[1])?,
-        cached: cached.unwrap_or(0),
-        cache_write: written - long,
-        cache_write_long: long,
-        output: output[0].or(output[1])?,
-        reasoning: reasoning.unwrap_or(0),
-        service_tier: string(&text[service_tier.clone()]),
-    })
+#[derive(Default)]
+pub(crate) struct OpenAi {
+    input: [Option<u64>; 2],
+    output: [Option<u64>; 2],
+    cached: Option<u64>,
+    written: Option<u64>,
+    long: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+impl OpenAi {
+    fn leaf(&mut self, holder: &[u8], name: &[u8], value: &[u8]) {
+        let slot = match (holder, name) {
+            (b"", b"prompt_tokens") => &mut self.input[0],
+            (b"", b"input_tokens") => &mut self.input[1],
+            (b"", b"completion_tokens") => &mut self.output[0],
+            (b"", b"output_tokens") => &mut self.output[1],
+            (b"prompt_tokens_details" | b"input_tokens_details", b"cached_tokens") => &mut self.cached,
+            (b"prompt_tokens_details" | b"input_tokens_details", b"cache_write_tokens") => &mut self.written,
+            (b"cache_write_tokens_details", b"ttl_12h_tokens") => &mut self.long,
+            (b"completion_tokens_details" | b"output_tokens_details", b"reasoning_tokens") => &mut self.reasoning,
+            _ => return,
+        };
+        *slot = count(value);
+    }
+
+    fn usage(self, service_tier: &[u8]) -> Option<Usage> {
+        let written = self.written.unwrap_or(0);
+        let long = self.long.unwrap_or(0).min(written);
+        Some(Usage {
+            input: self.input[0].or(self.input[1])?,
+            cached: self.cached.unwrap_or(0),
+            cache_write: written - long,
+            cache_write_long: long,
+            output: self.output[0].or(self.output[1])?,
+            reasoning: self.reasoning.unwrap_or(0),
+            service_tier: string(service_tier),
+        })
+    }
 }
 
 /// A whole number, as JSON spells it.
@@ -80,27 +125,33 @@ pub(crate) struct Anthropic {
 }
 
 impl Anthropic {
-    /// What the `usage` object at a place in a checked text says; `None` if there is none.
-    pub(crate) fn read(text: &[u8], usage: &Span) -> Option<Anthropic> {
-        let mut seen = Anthropic::default();
-        leaves(text, usage, |holder, name, value| match (holder, name) {
-            (b"", b"input_tokens") => seen.fresh = count(value),
-            (b"", b"cache_read_input_tokens") => seen.cached = count(value),
-            (b"", b"cache_creation_input_tokens") => seen.written = count(value),
-            (b"cache_creation", b"ephemeral_1h_input_tokens") => seen.written_long = count(value),
-            (b"", b"output_tokens") => seen.output = count(value),
-            (b"output_tokens_details", b"thinking_tokens") => seen.reasoning = count(value),
-            (b"", b"service_tier") => seen.service_tier = string(value),
-            (b"", b"speed") => seen.fast = string(value).map(|s| s == "fast"),
+    fn leaf(&mut self, holder: &[u8], name: &[u8], value: &[u8]) {
+        match (holder, name) {
+            (b"", b"input_tokens") => self.fresh = count(value),
+            (b"", b"cache_read_input_tokens") => self.cached = count(value),
+            (b"", b"cache_creation_input_tokens") => self.written = count(value),
+            (b"cache_creation", b"ephemeral_1h_input_tokens") => self.written_long = count(value),
+            (b"", b"output_tokens") => self.output = count(value),
+            (b"output_tokens_details", b"thinking_tokens") => self.reasoning = count(value),
+            (b"", b"service_tier") => self.service_tier = string(value),
+            (b"", b"speed") => self.fast = string(value).map(|s| s == "fast"),
             _ => {}
-        });
-        text[usage.clone()].starts_with(b"{").then_some(seen)
+        }
     }
 
-    /// The same of a `usage` member that was parsed already.
+    /// What a `usage` member says that was parsed already; `None` if it is no object.
     pub(crate) fn of_value(usage: &Value) -> Option<Anthropic> {
-        let text = usage.to_string();
-        Anthropic::read(text.as_bytes(), &(0..text.len()))
+        let object = usage.as_object()?;
+        let mut seen = Anthropic::default();
+        for (name, value) in object {
+            match value.as_object() {
+                None => seen.leaf(b"", name.as_bytes(), value.to_string().as_bytes()),
+                Some(inner) => {
+                    inner.iter().for_each(|(n, v)| seen.leaf(name.as_bytes(), n.as_bytes(), v.to_string().as_bytes()))
+                }
+            }
+        }
+        Some(seen)
     }
 
     /// Later counts of a stream over earlier ones: what a later event leaves out stays.
@@ -134,31 +185,25 @@ impl Anthropic {
     }
 }
 
-/// The count in a checked text: its `usage`, and OpenAI's `service_tier` beside it; an empty span where there is none.
-pub(crate) fn of_members(dialect: Dialect, text: &[u8], usage: &Span, service_tier: &Span) -> Option<Usage> {
-    match dialect {
-        Dialect::Messages => Anthropic::read(text, usage)?.usage(),
-        Dialect::Chat | Dialect::Responses => openai(text, usage, service_tier),
-    }
-}
-
 /// The count in a whole answer.
 #[must_use]
 pub fn usage_of_answer(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     memchr::memmem::find(body, b"\"usage\"")?;
-    let (mut usage, mut service_tier) = (0..0, 0..0);
+    let (mut counts, mut service_tier) = (None, 0..0);
     let is_object = members(body, |m, scan| {
-        let start = scan.at();
-        scan.skip(&mut ())?;
         match &*m.name {
-            b"usage" => usage = start..scan.at(),
-            b"service_tier" => service_tier = start..scan.at(),
-            _ => {}
+            b"usage" if scan.is_object() => counts.insert(Counts::new(dialect)).read(scan)?,
+            b"service_tier" => {
+                let start = scan.at();
+                scan.skip(&mut ())?;
+                service_tier = start..scan.at();
+            }
+            _ => _ = scan.skip(&mut ())?,
         }
         Ok(())
     });
     is_object.ok().filter(|is| *is)?;
-    of_members(dialect, body, &usage, &service_tier)
+    counts?.usage(&body[service_tier])
 }
 
 /// The count in an answer, or in a `response` object, that was parsed already.

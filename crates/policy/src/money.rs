@@ -30,6 +30,9 @@ impl Usd {
     /// The amount as [`Display`](fmt::Display) prints it, written into `text`. By hand: every answer says its cost and how
     /// its budgets stand.
     pub fn decimal(self, text: &mut [u8; Usd::LONGEST]) -> &str {
+        if self == Usd::ZERO {
+            return "0";
+        }
         *text = *b"00000000000.000000000";
         let (whole, frac) = text.split_at_mut(11);
         let first = digits(whole, self.0 / 1_000_000_000).min(10);
@@ -54,6 +57,9 @@ impl fmt::Display for Usd {
 
 /// Writes `number` at the end of zeros; how many of them stay when the zeros behind the last other digit are cut.
 fn digits_end(into: &mut [u8], number: u64) -> usize {
+    if number == 0 {
+        return 0;
+    }
     digits(into, number);
     into.iter().rposition(|d| *d != b'0').map_or(0, |i| i + 1)
 }

@@ -169,7 +169,11 @@ fn budgets(state: &State) -> Value {
         })
     };
     let of = |money: bool| views.iter().filter(|v| (v.key.unit == Unit::Money) == money).map(row).collect::<Vec<_>>();
-    json!({"budgets": of(true), "rates": of(false), "waiting": state.money.waiting()})
+    let journal = state
+        .money
+        .journal()
+        .map(|j| json!({"writes": j.writes, "failed_writes": j.failures, "waits": j.waits, "failing": j.failing}));
+    json!({"budgets": of(true), "rates": of(false), "waiting": state.money.waiting(), "journal": journal})
 }
 
 /// What is in force and why the newest version is not, if it is not; no secret.

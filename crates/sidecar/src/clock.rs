@@ -1,31 +1,38 @@
-//! The only reader of clocks: monotonic ticks from tokio (so that tests can pause them), wall time for dates.
+//! The only reader of clocks: ticks of the machine's boot, which count time asleep, and wall time for dates.
 
 use std::{
-    sync::OnceLock,
+    fs,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use policy::Tick;
+use policy::{Tick, ledger::terms::HEAD_START};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-static ORIGIN: OnceLock<Instant> = OnceLock::new();
-
-/// Ticks start a day ahead of zero, so that windows never see a time before the beginning.
-const HEAD_START: Duration = Duration::from_secs(86_400);
-
-/// Now, on the monotonic clock.
+/// Now: `CLOCK_BOOTTIME` and a head start. A tick means the same to every process of one boot, which is what the ledger's
+/// journal builds on.
 #[must_use]
 pub fn now() -> Tick {
-    let origin = *ORIGIN.get_or_init(Instant::now);
-    Tick(0).after(HEAD_START + origin.elapsed())
+    let boot = clock_gettime(ClockId::Boottime);
+    let since_boot = Duration::new(u64::try_from(boot.tv_sec).unwrap_or(0), u32::try_from(boot.tv_nsec).unwrap_or(0));
+    Tick(0).after(HEAD_START + since_boot)
 }
 
-/// The instant to sleep until for `tick`.
+/// The instant to sleep until for `tick`. Timers stand still while the machine sleeps, so they are for waits, not for
+/// what must be over.
 #[must_use]
 pub fn instant(tick: Tick) -> Instant {
-    let origin = *ORIGIN.get_or_init(Instant::now);
-    let after = tick.since(Tick(0)).saturating_sub(HEAD_START);
-    origin.checked_add(after).unwrap_or(origin + Duration::from_secs(86_400 * 365))
+    // Read first, so that the timer is late rather than early.
+    let left = tick.since(now());
+    let here = Instant::now();
+    here.checked_add(left).unwrap_or(here + Duration::from_secs(86_400 * 365))
+}
+
+/// Names the boot that ticks belong to; `None` where the kernel does not say.
+#[must_use]
+pub fn boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// Wall time since 1970.
@@ -68,6 +75,20 @@ pub fn timestamp(unix: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tick_is_a_moment_of_the_boot_for_every_process() {
+        let up = fs::read_to_string("/proc/uptime").unwrap();
+        let up: f64 = up.split(' ').next().unwrap().parse().unwrap();
+        let tick = now().since(Tick(0)) - HEAD_START;
+        assert!((tick.as_secs_f64() - up).abs() < 5.0, "{tick:?} {up}");
+        let ahead = now().after(Duration::from_secs(100));
+        let left = instant(ahead) - Instant::now();
+        assert!(left <= Duration::from_secs(100) && left > Duration::from_secs(95), "{left:?}");
+        assert!(instant(Tick(0)) <= Instant::now(), "what is over is now");
+        assert!(instant(Tick(u64::MAX)) > Instant::now() + Duration::from_secs(86_400 * 300));
+        assert_eq!(boot(), boot());
+    }
 
     #[test]
     fn dates() {

@@ -153,9 +153,11 @@ impl Entrance<'_> {
         until: Tick,
     ) -> Result<Box<Entry>, No> {
         loop {
-            match self.offer(x, index, trimmed, sparing) {
-                Err(No::Short(Denied::Journal)) if x.state.money.written(until).await => {}
-                done => return done,
+            let write = x.state.money.next_write();
+            let offered = self.offer(x, index, trimmed, sparing);
+            let waits = matches!(offered, Err(No::Short(Denied::Journal)));
+            if !waits || !write.durable(until).await {
+                return offered;
             }
         }
     }
@@ -292,8 +294,9 @@ impl Shortage {
                 key.name,
                 Usd(limit)
             )),
-            Some(Denied::Journal) | None => Refusal::own(Cause::SidecarOverloaded)
-                .because("the state directory does not take the ledger's journal in time"),
+            Some(Denied::Journal) => Refusal::own(Cause::StateUnavailable)
+                .because("what this request may cost cannot be written down: the state directory takes nothing now"),
+            None => exhausted,
         }
     }
 }
@@ -350,7 +353,7 @@ mod tests {
         let (cause, wait, message) = told(vec![impossible()]);
         assert_eq!((cause, wait), (Cause::BudgetExhausted, None), "no wait helps");
         assert!(message.contains("the whole budget `day` of 2.5 USD"), "{message}");
-        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::SidecarOverloaded);
+        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::StateUnavailable);
     }
 
     #[test]

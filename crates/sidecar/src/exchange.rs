@@ -1,6 +1,6 @@
 //! One request on its way: what is known of it so far, told once when it ends.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use dialect::Dialect;
 use hyper::{
@@ -211,7 +211,11 @@ impl Exchange {
         if let Some(v) = self.trace.traceparent() {
             headers.insert(TRACEPARENT, v);
         }
-        headers.insert(ATTEMPTS, HeaderValue::from(self.tries.len() as u64));
+        // Nearly every request has made so few.
+        const FEW: [&str; 4] = ["0", "1", "2", "3"];
+        let made = self.tries.len();
+        let made = FEW.get(made).map_or_else(|| HeaderValue::from(made as u64), |n| HeaderValue::from_static(n));
+        headers.insert(ATTEMPTS, made);
         if let Some(reason) = reason {
             put(headers, REASON, self.reason_text(reason));
         }
@@ -245,7 +249,9 @@ impl Exchange {
                 text.push_str(name);
                 text.push_str(amount.decimal(&mut [0; Usd::LONGEST]));
             }
-            let _ = write!(text, ";free={}", budget.next_free.unwrap_or_default().as_secs());
+            text.push_str(";free=");
+            let seconds = budget.next_free.unwrap_or_default().as_secs();
+            text.push_str(Usd(seconds.saturating_mul(1_000_000_000)).decimal(&mut [0; Usd::LONGEST]));
         });
         Some(text)
     }

@@ -15,48 +15,77 @@ const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
+/// The headers of a request to a provider in the making: few, so a list, from which a map is made when they leave.
+#[derive(Clone, Debug, Default)]
+pub struct List(Vec<(HeaderName, HeaderValue)>);
+
+impl List {
+    /// Adds one that is not there yet, or one more of its name.
+    pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push((name, value));
+    }
+
+    /// Sets one, in place of all of its name.
+    pub fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.0.retain(|(n, _)| n != name);
+        self.add(name.clone(), value.clone());
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
+    /// As they go out.
+    #[must_use]
+    pub fn map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.0.len());
+        self.0.iter().for_each(|(name, value)| _ = map.append(name.clone(), value.clone()));
+        map
+    }
+}
+
 /// The head of a same-dialect request: the caller's headers less what is kept back.
 #[must_use]
-pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> HeaderMap {
+pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> List {
     let listed = |name: &str| from.get_all(header::CONNECTION).iter().any(|v| names_header(v, name));
     let lists = from.contains_key(header::CONNECTION);
-    let mut out = HeaderMap::with_capacity(from.len() + 4);
+    let mut out = List(Vec::with_capacity(from.len() + 6));
     for (name, value) in from {
         let text = name.as_str();
         let kept_back = is_kept_back(text, classify, provider.api) || (lists && listed(text));
         if !kept_back {
-            out.append(name.clone(), value.clone());
+            out.add(name.clone(), value.clone());
         }
     }
-    if provider.api == Api::Anthropic && !out.contains_key(&VERSION) {
-        out.insert(VERSION, ANTHROPIC_VERSION);
+    if provider.api == Api::Anthropic && !out.has(&VERSION) {
+        out.add(VERSION, ANTHROPIC_VERSION);
     }
-    out.insert(header::ACCEPT_ENCODING, IDENTITY);
+    out.add(header::ACCEPT_ENCODING, IDENTITY);
     out
 }
 
 /// The head of a translated request: only what we set.
 #[must_use]
-pub fn translated(provider: &Provider) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(8);
+pub fn translated(provider: &Provider) -> List {
+    let mut out = List(Vec::with_capacity(8));
     if provider.api == Api::Anthropic {
-        out.insert(VERSION, ANTHROPIC_VERSION);
+        out.add(VERSION, ANTHROPIC_VERSION);
     }
-    out.insert(header::CONTENT_TYPE, JSON);
-    out.insert(header::ACCEPT_ENCODING, IDENTITY);
+    out.add(header::CONTENT_TYPE, JSON);
+    out.add(header::ACCEPT_ENCODING, IDENTITY);
     out
 }
 
 /// Adds what every request to a provider carries: its host, its fixed headers, its key.
-pub fn sign(out: &mut HeaderMap, provider: &LiveProvider, api: Api, secret: Option<&Secret>) {
-    out.insert(header::HOST, provider.host.clone());
+pub fn sign(out: &mut List, provider: &LiveProvider, api: Api, secret: Option<&Secret>) {
+    out.add(header::HOST, provider.host.clone());
     for (name, value) in &provider.headers {
-        out.insert(name.clone(), value.clone());
+        out.set(name, value);
     }
     if let Some(secret) = secret {
         match api {
-            Api::OpenAi => out.insert(header::AUTHORIZATION, secret.bearer.clone()),
-            Api::Anthropic => out.insert(API_KEY, secret.plain.clone()),
+            Api::OpenAi => out.set(&header::AUTHORIZATION, &secret.bearer),
+            Api::Anthropic => out.set(&API_KEY, &secret.plain),
         };
     }
 }
@@ -66,7 +95,7 @@ fn is_kept_back(name: &str, classify: &Classify, api: Api) -> bool {
     match name {
         "authorization" | "x-api-key" | "api-key" | "cookie" | "host" | "content-length" | "content-encoding"
         | "accept-encoding" | "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade"
-        | "expect" | "traceparent" => return true,
+        | "expect" | "traceparent" | "tracestate" => return true,
         "openai-organization" | "openai-project" => return api != Api::OpenAi,
         _ => {}
     }

@@ -45,7 +45,7 @@ pub mod refusal;
 
 mod bill;
 mod cache;
-mod money;
+pub mod money;
 mod record;
 mod usage;
 

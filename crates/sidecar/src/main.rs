@@ -9,6 +9,7 @@ use sidecar::{
     config::Config,
     later::{self, Later},
     memory::Memory,
+    money::{Keeper, Money},
     reload, serve,
     state::State,
     store::{Found, Store},
@@ -66,25 +67,30 @@ fn main() -> ExitCode {
 }
 
 /// The environment's part: connections, telemetry and log.
-fn set_up(lines: Lines) -> anyhow::Result<State> {
+fn set_up(lines: Lines, keeps: bool) -> anyhow::Result<State> {
     let upstream = Upstream::from_env()?;
     let telemetry = Telemetry::from_env(&upstream, lines)?;
-    Ok(State::new(upstream, Memory::of_container(), telemetry))
+    let mut state = State::new(upstream, Memory::of_container(), telemetry);
+    if keeps {
+        state.money = Money::journalled();
+    }
+    Ok(state)
 }
 
-/// Opens the state directory, and finds in it what earlier runs left.
-async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<()> {
+/// Opens the state directory, and finds in it what earlier runs left and spent.
+async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<Keeper> {
     let (store, found) = Store::open(dir, clock::unix())?;
     if found == Found::Kept {
         tracing::info!(dir = %dir.display(), "the state of an earlier run is kept");
     }
+    let keeper = Keeper::open(&state.money, store.clone()).await?;
     let later = Later::open(store).await?;
     let _ = state.later.set(Arc::new(later));
-    Ok(())
+    Ok(keeper)
 }
 
 async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
-    let state = match set_up(lines) {
+    let state = match set_up(lines, config.state.is_some()) {
         Ok(state) => Arc::new(state),
         Err(e) => {
             eprintln!("error: {e:#}");
@@ -104,12 +110,23 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
-    if let Some(dir) = &config.state
-        && let Err(why) = keep_state(&state, dir).await
-    {
-        eprintln!("error: {why:#}");
-        return Ok(ExitCode::from(UNUSABLE));
-    }
+    let keeper = match &config.state {
+        Some(dir) => match keep_state(&state, dir).await {
+            Ok(keeper) => Some(keeper),
+            Err(why) => {
+                eprintln!("error: {why:#}");
+                return Ok(ExitCode::from(UNUSABLE));
+            }
+        },
+        None => {
+            if state.in_force.load().as_ref().is_some_and(|f| !f.snapshot.budgets.is_empty()) {
+                tracing::warn!(
+                    "budgets hold for the life of this process: without --state a restart forgets what was spent"
+                );
+            }
+            None
+        }
+    };
     let data = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
     let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
     tracing::info!(listen = %data.local_addr()?, admin = %admin.local_addr()?, "ready");
@@ -121,6 +138,7 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     let follow = tokio::spawn(follow);
     let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
     let later = tokio::spawn(later::run(state.clone(), draining.clone()));
+    let keeping = keeper.map(|keeper| tokio::spawn(keeper.run(state.clone(), ended.clone())));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -136,8 +154,12 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
     };
+    // After the last request, so that all it held is settled.
     ended.cancel();
     let _ = tokio::join!(admin, follow);
+    if let Some(keeping) = keeping {
+        let _ = keeping.await;
+    }
     state.telemetry.spans.shutdown().await;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

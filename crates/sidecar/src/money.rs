@@ -1,5 +1,8 @@
 //! Money, and providers' rates: the ledger behind its lock, and the line of those who wait for coins.
 
+mod journal;
+mod kept;
+
 use std::{
     collections::HashMap,
     hash::RandomState,
@@ -19,9 +22,11 @@ use policy::{
 };
 use tokio::{
     sync::{Notify, OwnedMutexGuard},
-    time::timeout_at,
+    time::{sleep_until, timeout_at},
 };
 
+use self::journal::Journal;
+pub use self::journal::{Keeper, NextWrite, Status};
 use crate::{clock, state::InForce};
 
 /// Requests that wait in line at most; further ones go on down the ladder.
@@ -32,8 +37,8 @@ pub struct Money {
     ledger: Mutex<Ledger>,
     /// Coins came back, or the caps changed.
     freed: Notify,
-    /// A row of the journal is on disk.
-    written: Notify,
+    /// Of a ledger that survives the process.
+    journal: Option<Journal>,
     waiting: AtomicUsize,
     /// By the key that is short: one line each, so that a tenant without money keeps no other one waiting.
     lines: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
@@ -41,17 +46,27 @@ pub struct Money {
 
 impl Default for Money {
     fn default() -> Self {
-        Money {
-            ledger: Mutex::new(Ledger::new(RandomState::new(), false)),
-            freed: Notify::new(),
-            written: Notify::new(),
-            waiting: AtomicUsize::new(0),
-            lines: Mutex::default(),
-        }
+        Money::new(None)
     }
 }
 
 impl Money {
+    /// One that survives the process: nothing can be held until a [`Keeper`] has written what earlier ones left.
+    #[must_use]
+    pub fn journalled() -> Money {
+        Money::new(Some(Journal::default()))
+    }
+
+    fn new(journal: Option<Journal>) -> Money {
+        Money {
+            ledger: Mutex::new(Ledger::new(RandomState::new(), journal.is_some())),
+            freed: Notify::new(),
+            journal,
+            waiting: AtomicUsize::new(0),
+            lines: Mutex::default(),
+        }
+    }
+
     /// Puts a policy's caps in force; what was spent stays with its cap.
     pub fn configure(&self, snapshot: &Snapshot) {
         let (caps, horizon) = (ledger::caps(snapshot), ledger::bill_horizon(snapshot));
@@ -84,7 +99,13 @@ impl Money {
         if sparing && ledger.pressure(&asked, now) >= Pressure::Degrade {
             return Err(No::Spared);
         }
-        ledger.hold(&asked, now).map_err(No::Denied)
+        let held = ledger.hold(&asked, now);
+        let is_low = ledger.wants_checkpoint();
+        drop(ledger);
+        if let Some(journal) = &self.journal {
+            journal.held(matches!(held, Err(Denied::Journal)), is_low);
+        }
+        held.map_err(No::Denied)
     }
 
     /// What [`Money::hold`] would say; changes nothing.
@@ -118,9 +139,16 @@ impl Money {
         self.ledger.lock().nearest(now)
     }
 
-    /// The next write of the journal is durable; false if none comes until `until`.
-    pub async fn written(&self, until: Tick) -> bool {
-        timeout_at(clock::instant(until), self.written.notified()).await.is_ok()
+    /// The next write of the journal, to wait for where a hold that is asked for after this call is [`Denied::Journal`].
+    #[must_use]
+    pub fn next_write(&self) -> NextWrite<'_> {
+        NextWrite::of(self.journal.as_ref())
+    }
+
+    /// What became of the journal, where there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<Status> {
+        self.journal.as_ref().map(Journal::status)
     }
 
     /// Drops some keys that hold nothing and remember nothing; called now and then.
@@ -141,7 +169,7 @@ impl Money {
             line
         };
         let first = timeout_at(clock::instant(until), line.lock_owned()).await.ok()?;
-        Some(Turn { _place: place, _first: first, freed: &self.freed })
+        Some(Turn { _place: place, _first: first, money: self })
     }
 
     /// Requests in line.
@@ -164,27 +192,34 @@ pub enum No {
 pub struct Turn<'a> {
     _place: Place<'a>,
     _first: OwnedMutexGuard<()>,
-    freed: &'a Notify,
+    money: &'a Money,
 }
 
 impl Turn<'_> {
-    /// Tries until it fits: when coins came back, and when the ledger said they would be free. `None` at `until`.
+    /// Tries until it fits: when coins came back, when the ledger said they would be free, and when the journal, where
+    /// that is what lacks, was written. `None` at `until`.
     pub async fn wait<T>(&self, until: Tick, mut attempt: impl FnMut() -> Result<T, Denied>) -> Option<T> {
         loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
             // Whatever comes back from here on wakes it.
-            freed.as_mut().enable();
-            let wake = match attempt() {
+            let (freed, write) = (self.money.freed.notified(), self.money.next_write());
+            let denied = match attempt() {
                 Ok(done) => return Some(done),
-                Err(Denied::Short { retry_after, .. }) => clock::now().after(retry_after).min(until),
-                Err(Denied::Journal) => until,
                 Err(Denied::Impossible { .. }) => return None,
+                Err(denied) => denied,
             };
-            if clock::now() >= until {
+            let now = clock::now();
+            if now >= until {
                 return None;
             }
-            let _ = timeout_at(clock::instant(wake), freed).await;
+            let wake = match denied {
+                Denied::Short { retry_after, .. } => now.after(retry_after).min(until),
+                _ => until,
+            };
+            tokio::select! {
+                () = freed => {}
+                () = write.ended(), if denied == Denied::Journal => {}
+                () = sleep_until(clock::instant(wake)) => {}
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub enum Streamed {
 pub struct Wire {
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    headers: headers::List,
     body: Vec<Bytes>,
     /// What the provider will answer in.
     pub dialect: Dialect,
@@ -183,7 +183,7 @@ impl Inbound {
         Wire {
             method: self.method.clone(),
             uri: Uri::default(),
-            headers: HeaderMap::new(),
+            headers: headers::List::default(),
             body: if self.body.is_empty() { vec![] } else { vec![self.body.clone()] },
             dialect: caller,
             translation: None,
@@ -213,7 +213,7 @@ impl Wire {
     }
 
     /// Headers, for those that join the call to a trace.
-    pub fn headers(&mut self) -> &mut HeaderMap {
+    pub fn headers(&mut self) -> &mut headers::List {
         &mut self.headers
     }
 
@@ -223,7 +223,7 @@ impl Wire {
         let mut request = Request::new(OutBody::Rope(VecDeque::from(self.body.clone())));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = self.headers.map();
         request
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sim::{Config, Entry, Vendor};
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{body, conversation, limit_of, prompt, send, worst};
+use super::{body, conversation, limit_of, pass, prompt, send, worst};
 
 /// One caller's way to one vendor.
 #[derive(Clone, Copy, Debug)]
@@ -237,6 +237,34 @@ async fn who_waits_in_line_is_answered_when_the_money_is_back() {
     })
     .await;
     assert_eq!(world.budgets().await["waiting"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_the_line_leaves_nothing_behind() {
+    let world = start("window: 1h, limitUsd: \"0.003\"").await;
+    for way in Way::all() {
+        way.spend(&world).await;
+    }
+    let asked: Vec<_> = Way::all().map(|w| (w, body(w.speech, &prompt(&w.tenant()), w.stream, LIMIT))).collect();
+    let billed = world.billed();
+    let mut line: Vec<_> = asked.iter().map(|(w, body)| Box::pin(w.ask(&world, body, "queue"))).collect();
+    // They are in line when none of them has anything more to do.
+    let waiting = async {
+        loop {
+            if world.budgets().await["waiting"] == asked.len() {
+                return;
+            }
+            pass(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = waiting => {}
+        (reply, ..) = futures_util::future::select_all(&mut line) => panic!("{}", reply.text()),
+    }
+    drop(line);
+    harness::eventually("the line is empty", || async { (world.budgets().await["waiting"] == 0).then_some(()) }).await;
+    let mine = world.budget("mine").await;
+    assert_eq!((mine.held, world.billed()), (0, billed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

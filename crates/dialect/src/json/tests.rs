@@ -150,6 +150,14 @@ proptest! {
         prop_assert_eq!(ours, theirs.0);
     }
 
+    /// A walk over leaves checks what a skip checks.
+    #[test]
+    fn leaves_are_checked_like_everything(text in prop_oneof![soup(), objects()], cut in 0usize..200) {
+        let text = &text[..text.len().saturating_sub(cut % 3)];
+        let walked = members(text, |_, s| if s.is_object() { s.leaves(|_, _, _| {}) } else { s.skip(&mut ()).map(|_| ()) });
+        prop_assert_eq!(walked.is_ok(), check(text).is_ok(), "{}", String::from_utf8_lossy(text));
+    }
+
     #[test]
     fn never_panics(text in proptest::collection::vec(any::<u8>(), 0..64)) {
         let _ = check(&text);

@@ -14,9 +14,13 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, Tab
 use super::{Table, guarded};
 
 const NAME: &str = "state.redb";
+/// One that takes the place of a bad file, until it does.
+const NEXT: &str = "state.redb.next";
 /// What the file says of itself.
-const META: Table = Table::new("meta");
+pub(super) const META: Table = Table::new("meta");
 const FORMAT: &[u8] = b"format";
+/// The name under which the file was set aside that this one took the place of.
+pub(super) const REPLACED: &[u8] = b"replaced";
 /// Counted up when an older program would misread the file.
 const VERSION: &[u8] = b"llmroute 1";
 /// Pages kept in memory; the library's own default is a gigabyte.
@@ -62,22 +66,23 @@ pub(super) fn open(dir: &Path, now: Duration) -> Result<(PathBuf, Database, Foun
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|e| unusable(format!("it cannot be made ({e}); name a directory that this user may write")))?;
     let path = dir.join(NAME);
-    let is_new = fs::metadata(&path).map_or(true, |m| m.len() == 0);
     let refuse = |closed| match closed {
         Closed::Busy => unusable("another llmroute-sidecar uses it; give each a directory of its own".into()),
         Closed::NotOurs(why) => unusable(why),
         Closed::Io(why) => unusable(format!("it cannot be used ({why}); name a directory that this user may write")),
     };
-    let opened = match open_file(&path) {
-        Ok(db) => check(db, is_new),
-        Err(closed) => Err(closed),
+    let opened = match fs::metadata(&path) {
+        Ok(file) if file.len() == 0 => Err(Closed::NotOurs("it is empty".into())),
+        Ok(_) => open_file(&path).and_then(check).map(|db| (db, Found::Kept)),
+        Err(e) if e.kind() == ErrorKind::NotFound => first(&path),
+        Err(e) => Err(Closed::Io(e.to_string())),
     };
     let (db, found) = match opened {
-        Ok(db) => (db, if is_new { Found::New } else { Found::Kept }),
+        Ok(opened) => opened,
         Err(Closed::NotOurs(why)) => {
-            let aside = set_aside(&path, now).map_err(|e| unusable(format!("{NAME} cannot be set aside ({e})")))?;
+            let aside = aside(&path, now).map_err(|e| unusable(format!("{NAME} cannot be set aside ({e})")))?;
+            let db = begin(&path, Some(&aside)).map_err(refuse)?;
             tracing::warn!(why, aside = %aside.display(), "the state file cannot be used: it is set aside and a new one begun");
-            let db = open_file(&path).and_then(|db| check(db, true)).map_err(refuse)?;
             (db, Found::SetAside(aside))
         }
         Err(closed) => return Err(refuse(closed)),
@@ -120,18 +125,62 @@ fn is_content(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput)
 }
 
-/// Marks a new database with its format, and reads the mark of an older one.
-fn check(db: Database, is_new: bool) -> Result<Database, Closed> {
-    let not_ours = |e: redb::Error| Closed::NotOurs(e.to_string());
-    if is_new {
-        let mark = || -> Result<(), redb::Error> {
-            let write = db.begin_write()?;
-            write.open_table(META.definition())?.insert(FORMAT, VERSION)?;
-            Ok(write.commit()?)
-        };
-        mark().map_err(|e| Closed::Io(e.to_string()))?;
-        return Ok(db);
+/// Where there is no file: the one that a crash kept from its name, or a new one.
+fn first(path: &Path) -> Result<(Database, Found), Closed> {
+    let next = path.with_file_name(NEXT);
+    if next.exists() {
+        match open_file(&next).and_then(check) {
+            Ok(db) => {
+                fs::rename(&next, path).map_err(|e| Closed::Io(e.to_string()))?;
+                return Ok((db, Found::Kept));
+            }
+            Err(Closed::NotOurs(_)) => {}
+            Err(closed) => return Err(closed),
+        }
     }
+    Ok((begin(path, None)?, Found::New))
+}
+
+/// Begins a database, which has its name once it is on the disk: an empty file is never one of ours. A bad file that it
+/// replaces, kept as `aside`, stays where it is until then: a crash in between must not look like a first start.
+fn begin(path: &Path, aside: Option<&Path>) -> Result<Database, Closed> {
+    let io = |e: io::Error| Closed::Io(e.to_string());
+    let next = path.with_file_name(NEXT);
+    match fs::remove_file(&next) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(io(e)),
+        _ => {}
+    }
+    let db = mark(open_file(&next)?, aside)?;
+    if let Some(dir) = path.parent() {
+        File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
+    }
+    if let Some(aside) = aside {
+        fs::rename(path, aside).map_err(io)?;
+    }
+    fs::rename(&next, path).map_err(io)?;
+    Ok(db)
+}
+
+/// Marks a new database with its format, and with the file that it replaces.
+fn mark(db: Database, replaced: Option<&Path>) -> Result<Database, Closed> {
+    let mark = || -> Result<(), redb::Error> {
+        let write = db.begin_write()?;
+        {
+            let mut meta = write.open_table(META.definition())?;
+            meta.insert(FORMAT, VERSION)?;
+            if let Some(name) = replaced.and_then(Path::file_name) {
+                meta.insert(REPLACED, name.as_encoded_bytes())?;
+            }
+        }
+        Ok(write.commit()?)
+    };
+    mark().map_err(|e| Closed::Io(e.to_string()))?;
+    Ok(db)
+}
+
+/// Reads the mark of an older database.
+fn check(db: Database) -> Result<Database, Closed> {
+    let not_ours = |e: redb::Error| Closed::NotOurs(e.to_string());
     let read = || -> Result<Option<Vec<u8>>, redb::Error> {
         match db.begin_read()?.open_table(META.definition()) {
             Ok(rows) => Ok(rows.get(FORMAT)?.map(|v| v.value().to_vec())),
@@ -151,8 +200,8 @@ fn check(db: Database, is_new: bool) -> Result<Database, Closed> {
     }
 }
 
-/// Renames the file, over nothing.
-fn set_aside(path: &Path, now: Duration) -> io::Result<PathBuf> {
+/// A name beside the file that nothing has yet.
+fn aside(path: &Path, now: Duration) -> io::Result<PathBuf> {
     let mut aside = path.with_file_name(format!("{NAME}.set-aside-{}", now.as_secs()));
     for n in 1.. {
         if !aside.try_exists()? {
@@ -160,6 +209,5 @@ fn set_aside(path: &Path, now: Duration) -> io::Result<PathBuf> {
         }
         aside = path.with_file_name(format!("{NAME}.set-aside-{}-{n}", now.as_secs()));
     }
-    fs::rename(path, &aside)?;
     Ok(aside)
 }

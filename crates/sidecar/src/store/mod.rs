@@ -108,6 +108,14 @@ impl Store {
         Ok((Store { held, queue }, found))
     }
 
+    /// Whether this database took the place of a file that could not be used, now or before.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn is_replacement(&self) -> Result<bool, StoreError> {
+        Ok(self.get(file::META, file::REPLACED).await?.is_some())
+    }
+
     /// Makes the changes of `batch`; they are on the disk when this returns. They are made even if the caller stops
     /// waiting.
     ///

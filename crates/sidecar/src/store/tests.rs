@@ -116,6 +116,7 @@ async fn damaged(damage: impl FnOnce(&Path, Vec<u8>)) -> (Dir, Found) {
     damage(&file, bytes);
     let (store, found) = reopen(&dir);
     if found != Found::Kept {
+        assert!(store.is_replacement().await.unwrap());
         assert_eq!(store.get(A, "k").await.unwrap(), None, "a new one is empty");
         store.write(Batch::default().put(A, "k", "again")).await.unwrap();
     }
@@ -126,7 +127,8 @@ async fn damaged(damage: impl FnOnce(&Path, Vec<u8>)) -> (Dir, Found) {
 #[tokio::test]
 async fn a_damaged_file_is_set_aside() {
     type Damage = fn(&Path, Vec<u8>);
-    let rows: [(&str, Damage); 4] = [
+    let rows: [(&str, Damage); 5] = [
+        ("emptied", |file, _| fs::write(file, "").unwrap()),
         ("foreign", |file, _| fs::write(file, "my notes").unwrap()),
         ("cut", |file, bytes| fs::write(file, &bytes[..bytes.len() / 3]).unwrap()),
         ("zeroed head", |file, mut bytes| {
@@ -171,4 +173,41 @@ async fn after_a_failure_it_is_opened_again() {
     assert!(store.get(A, "k").await.is_err());
     store.write(Batch::default().put(A, "l", "2")).await.unwrap();
     assert_eq!(store.all(A).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_crash_while_a_bad_file_is_replaced_does_not_look_like_a_first_start() {
+    let dir = Dir::new();
+    let (store, found) = open(&dir);
+    assert_eq!((found, store.is_replacement().await.unwrap()), (Found::New, false));
+    drop(store);
+    drop(reopen(&dir));
+    // Before the bad file was renamed: what was begun is begun again.
+    fs::write(dir.file(), "my notes").unwrap();
+    fs::write(dir.0.join("state.redb.next"), "half a database").unwrap();
+    let (store, found) = reopen(&dir);
+    let aside = dir.0.join("state.redb.set-aside-77");
+    assert_eq!((found, store.is_replacement().await.unwrap()), (Found::SetAside(aside.clone()), true));
+    assert_eq!(fs::read(&aside).unwrap(), b"my notes");
+    drop(store);
+    drop(reopen(&dir));
+    // After it, and before the new one had its name.
+    fs::rename(dir.file(), dir.0.join("state.redb.next")).unwrap();
+    let (store, found) = reopen(&dir);
+    assert_eq!((found, store.is_replacement().await.unwrap()), (Found::Kept, true));
+}
+
+#[tokio::test]
+async fn a_crash_in_the_first_start_leaves_another_first_start() {
+    let dir = Dir::new();
+    fs::create_dir(&dir.0).unwrap();
+    fs::write(dir.0.join("state.redb.next"), "half a database").unwrap();
+    let (store, found) = open(&dir);
+    assert_eq!((found, store.is_replacement().await.unwrap()), (Found::New, false));
+    assert!(!dir.0.join("state.redb.next").exists());
+}
+
+/// The next write opens the file again, or fails.
+pub(crate) fn close(store: &Store) {
+    *store.held.db.write() = None;
 }

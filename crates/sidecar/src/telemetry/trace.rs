@@ -29,6 +29,7 @@ use super::{
     decision::{Ending, Status, cut, source},
     semconv as at,
 };
+use crate::headers::List;
 
 /// One request's ids, and its spans where it is sampled.
 pub struct Trace {
@@ -157,16 +158,15 @@ impl Trace {
     }
 
     /// The headers that join a call to the trace: `traceparent`, and the caller's `tracestate` where it sent a trace.
-    pub fn join(&self, attempt: &AttemptSpan, caller: &HeaderMap, out: &mut HeaderMap) {
+    pub fn join(&self, attempt: &AttemptSpan, caller: &HeaderMap, out: &mut List) {
         const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
         const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
         if let Some(v) = context::traceparent(self.trace_id, attempt.span_id, attempt.sampled) {
-            out.insert(TRACEPARENT, v);
+            out.set(&TRACEPARENT, &v);
         }
-        out.remove(TRACESTATE);
         if self.parent.is_some() {
             for v in caller.get_all(TRACESTATE) {
-                out.append(TRACESTATE, v.clone());
+                out.add(TRACESTATE, v.clone());
             }
         }
     }

@@ -128,6 +128,18 @@ pub(super) const RATE_USED: Desc =
 pub(super) const RATE_LIMIT: Desc =
     gauge("llmroute_rate_limit", &["provider", "unit"], "The provider's limit a minute, by the policy.");
 pub(super) const WAITING: Desc = gauge("llmroute_queue_waiting", &[], "Requests in line for money.");
+pub(super) const JOURNAL_WRITES: Desc = counter(
+    "llmroute_journal_writes_total",
+    &["result"],
+    "Writes to the state directory of what is spent and held; 0 without one.",
+);
+pub(super) const JOURNAL_WAITS: Desc = counter(
+    "llmroute_journal_waits_total",
+    &[],
+    "Attempts that had to wait for such a write before they could be held.",
+);
+pub(super) const JOURNAL_FAILING: Desc =
+    gauge("llmroute_journal_failing", &[], "1 while the last write failed: what budgets allow is then used up soon.");
 
 // The policy and the keys.
 

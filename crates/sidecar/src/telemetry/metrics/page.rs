@@ -13,8 +13,8 @@ use super::{
     caps, core,
     instruments::{
         BODY_BUDGET, BODY_BYTES, BUILD, BY_ID, BY_ID_BYTES, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED,
-        DECISIONS, DECISIONS_LOST, DRAINING, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED,
-        POLICY_SINCE, PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
+        DECISIONS, DECISIONS_LOST, DRAINING, JOURNAL_FAILING, JOURNAL_WAITS, JOURNAL_WRITES, LINES_LOST, NOT_IN_FORCE,
+        POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
     },
     table::Out,
 };
@@ -76,6 +76,10 @@ impl Collector for Page {
         out.table(&made.overrun)?;
         caps::write(out, &caps)?;
         out.one(&WAITING, state.money.waiting() as f64)?;
+        let journal = state.money.journal().unwrap_or_default();
+        out.rows(&JOURNAL_WRITES, [(["ok"], journal.writes as f64), (["failed"], journal.failures as f64)])?;
+        out.one(&JOURNAL_WAITS, journal.waits as f64)?;
+        out.one(&JOURNAL_FAILING, flag(journal.failing.is_some()))?;
 
         policy(out, state, in_force.as_deref())?;
         credentials(out, state, in_force.as_deref())?;

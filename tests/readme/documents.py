@@ -32,6 +32,14 @@ def targets():
     return set(phony), set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.M))
 
 
+def metrics_told():
+    """Every metric of ours that the README names, with what stands in braces written out."""
+    told = set()
+    for before, choices, after in re.findall(r"`(llmroute_\w+)(?:\{([\w,]+)\}(\w*))?`", README):
+        told |= {f"{before}{choice}{after}" for choice in choices.split(",")}
+    return told
+
+
 def missing_places():
     """What a document names in `code` and the repository has not: links, paths, and in ARCHITECTURE.md modules and items as Rust writes them."""
     both = README + ARCHITECTURE
@@ -59,9 +67,10 @@ def is_path(name):
 
 
 def is_item(owner, item):
-    """A module or item of one of our crates, or of a module of the sidecar, which is a file or a folder."""
+    """A module or item of one of our crates, or of a module of the sidecar, which is a file, a folder or both."""
     sidecar = ROOT / "crates/sidecar/src"
     crate = ROOT / "crates" / owner / "src"
-    sources = list((crate if crate.exists() else sidecar / owner).rglob("*.rs")) or list(sidecar.rglob(f"{owner}*.rs"))
+    folder = crate if crate.exists() else sidecar / owner
+    sources = [*folder.rglob("*.rs"), *sidecar.rglob(f"{owner}*.rs")]
     declared = re.compile(rf"\b(?:mod|fn|struct|enum|trait|type|const) {item}\b|\bpub use .*\b{item}\b")
     return any(source.stem == item or declared.search(source.read_text()) for source in sources)

@@ -33,7 +33,13 @@ def test_every_place_that_is_named_exists():
     assert documents.missing_places() == []
 
 
-def test_the_policy_shown_is_the_example():
-    shown, *_ = documents.blocks("yaml")
-    comment, _, example = (ROOT / "manifests/examples/minimal.yaml").read_text().partition("\n")
-    assert comment.startswith("#") and shown == example
+def test_the_policies_shown_are_the_examples():
+    shown = [block for block in documents.blocks("yaml") if "kind: LLMRoutePolicy" in block]
+    for name, block in zip(("minimal", "budgets"), shown, strict=True):
+        comment, _, example = (ROOT / f"manifests/examples/{name}.yaml").read_text().partition("\n")
+        assert comment.startswith("#") and block == example
+
+
+def test_every_metric_that_is_named_exists():
+    listed = {line.split()[0] for line in (ROOT / "tests/goldens/metrics.txt").read_text().splitlines()}
+    assert documents.metrics_told() - listed == set()

@@ -204,9 +204,9 @@ impl Cell {
         }
     }
 
-    /// Faults of many megabytes, or of a write a byte, are given time.
+    /// Faults of many megabytes, of a write a byte, or of the longest answers are given time.
     fn takes_time(self) -> bool {
-        self.is_huge() || self.fault == Fault::ByteByByte
+        self.is_huge() || matches!(self.fault, Fault::ByteByByte | Fault::IgnoreMaxTokens)
     }
 
     /// Those of many megabytes get one try fewer.
@@ -422,6 +422,10 @@ impl Cell {
         match self.fault {
             // What these say is theirs.
             Fault::EmptyChoices | Fault::Refusal | Fault::ContentFilter if self.want() == Fine => {}
+            // It goes on beyond any limit.
+            Fault::IgnoreMaxTokens => {
+                wrong.unless("the text goes on", text.len() > 1_000 && text.starts_with(expected()))
+            }
             _ => wrong.same("text", text, expected()),
         }
     }

@@ -204,7 +204,7 @@ impl Cell {
         }
     }
 
-    /// Faults of many megabytes, or of a write a byte, are given time.
+    /// Faults of many megabytes, of a write a byte, or of the longest answers are given time.
     fn takes_time(self) -> bool {
         self.is_huge() || matches!(self.fault, Fault::ByteByByte | Fault::IgnoreMaxTokens)
     }

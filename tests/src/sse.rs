@@ -40,11 +40,12 @@ impl Event {
 /// Takes whole events off the front of `buffer`.
 pub fn take(buffer: &mut Vec<u8>) -> Vec<Event> {
     let mut out = vec![];
-    while let Some(end) = blank_line(buffer) {
-        let rest = buffer.split_off(end);
-        out.push(Event::parse(buffer));
-        *buffer = rest;
+    let mut at = 0;
+    while let Some(end) = blank_line(&buffer[at..]) {
+        out.push(Event::parse(&buffer[at..at + end]));
+        at += end;
     }
+    buffer.drain(..at);
     out
 }
 
@@ -59,8 +60,10 @@ pub fn all(bytes: &[u8]) -> Vec<Event> {
 }
 
 fn blank_line(buffer: &[u8]) -> Option<usize> {
-    let ends = |needle: &[u8]| memchr::memmem::find(buffer, needle).map(|at| at + needle.len());
-    [ends(b"\n\n"), ends(b"\r\n\r\n")].into_iter().flatten().min()
+    let find = |buffer: &[u8], needle: &[u8]| memchr::memmem::find(buffer, needle).map(|at| at + needle.len());
+    let plain = find(buffer, b"\n\n");
+    // The other kind counts only before that one: long streams are not searched to their end for each event.
+    find(&buffer[..plain.unwrap_or(buffer.len())], b"\r\n\r\n").or(plain)
 }
 
 #[cfg(test)]

@@ -69,7 +69,12 @@ async fn the_three_dialects_are_accepted_run_and_fetched() {
         assert_eq!(accepted.header("retry-after"), "1");
         if speech != Speech::Responses {
             assert_eq!(accepted.json()["object"], "llmroute.request");
-            assert_eq!(accepted.json()["status"], "queued");
+            // The pool may have taken it by now.
+            assert!(
+                matches!(accepted.json()["status"].as_str(), Some("queued" | "in_progress")),
+                "{}",
+                accepted.text()
+            );
         }
 
         let answer = answer(&world.app, &place(&accepted)).await.expect(StatusCode::OK);

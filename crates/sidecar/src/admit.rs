@@ -83,7 +83,7 @@ pub fn admit(
     ask: &Ask,
     worst: &Worst,
     sparing: bool,
-) -> Result<Permit, Closed> {
+) -> Result<Box<Permit>, Closed> {
     let now = clock::now();
     let conf = &in_force.snapshot.breaker;
     let provider = candidate.key.provider;
@@ -111,7 +111,7 @@ pub fn admit(
             return Err(Closed::Money(no));
         }
     };
-    Ok(Permit {
+    Ok(Box::new(Permit {
         state: state.clone(),
         in_force: in_force.clone(),
         cell,
@@ -129,7 +129,7 @@ pub fn admit(
         admitted: now,
         first_content: None,
         settled: false,
-    })
+    }))
 }
 
 impl Permit {
@@ -189,12 +189,12 @@ impl Permit {
     }
 
     /// The attempt gave an answer.
-    pub fn settle(mut self, tokens: Option<Tokens>) {
+    pub fn settle(mut self: Box<Self>, tokens: Option<Tokens>) {
         self.end(Class::Success, None, tokens);
     }
 
     /// The attempt failed; a committed stream that was cut may have told its usage.
-    pub fn fail(mut self, failure: Failure, tokens: Option<Tokens>) {
+    pub fn fail(mut self: Box<Self>, failure: Failure, tokens: Option<Tokens>) {
         self.end(failure.class(), Some(failure), tokens);
     }
 

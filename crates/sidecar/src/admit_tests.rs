@@ -57,7 +57,7 @@ impl Desk {
         Desk { state: Arc::new(state), in_force, candidate, ask }
     }
 
-    fn permit(&self) -> Permit {
+    fn permit(&self) -> Box<Permit> {
         admit(&self.state, &self.in_force, &self.candidate, &self.ask, &self.candidate.worst, false).unwrap()
     }
 

@@ -39,7 +39,7 @@ pub struct Entry {
     /// The request to it.
     pub wire: Wire,
     /// Settles once.
-    pub permit: Permit,
+    pub permit: Box<Permit>,
     /// Its key.
     pub secret: Option<Arc<Secret>>,
 }
@@ -47,7 +47,7 @@ pub struct Entry {
 /// What came of trying to enter a candidate.
 pub enum Entered {
     /// It, or another one that the ladder chose, may be asked.
-    In(Box<Entry>),
+    In(Entry),
     /// Nobody is asked: there is an answer from before.
     Kept(Cause),
     /// It is passed over.
@@ -120,7 +120,7 @@ impl Entrance<'_> {
                     Err(No::Short(denied)) => shortage.note(denied),
                 },
                 Offer::Wait if first && !x.later => {
-                    if let Some(entry) = self.in_line(x, &offers[..i], &shortage, until).await {
+                    if let Some(entry) = Box::pin(self.in_line(x, &offers[..i], &shortage, until)).await {
                         x.squeeze = Some(Squeeze { rung: Rung::Queue, cause: Cause::BudgetExhausted });
                         return Entered::In(entry);
                     }
@@ -151,18 +151,18 @@ impl Entrance<'_> {
         trimmed: bool,
         sparing: bool,
         until: Tick,
-    ) -> Result<Box<Entry>, No> {
+    ) -> Result<Entry, No> {
         loop {
             let write = x.state.money.next_write();
             let offered = self.offer(x, index, trimmed, sparing);
             let waits = matches!(offered, Err(No::Short(Denied::Journal)));
-            if !waits || !write.durable(until).await {
+            if !waits || !Box::pin(write.durable(until)).await {
                 return offered;
             }
         }
     }
 
-    fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Box<Entry>, No> {
+    fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Entry, No> {
         let candidate = &self.plan.candidates[index];
         if !trimmed {
             return self.one(x, index, (self.inbound, self.ask), &candidate.worst, sparing);
@@ -196,7 +196,7 @@ impl Entrance<'_> {
         (inbound, ask): (&Inbound, &Ask),
         worst: &Worst,
         sparing: bool,
-    ) -> Result<Box<Entry>, No> {
+    ) -> Result<Entry, No> {
         let candidate = &self.plan.candidates[index];
         let provider = candidate.key.provider;
         let keys = x.state.keys.load();
@@ -210,7 +210,7 @@ impl Entrance<'_> {
             None => *worst,
         };
         match admit(&x.state, self.in_force, candidate, ask, &worst, sparing) {
-            Ok(permit) => Ok(Box::new(Entry { index, wire, permit, secret })),
+            Ok(permit) => Ok(Entry { index, wire, permit, secret }),
             Err(Closed::Shut(gate)) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
                 Err(No::Out(Box::new(Failed::refused(Reason::of(provider, cause)))))
@@ -239,7 +239,7 @@ impl Entrance<'_> {
     }
 
     /// Waits in line until one of `offers` fits.
-    async fn in_line(&self, x: &Exchange, offers: &[Offer], short: &Shortage, until: Tick) -> Option<Box<Entry>> {
+    async fn in_line(&self, x: &Exchange, offers: &[Offer], short: &Shortage, until: Tick) -> Option<Entry> {
         let Some(Denied::Short { key, .. }) = &short.soonest else { return None };
         let turn = x.state.money.turn(key, until).await?;
         let any = || {

@@ -6,7 +6,6 @@ use dialect::Dialect;
 use hyper::{
     HeaderMap, Uri,
     header::{HeaderName, HeaderValue},
-    http::request::Parts,
 };
 use policy::{
     Tick,
@@ -29,6 +28,7 @@ use crate::{
         decision::{Ending, Facts, Status},
         metrics::Open,
     },
+    wire::Inbound,
 };
 
 const STATUS: HeaderName = HeaderName::from_static("x-llmroute-status");
@@ -69,13 +69,13 @@ pub struct Exchange {
     /// Its caller has an id and fetches the answer later: it must not take what online traffic needs.
     pub later: bool,
     /// What is asked, once understood.
-    pub ask: Option<Ask>,
+    pub ask: Option<Arc<Ask>>,
     /// What settled scene and tier.
     pub matched: Option<Matched>,
     /// Facts of the body, for the record.
     pub facts: Facts,
     /// The plan, once made.
-    pub plan: Option<Plan>,
+    pub plan: Option<Arc<Plan>>,
     /// Each try: target, class, reason of its failure, duration.
     pub tries: Vec<Try>,
     /// Candidates that were passed over before a try, and why.
@@ -143,15 +143,20 @@ impl Told {
 impl Exchange {
     /// A request that was just accepted.
     #[must_use]
-    pub fn new(state: Arc<State>, in_force: Option<Arc<InForce>>, parts: &Parts, dialect: Dialect) -> Exchange {
-        Exchange {
+    pub fn new(
+        state: Arc<State>,
+        in_force: Option<Arc<InForce>>,
+        inbound: &Inbound,
+        dialect: Dialect,
+    ) -> Box<Exchange> {
+        Box::new(Exchange {
             in_force,
-            trace: state.telemetry.spans.begin(parts),
+            trace: state.telemetry.spans.begin(&inbound.method, &inbound.uri, &inbound.headers),
             _open: state.telemetry.metrics.request_open(),
             state,
             accepted: clock::now(),
             call: "none",
-            uri: parts.uri.clone(),
+            uri: inbound.uri.clone(),
             dialect,
             later: false,
             ask: None,
@@ -164,7 +169,7 @@ impl Exchange {
             squeeze: None,
             keeping: None,
             ended: false,
-        }
+        })
     }
 
     /// `ok`, `degraded` or `queued`, and why, for an answer from `served`.
@@ -264,7 +269,7 @@ impl Exchange {
     }
 
     /// The request has ended: tells metrics, spans and the decision record, once.
-    pub fn end(mut self, told: Told) {
+    pub fn end(mut self: Box<Self>, told: Told) {
         self.tell(told);
     }
 

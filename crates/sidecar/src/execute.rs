@@ -61,25 +61,8 @@ pub async fn execute(
     x: &mut Exchange,
     in_force: &Arc<InForce>,
     inbound: &Inbound,
-    stream: Streamed,
-    bounds: Bounds,
-) -> Executed {
-    // The ask stays with the request, which is told by it even if the app leaves during a try.
-    let (Some(plan), Some(ask)) = (x.plan.take(), x.ask.clone()) else {
-        return Executed::Refused(Refusal::own(Cause::Internal));
-    };
-    let executed = tries(x, in_force, inbound, stream, &plan, &ask, bounds).await;
-    x.plan = Some(plan);
-    executed
-}
-
-async fn tries(
-    x: &mut Exchange,
-    in_force: &Arc<InForce>,
-    inbound: &Inbound,
     mut stream: Streamed,
-    plan: &Plan,
-    ask: &Ask,
+    (plan, ask): (&Plan, &Ask),
     bounds: Bounds,
 ) -> Executed {
     let mut deadline = bounds.deadline(x.accepted);
@@ -106,7 +89,7 @@ async fn tries(
         }
         let first = x.tries.is_empty();
         let entry = match entrance.enter(x, index, &course, first, deadline).await {
-            Entered::In(entry) => *entry,
+            Entered::In(entry) => entry,
             Entered::Over(failed) => {
                 x.passed.push((plan.candidates[index].key.clone(), failed.reason));
                 first_failure.get_or_insert(*failed);
@@ -130,7 +113,7 @@ async fn tries(
         x.trace.join(&permit.span, &inbound.headers, wire.headers());
         let began = clock::now();
         let asked = Asked { ask, tier, deadline, hold_preamble: course.could_go_on() };
-        let result = attempt(&asked, candidate, wire, stream.take(), secret.as_ref(), permit).await;
+        let result = attempt(&asked, candidate, &mut wire, stream.take(), secret.as_ref(), permit).await;
         let took = clock::now().since(began);
         let key = candidate.key.clone();
         match result {

@@ -62,7 +62,8 @@ impl Memory {
         if let Ok(permit) = self.free.clone().try_acquire_many_owned(count) {
             return Ok(Room(permit));
         }
-        let wait = timeout(WAIT, self.free.clone().acquire_many_owned(count));
+        // Nearly no request waits: what waiting takes is not part of its future.
+        let wait = Box::pin(timeout(WAIT, self.free.clone().acquire_many_owned(count)));
         wait.await.ok().and_then(Result::ok).map(Room).ok_or(Full)
     }
 

@@ -1,6 +1,6 @@
 //! One request, top to bottom: accept, classify, plan, execute, respond; settling rides in the answer's body.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dialect::Dialect;
@@ -35,66 +35,72 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Answers one request of an app.
-pub async fn handle(state: Arc<State>, request: Request<Incoming>, heads: Arc<Heads>) -> Response<Reply> {
+///
+/// # Errors
+/// None: what goes wrong is an answer, too. The type is what the server wants, so that nothing is wrapped around this
+/// future, which is moved whole with each request.
+pub async fn handle(
+    state: Arc<State>,
+    request: Request<Incoming>,
+    heads: Arc<Heads>,
+) -> Result<Response<Reply>, Infallible> {
     let (parts, body) = request.into_parts();
-    let anthropic = parts.headers.contains_key(&ANTHROPIC_VERSION);
+    let mut inbound = Inbound::new(parts);
+    let anthropic = inbound.headers.contains_key(&ANTHROPIC_VERSION);
     let pinned = state.in_force.load_full();
     let snapshot = pinned.as_deref().map(|f| &f.snapshot);
-    let route = route(&parts.method, parts.uri.path(), anthropic, snapshot);
-    let mut x = Exchange::new(state, pinned.clone(), &parts, speaks(&route, anthropic));
-    if let Some(refusal) = refused_outright(&x, &parts, &heads) {
-        return respond::refuse(x, &refusal);
+    let route = route(&inbound.method, inbound.uri.path(), anthropic, snapshot);
+    let mut x = Exchange::new(state, pinned.clone(), &inbound, speaks(&route, anthropic));
+    if let Some(refusal) = refused_outright(&x, &inbound.headers, &heads) {
+        return Ok(respond::refuse(x, &refusal));
     }
     let call = match route {
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
-        Route::Later(_, named, act) => return Box::pin(later::act(x, named, act)).await,
-        Route::Models(id) => return models(x, id.as_deref(), anthropic),
+        Route::Later(_, named, act) => return Ok(Box::pin(later::act(x, named, act)).await),
+        Route::Models(id) => return Ok(models(x, id.as_deref(), anthropic)),
         Route::Root => {
-            return respond::own(
-                x,
-                StatusCode::OK,
-                Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}"),
-            );
+            let alive = Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}");
+            return Ok(respond::own(x, StatusCode::OK, alive));
         }
-        Route::Refused(cause) => return respond::refuse(x, &Refusal::own(cause)),
+        Route::Refused(cause) => return Ok(respond::refuse(x, &Refusal::own(cause))),
     };
     x.call = label(call);
-    let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
+    let Some(in_force) = pinned else { return Ok(respond::refuse(x, &Refusal::own(Cause::PolicyNotReady))) };
     // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
-    let (inbound, stream) = match take_in(&x, call, parts, body).await {
-        Ok(taken) => taken,
-        Err(refusal) => return respond::refuse(x, &refusal),
+    let stream = match take_in(&x, call, &mut inbound, body).await {
+        Ok(stream) => stream,
+        Err(refusal) => return Ok(respond::refuse(x, &refusal)),
     };
     heads.expect_next();
     if let Some(refusal) = later::continues_ours(&inbound) {
-        return respond::refuse(x, &refusal);
+        return Ok(respond::refuse(x, &refusal));
     }
     if later::is_asked(&x, call, &inbound) {
-        return Box::pin(later::accept(x, inbound)).await;
+        return Ok(Box::pin(later::accept(x, inbound)).await);
     }
     let executed = run(&mut x, &in_force, call, &inbound, stream).await;
-    answer(x, &inbound, executed)
+    Ok(answer(x, &inbound, executed))
 }
 
 /// Runs a request that was accepted before.
 pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, room: Room) -> Response<Reply> {
     let pinned = state.in_force.load_full();
-    let mut x = Exchange::new(state, pinned.clone(), &parts, classify::dialect_of(call));
+    let mut inbound = Inbound::new(parts);
+    let mut x = Exchange::new(state, pinned.clone(), &inbound, classify::dialect_of(call));
     (x.later, x.call) = (true, label(call));
     let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
-    let head = match classify::head(call, &body) {
+    inbound.head = match classify::head(call, &body) {
         Ok(head) => Some(head),
         Err(refusal) => return respond::refuse(x, &refusal),
     };
-    let Parts { method, uri, headers, .. } = parts;
-    let inbound = Inbound { method, uri, headers, body, head, room: Some(room) };
+    (inbound.body, inbound.room) = (body, Some(room));
     let executed = run(&mut x, &in_force, call, &inbound, Streamed::No).await;
     answer(x, &inbound, executed)
 }
 
 /// What the app gets.
-fn answer(x: Exchange, inbound: &Inbound, executed: Result<Executed, Refusal>) -> Response<Reply> {
+fn answer(x: Box<Exchange>, inbound: &Inbound, executed: Result<Executed, Refusal>) -> Response<Reply> {
     let executed = match executed {
         Ok(executed) => executed,
         Err(refusal) => return respond::refuse(x, &refusal),
@@ -139,10 +145,12 @@ async fn run(
     };
     let bounds = Bounds::new(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));
     x.trace.planned(snapshot, &plan);
-    x.ask = Some(ask);
+    // The request is told by them, even if the app leaves during a try.
+    let (ask, plan) = (Arc::new(ask), Arc::new(plan));
+    x.ask = Some(ask.clone());
     x.matched = Some(matched);
     x.facts = inbound.head.as_ref().map(Into::into).unwrap_or_default();
-    x.plan = Some(plan);
+    x.plan = Some(plan.clone());
     x.keeping = Keeping::of(x, snapshot, inbound);
     if let Some(keeping) = x.keeping.as_ref().filter(|k| k.always)
         && x.state.answers.get(&keeping.key, snapshot).is_some()
@@ -151,35 +159,33 @@ async fn run(
     }
 
     // Execute.
-    Ok(execute(x, in_force, inbound, stream, bounds).await)
+    Ok(execute(x, in_force, inbound, stream, (&plan, &ask), bounds).await)
 }
 
 /// What cannot be served whatever it asks.
-fn refused_outright(x: &Exchange, parts: &Parts, heads: &Heads) -> Option<Refusal> {
-    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+fn refused_outright(x: &Exchange, headers: &HeaderMap, heads: &Heads) -> Option<Refusal> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
         let bad = |why| Some(Refusal::own(Cause::BadRequest).because(why).closing());
         if heads.are_ambiguous() {
             return bad("the request has both Content-Length and Transfer-Encoding; send one");
         }
-        let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
         if !codings.all(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
             return bad("of transfer codings only chunked is undone; compress with Content-Encoding");
         }
     }
-    if parts.headers.contains_key(header::UPGRADE) {
+    if headers.contains_key(header::UPGRADE) {
         return Some(Refusal::own(Cause::UpgradeRefused).closing());
     }
     x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
 }
 
-async fn take_in(x: &Exchange, call: Call, parts: Parts, body: Incoming) -> Result<(Inbound, Streamed), Refusal> {
-    let Parts { method, uri, headers, .. } = parts;
-    let mut inbound = Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None };
+async fn take_in(x: &Exchange, call: Call, inbound: &mut Inbound, body: Incoming) -> Result<Streamed, Refusal> {
     if body.is_end_stream() && inbound.method != Method::POST {
-        return Ok((inbound, Streamed::No));
+        return Ok(Streamed::No);
     }
     if matches!(call, Call::Through(_)) && !is_json(&inbound.headers) {
-        return Ok((inbound, Streamed::Waiting(OutBody::Stream(body))));
+        return Ok(Streamed::Waiting(OutBody::Stream(body)));
     }
     let held = intake::read(&inbound.headers, body, &x.state.memory).await?;
     inbound.body = held.bytes;
@@ -187,7 +193,7 @@ async fn take_in(x: &Exchange, call: Call, parts: Parts, body: Incoming) -> Resu
     if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {
         inbound.head = Some(classify::head(call, &inbound.body)?);
     }
-    Ok((inbound, Streamed::No))
+    Ok(Streamed::No)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -223,7 +229,7 @@ fn label(call: Call) -> &'static str {
 }
 
 /// The models of the policy's targets, in the caller's shape; no provider is asked.
-fn models(mut x: Exchange, id: Option<&str>, anthropic: bool) -> Response<Reply> {
+fn models(mut x: Box<Exchange>, id: Option<&str>, anthropic: bool) -> Response<Reply> {
     x.call = "models";
     let Some(in_force) = x.in_force.clone() else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
     let snapshot = &in_force.snapshot;

@@ -79,11 +79,11 @@ impl Body for Reply {
 pub struct RawReply {
     body: Decoded,
     idle: Idle,
-    open: Option<(Exchange, Told, Permit)>,
+    open: Option<(Box<Exchange>, Told, Box<Permit>)>,
 }
 
 impl RawReply {
-    pub(crate) fn new(x: Exchange, told: Told, body: Decoded, permit: Permit, idle: Duration) -> RawReply {
+    pub(crate) fn new(x: Box<Exchange>, told: Told, body: Decoded, permit: Box<Permit>, idle: Duration) -> RawReply {
         RawReply { body, idle: Idle::new(idle), open: Some((x, told, permit)) }
     }
 

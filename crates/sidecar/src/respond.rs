@@ -32,7 +32,7 @@ const COST: HeaderName = HeaderName::from_static("x-llmroute-cost-usd");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A whole answer.
-pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<Reply> {
+pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Response<Reply> {
     let Plain { status: http, headers, body, room, tokens, cost, dropped, spoken } = answer;
     let mut headers = told_in(&x, headers, spoken, JSON);
     x.dropped = dropped;
@@ -64,7 +64,7 @@ pub fn plain(mut x: Exchange, candidate: &Candidate, answer: Plain) -> Response<
 }
 
 /// A stream from its first content on.
-pub fn stream(mut x: Exchange, candidate: &Candidate, mut answer: Stream) -> Response<Reply> {
+pub fn stream(mut x: Box<Exchange>, candidate: &Candidate, mut answer: Stream) -> Response<Reply> {
     x.dropped = std::mem::take(&mut answer.dropped);
     let mut headers = told_in(&x, std::mem::take(&mut answer.headers), answer.dialect, EVENTS);
     let (status, reason) = x.standing(&candidate.key);
@@ -99,7 +99,7 @@ impl Again {
 }
 
 /// Gives an answer from before.
-pub fn again(x: Exchange, kept: Again, reason: Option<Reason>) -> Response<Reply> {
+pub fn again(x: Box<Exchange>, kept: Again, reason: Option<Reason>) -> Response<Reply> {
     let Again { mut pieces, streamed, key } = kept;
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(header::CONTENT_TYPE, if streamed { EVENTS } else { JSON });
@@ -125,7 +125,7 @@ pub fn again(x: Exchange, kept: Again, reason: Option<Reason>) -> Response<Reply
 }
 
 /// An answer passed on unread.
-pub fn raw(x: Exchange, candidate: &Candidate, answer: Raw) -> Response<Reply> {
+pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response<Reply> {
     let Raw { status: http, mut headers, body, permit, idle } = answer;
     let (status, reason) = x.standing(&candidate.key);
     x.went_to(&candidate.key, reason);
@@ -138,7 +138,7 @@ pub fn raw(x: Exchange, candidate: &Candidate, answer: Raw) -> Response<Reply> {
 }
 
 /// All tries failed: the first candidate's failure, in the caller's dialect.
-pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
+pub fn failed(x: Box<Exchange>, failed: Failed) -> Response<Reply> {
     let Failed { failure, reason, told, message } = failed;
     if let Some(last) = x.tries.last() {
         x.went_to(&last.key, Some(reason));
@@ -166,13 +166,13 @@ pub fn failed(x: Exchange, failed: Failed) -> Response<Reply> {
 }
 
 /// Our own no.
-pub fn refuse(x: Exchange, refusal: &Refusal) -> Response<Reply> {
+pub fn refuse(x: Box<Exchange>, refusal: &Refusal) -> Response<Reply> {
     error(x, refusal, Status::Refused)
 }
 
 /// A provider's error: its own body in the same dialect, ours around its words in another.
 fn passed_on(
-    x: Exchange,
+    x: Box<Exchange>,
     said: ProviderSaid,
     status: u16,
     reason: Reason,
@@ -201,7 +201,7 @@ fn passed_on(
     end_in_error(x, Status::Failed, http, reason, headers, body)
 }
 
-fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
+fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response<Reply> {
     let row = refusal.reason.cause.row();
     let reason = x.reason_text(refusal.reason);
     let shape = ErrorShape {
@@ -228,7 +228,7 @@ fn error(x: Exchange, refusal: &Refusal, status: Status) -> Response<Reply> {
 
 /// Who runs a request by id reads the reason, to run it again or not.
 fn end_in_error(
-    x: Exchange,
+    x: Box<Exchange>,
     status: Status,
     http: StatusCode,
     reason: Reason,
@@ -298,13 +298,13 @@ pub(crate) fn with_signal<T>(
 }
 
 /// A small JSON answer of our own, such as the list of models.
-pub fn own(x: Exchange, http: StatusCode, body: Bytes) -> Response<Reply> {
+pub fn own(x: Box<Exchange>, http: StatusCode, body: Bytes) -> Response<Reply> {
     own_with(x, http, HeaderMap::with_capacity(6), body, None)
 }
 
 /// The same with further headers, and the memory that the body takes.
 pub fn own_with(
-    x: Exchange,
+    x: Box<Exchange>,
     http: StatusCode,
     mut headers: HeaderMap,
     body: Bytes,
@@ -318,7 +318,7 @@ pub fn own_with(
 }
 
 /// An answer that was made before, as it was made.
-pub fn kept(x: Exchange, http: StatusCode, headers: HeaderMap, body: Bytes, room: Room) -> Response<Reply> {
+pub fn kept(x: Box<Exchange>, http: StatusCode, headers: HeaderMap, body: Bytes, room: Room) -> Response<Reply> {
     x.end(Told::new(Status::Ok, http.as_u16(), None));
     response(http, headers, Reply::whole(vec![body], Some(room)))
 }

@@ -1,6 +1,6 @@
 //! The data port: connections from apps on localhost, drained on shutdown.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -49,10 +49,7 @@ async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: CancellationTok
     let _open = state.telemetry.metrics.connection();
     let heads = Arc::new(Heads::default());
     let io = TokioIo::new(Watched::new(tcp, heads.clone()));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (state, heads) = (state.clone(), heads.clone());
-        async move { Ok::<_, Infallible>(pipeline::handle(state, request, heads).await) }
-    });
+    let service = service_fn(move |request: Request<Incoming>| pipeline::handle(state.clone(), request, heads.clone()));
     let serving =
         http1::Builder::new().max_header_size(MAX_HEAD).header_read_timeout(None).serve_connection(io, service);
     tokio::pin!(serving);

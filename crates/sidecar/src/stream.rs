@@ -43,7 +43,7 @@ pub struct Told {
 /// The body of a streamed answer.
 pub struct StreamReply {
     /// Taken when the stream has ended and been told.
-    open: Option<(Exchange, Permit)>,
+    open: Option<(Box<Exchange>, Box<Permit>)>,
     told: Told,
     held: VecDeque<Frame>,
     events: Events,
@@ -61,7 +61,7 @@ pub struct StreamReply {
 
 impl StreamReply {
     /// From the first content on.
-    pub(crate) fn new(mut x: Exchange, told: Told, stream: Stream) -> StreamReply {
+    pub(crate) fn new(mut x: Box<Exchange>, told: Told, stream: Stream) -> StreamReply {
         let Stream { held, content_due, events, permit, dialect, translator, usage_added, idle, secret, .. } = stream;
         let keeping = x.keeping.take().filter(|_| x.squeeze.is_none());
         let writer = Writer {

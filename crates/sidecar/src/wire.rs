@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{Dialect, Edits, Head};
-use hyper::{HeaderMap, Method, Request, Uri, http::uri::PathAndQuery};
+use hyper::{
+    HeaderMap, Method, Request, Uri,
+    http::{request::Parts, uri::PathAndQuery},
+};
 use policy::{
     ask::{Ask, Call},
     plan::Candidate,
@@ -79,6 +82,13 @@ impl Streamed {
 }
 
 impl Inbound {
+    /// The head of a request; its body is still to come.
+    #[must_use]
+    pub fn new(head: Parts) -> Inbound {
+        let Parts { method, uri, headers, .. } = head;
+        Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None }
+    }
+
     /// What a translation to `api` would lose, for strict tiers.
     #[must_use]
     pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {

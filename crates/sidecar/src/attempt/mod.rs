@@ -89,7 +89,7 @@ pub struct Stream {
     /// The rest.
     pub events: Events,
     /// Settles with the stream's end.
-    pub permit: Permit,
+    pub permit: Box<Permit>,
     /// The provider's format.
     pub dialect: Dialect,
     /// Into the caller's.
@@ -113,7 +113,7 @@ pub struct Raw {
     /// The bytes.
     pub body: Decoded,
     /// Settles with the body's end.
-    pub permit: Permit,
+    pub permit: Box<Permit>,
     /// Between reads.
     pub idle: Duration,
 }
@@ -169,10 +169,10 @@ pub struct Told {
 pub async fn attempt(
     asked: &Asked<'_>,
     candidate: &Candidate,
-    wire: Wire,
+    wire: &mut Wire,
     mut body: Option<OutBody>,
     secret: Option<&Arc<Secret>>,
-    mut permit: Permit,
+    mut permit: Box<Permit>,
 ) -> Result<Answer, Failed> {
     let timeouts = &asked.tier.timeouts;
     let first_byte = if asked.ask.stream { timeouts.first_byte } else { timeouts.first_byte_plain };
@@ -201,7 +201,7 @@ pub async fn attempt(
         Ok(Err(e)) => Err((of_send(&e), None)),
         Ok(Ok(answer)) if !answer.status().is_success() => {
             permit.refused();
-            Err(refused(asked, &wire, answer, secret, &permit).await)
+            Err(Box::pin(refused(asked, wire, answer, secret, &permit)).await)
         }
         Ok(Ok(answer)) => {
             let (head, body) = answer.into_parts();
@@ -214,13 +214,13 @@ pub async fn attempt(
                     return Ok(Answer::Raw(Box::new(raw)));
                 }
                 Some(body) if asked.ask.stream => {
-                    first_content(asked, &wire, &head.headers, body, until, secret, &mut permit)
+                    Box::pin(first_content(asked, wire, &head.headers, body, until, secret, &mut permit))
                         .await
                         .map(|begun| Committed::Stream(head, begun))
                 }
                 Some(body) => {
                     permit.first_content();
-                    whole(asked, &wire, head.status, body, secret, &permit).await.map(|w| Committed::Plain(head, w))
+                    whole(asked, wire, head.status, body, secret, &permit).await.map(|w| Committed::Plain(head, w))
                 }
             }
         }
@@ -243,7 +243,7 @@ pub async fn attempt(
                 room,
                 tokens,
                 cost,
-                dropped: wire.dropped,
+                dropped: std::mem::take(&mut wire.dropped),
                 spoken: wire.dialect,
             }))
         }
@@ -261,7 +261,7 @@ pub async fn attempt(
                 translator: wire.translation.as_deref().map(StreamTranslator::new),
                 usage_added: wire.usage_added,
                 idle: timeouts.idle,
-                dropped: wire.dropped,
+                dropped: std::mem::take(&mut wire.dropped),
                 secret: secret.cloned(),
             })))
         }

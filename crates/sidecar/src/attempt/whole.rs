@@ -38,11 +38,11 @@ pub(super) async fn whole(
     asked: &Asked<'_>,
     wire: &Wire,
     status: StatusCode,
-    body: Decoded,
+    mut body: Decoded,
     secret: Option<&Arc<Secret>>,
     permit: &Permit,
 ) -> Result<Whole, Said> {
-    let Held { bytes, room } = gather(asked, body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
+    let Held { bytes, room } = gather(asked, &mut body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
     let bytes = secret.map_or_else(|| bytes.clone(), |s| s.scrub(bytes.clone()));
     match asked.ask.call {
         Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
@@ -77,12 +77,12 @@ pub(super) async fn whole(
     Ok(Whole { body, room, usage })
 }
 
-async fn gather(asked: &Asked<'_>, mut body: Decoded, most: usize, permit: &Permit) -> Result<Held, Failure> {
+async fn gather(asked: &Asked<'_>, body: &mut Decoded, most: usize, permit: &Permit) -> Result<Held, Failure> {
     let of = |g| match g {
         Gathered::TooLarge => Failure::NoAnswer,
         Gathered::NoRoom => Failure::Timeout,
     };
-    let mut gather = Gather::new(&body, most, &permit.state.memory).await.map_err(of)?;
+    let mut gather = Gather::new(body, most, &permit.state.memory).await.map_err(of)?;
     loop {
         let until = clock::now().after(asked.tier.timeouts.idle).min(asked.deadline);
         match timeout_at(instant(until), body.frame()).await {
@@ -109,7 +109,7 @@ pub(super) async fn refused(
 ) -> Said {
     let (head, body) = answer.into_parts();
     let body = match Decoded::new(&head.headers, body) {
-        Some(body) => gather(asked, body, MAX_ERROR, permit).await.map(|h| h.bytes).unwrap_or_default(),
+        Some(mut body) => gather(asked, &mut body, MAX_ERROR, permit).await.map(|h| h.bytes).unwrap_or_default(),
         None => Bytes::new(),
     };
     let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));

@@ -82,7 +82,7 @@ pub fn continues_ours(inbound: &Inbound) -> Option<Refusal> {
 }
 
 /// Accepts a request whose body is held: it is durable when its caller is answered.
-pub async fn accept(x: Exchange, inbound: Inbound) -> Response<Reply> {
+pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response<Reply> {
     let Some(later) = x.state.later.get().cloned() else {
         return respond::refuse(x, &Refusal::own(Cause::Internal));
     };
@@ -154,7 +154,7 @@ fn digest(body: &[u8]) -> [u8; 32] {
 }
 
 /// Answers what is asked of a request by its id.
-pub async fn act(x: Exchange, named: Named, act: Act) -> Response<Reply> {
+pub async fn act(x: Box<Exchange>, named: Named, act: Act) -> Response<Reply> {
     let (Some(later), Some(id)) = (x.state.later.get().cloned(), named) else {
         return respond::refuse(x, &Refusal::own(Cause::IdNotFound));
     };
@@ -189,7 +189,13 @@ pub async fn act(x: Exchange, named: Named, act: Act) -> Response<Reply> {
 }
 
 /// Tells the state of a request, or, where no `http` is set for that, the answer that it has.
-async fn told(x: Exchange, later: &Later, id: Id, http: Option<StatusCode>, headers: HeaderMap) -> Response<Reply> {
+async fn told(
+    x: Box<Exchange>,
+    later: &Later,
+    id: Id,
+    http: Option<StatusCode>,
+    headers: HeaderMap,
+) -> Response<Reply> {
     let row = later.inner.lock().queue.get(id).map(|row| (row.phase, row.created, row.bytes));
     let Some((phase, created, bytes)) = row else { return respond::refuse(x, &Refusal::own(Cause::IdNotFound)) };
     // What is read from the store is held in memory until it is sent.
@@ -252,7 +258,7 @@ async fn request(later: &Later, id: Id, phase: Phase, created: Duration) -> (boo
 }
 
 /// The answer of a Chat or a Messages request, as it was made.
-async fn answer(x: Exchange, later: &Later, id: Id, room: Room) -> Response<Reply> {
+async fn answer(x: Box<Exchange>, later: &Later, id: Id, room: Room) -> Response<Reply> {
     let (Ok(record), Ok(body)) = (later.record(id).await, later.store.get(ANSWERS, id.to_string()).await) else {
         return respond::refuse(x, &Refusal::own(Cause::StateUnavailable));
     };

@@ -85,13 +85,13 @@ pub struct Ending {
     /// The path itself.
     pub uri: Uri,
     /// What was asked; `None` if the request was refused before it was understood.
-    pub ask: Option<Ask>,
+    pub ask: Option<Arc<Ask>>,
     /// What settled scene and tier.
     pub matched: Option<Matched>,
     /// Facts of the body.
     pub facts: Facts,
     /// Candidates and those left out.
-    pub plan: Option<Plan>,
+    pub plan: Option<Arc<Plan>>,
     /// What became of it.
     pub status: Status,
     /// HTTP status sent.

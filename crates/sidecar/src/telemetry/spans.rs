@@ -1,6 +1,6 @@
 //! Which requests are traced, and where their spans go.
 
-use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Uri};
 use opentelemetry::{InstrumentationScope, SpanId, TraceId, trace::TracerProvider};
 use opentelemetry_sdk::trace::{IdGenerator, Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanExporter};
 
@@ -67,8 +67,8 @@ impl Spans {
 
     /// A request arrives: joins the app's `traceparent` and decides on sampling before any span exists.
     #[must_use]
-    pub fn begin(&self, parts: &Parts) -> Trace {
-        let parent = context::parent(&parts.headers);
+    pub fn begin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Trace {
+        let parent = context::parent(headers);
         let trace_id = parent.map_or_else(|| fastrand::u128(1..), |p| p.trace_id);
         let began = clock::unix();
         let Some(exporter) = &self.0 else {
@@ -76,7 +76,8 @@ impl Spans {
             let span_id = parent.map_or_else(|| fastrand::u64(1..), |p| p.span_id);
             return Trace::unseen(trace_id, span_id, parent.is_some_and(|p| p.sampled), parent, began);
         };
-        let seen = if exporter.sampler.samples(trace_id, parent) { Trace::seen(parts, parent, began) } else { None };
+        let seen = exporter.sampler.samples(trace_id, parent);
+        let seen = seen.then(|| Trace::seen(method, uri, headers, parent, began)).flatten();
         seen.unwrap_or_else(|| Trace::unseen(trace_id, fastrand::u64(1..), false, parent, began))
     }
 }

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use hyper::{
-    HeaderMap,
+    HeaderMap, Method, Uri,
     header::{HeaderName, HeaderValue},
-    http::request::Parts,
 };
 use opentelemetry::{
     Context, KeyValue, SpanId, StringValue, TraceFlags, TraceId, Value,
@@ -63,14 +62,20 @@ impl Trace {
     }
 
     /// Its SERVER span starts; `None` where nobody takes spans.
-    pub(super) fn seen(parts: &Parts, parent: Option<Parent>, began: Duration) -> Option<Trace> {
-        let (method, path) = (&parts.method, crate::later::told_path(parts.uri.path()));
+    pub(super) fn seen(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        parent: Option<Parent>,
+        began: Duration,
+    ) -> Option<Trace> {
+        let path = crate::later::told_path(uri.path());
         let route = route(path);
         let name = route.map_or_else(|| method.to_string(), |r| format!("{method} {r}"));
         let server =
             info_span!(target: super::spans::SPAN, parent: None, "server", otel.name = name, otel.kind = "server");
         if let Some(p) = parent {
-            let _ = server.set_parent(Context::new().with_remote_span_context(remote(p, &parts.headers)));
+            let _ = server.set_parent(Context::new().with_remote_span_context(remote(p, headers)));
         }
         let (trace_id, span_id) = ids(&server)?;
         server.set_attribute(at::HTTP_METHOD, method.to_string());

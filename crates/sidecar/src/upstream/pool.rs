@@ -101,14 +101,14 @@ impl Pool {
                     if !died_before_answering(&e) {
                         return Err(SendError::Lost(e));
                     }
-                    let fresh = self.open(limits).await.map_err(SendError::Connect)?;
+                    let fresh = Box::pin(self.open(limits)).await.map_err(SendError::Connect)?;
                     let died = if e.is_canceled() { Died::BeforeSending } else { Died::AfterSending };
                     let Some(again) = build(Some(died)) else { return Err(SendError::Lost(e)) };
                     return self.send_on(fresh, again).await.map_err(SendError::Lost);
                 }
             }
         }
-        let fresh = self.open(limits).await.map_err(SendError::Connect)?;
+        let fresh = Box::pin(self.open(limits)).await.map_err(SendError::Connect)?;
         let request = build(None).ok_or(SendError::TooLate)?;
         self.send_on(fresh, request).await.map_err(SendError::Lost)
     }

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
 use dialect::Dialect;
-use hyper::http::request::Parts;
 use policy::{
     ask::{Ask, Call},
     bound::Content,
@@ -20,6 +19,7 @@ use crate::{
     memory::Memory,
     telemetry::Telemetry,
     upstream::Upstream,
+    wire::Inbound,
 };
 
 const POLICY: &str = r#"
@@ -130,15 +130,15 @@ fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure
     }
 }
 
-fn parts() -> Parts {
-    hyper::Request::new(()).into_parts().0
+fn inbound() -> Inbound {
+    Inbound::new(hyper::Request::new(()).into_parts().0)
 }
 
 /// One request of a scene, `None` if it was not understood, that ends so.
 fn request(state: &Arc<State>, scene: Option<u16>, told: Told) {
-    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &parts(), Dialect::Chat);
+    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &inbound(), Dialect::Chat);
     x.call = "chat";
-    x.ask = scene.map(|s| ask(s, None));
+    x.ask = scene.map(|s| Arc::new(ask(s, None)));
     x.end(told);
 }
 
@@ -295,9 +295,9 @@ fn a_request_before_any_policy_is_counted_too() {
 }
 
 fn fall_back(state: &Arc<State>, to: TargetKey, reason: Option<Reason>) {
-    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &parts(), Dialect::Chat);
+    let mut x = Exchange::new(state.clone(), state.in_force.load_full(), &inbound(), Dialect::Chat);
     let preferred = Some(TargetKey { provider: ProviderId(0), model: "gpt-6-sol".into() });
-    x.plan = Some(Plan { candidates: vec![], left_out: vec![], preferred });
+    x.plan = Some(Arc::new(Plan { candidates: vec![], left_out: vec![], preferred }));
     x.went_to(&to, reason);
     x.end(answered(Status::Ok));
 }
@@ -363,9 +363,9 @@ fn after_a_reload_names_that_stay_keep_their_values_and_others_vanish() {
     assert_eq!(gone(&now), Vec::<String>::new());
     // A request under way is still counted by the policy it began with, and brings no name back.
     for (scene, status) in [(0, Status::Degraded), (0, Status::Ok), (1, Status::Failed)] {
-        let mut x = Exchange::new(state.clone(), Some(before.clone()), &parts(), Dialect::Chat);
+        let mut x = Exchange::new(state.clone(), Some(before.clone()), &inbound(), Dialect::Chat);
         x.call = "chat";
-        x.ask = Some(ask(scene, None));
+        x.ask = Some(Arc::new(ask(scene, None)));
         x.end(answered(status));
     }
     let now = page_of();

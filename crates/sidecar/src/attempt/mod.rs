@@ -192,18 +192,17 @@ pub async fn attempt(
             None => Some(wire.build()),
         }
     };
-    let sent = timeout_at(instant(until), pool.send(&mut build, limits)).await;
-    if let Ok(Ok(answer)) = &sent {
+    let sent = pool.send(&mut build, limits, until).await;
+    if let Ok(answer) = &sent {
         permit.span.answered(answer.status().as_u16());
     }
     let answered = match sent {
-        Err(_) => Err((Failure::Timeout, None)),
-        Ok(Err(e)) => Err((of_send(&e), None)),
-        Ok(Ok(answer)) if !answer.status().is_success() => {
+        Err(e) => Err((of_send(&e), None)),
+        Ok(answer) if !answer.status().is_success() => {
             permit.refused();
             Err(Box::pin(refused(asked, wire, answer, secret, &permit)).await)
         }
-        Ok(Ok(answer)) => {
+        Ok(answer) => {
             let (head, body) = answer.into_parts();
             match Decoded::new(&head.headers, body) {
                 None => Err((Failure::NoAnswer, None)),
@@ -301,6 +300,7 @@ fn of_send(e: &SendError) -> Failure {
         SendError::Connect(ConnectError::Timeout) => Failure::ConnectTimeout,
         SendError::Connect(ConnectError::Tls) => Failure::Tls,
         SendError::TooLate => Failure::ConnectTimeout,
+        SendError::Timeout => Failure::Timeout,
         SendError::Lost(e) if e.is_parse() => Failure::NoAnswer,
         SendError::Lost(_) => Failure::Lost,
     }

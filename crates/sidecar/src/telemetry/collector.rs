@@ -21,7 +21,10 @@ use tonic::transport::Endpoint;
 use tower_service::Service;
 
 use super::settings::{Protocol, Settings};
-use crate::upstream::{ConnectError, ConnectLimits, Io, Network, OutBody, Pool, Upstream};
+use crate::{
+    clock,
+    upstream::{ConnectError, ConnectLimits, Io, Network, OutBody, Pool, Upstream},
+};
 
 /// Longest answer of a collector that is read.
 const MAX_ANSWER: usize = 64 << 10;
@@ -38,7 +41,7 @@ pub(super) fn exporter(settings: &Settings, upstream: &Upstream) -> anyhow::Resu
             .with_http()
             .with_endpoint(settings.endpoint.to_string())
             .with_timeout(settings.timeout)
-            .with_http_client(Http(upstream.pool(&base, false)))
+            .with_http_client(Http { pool: upstream.pool(&base, false), timeout: settings.timeout })
             .build(),
         Protocol::Grpc => {
             // The connector speaks TLS, not the channel.
@@ -64,7 +67,10 @@ fn bracketed(host: &str) -> String {
 }
 
 /// OTLP over HTTP/1.1, on a pool of its own.
-struct Http(Arc<Pool>);
+struct Http {
+    pool: Arc<Pool>,
+    timeout: Duration,
+}
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,7 +87,8 @@ impl HttpClient for Http {
         }
         parts.uri = parts.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
         let mut build = |_| Some(Request::from_parts(parts.clone(), OutBody::Rope([body.clone()].into())));
-        let answer = self.0.send(&mut build, LIMITS).await.map_err(|e| format!("{e:?}"))?;
+        let until = clock::now().after(self.timeout);
+        let answer = self.pool.send(&mut build, LIMITS, until).await.map_err(|e| format!("{e:?}"))?;
         let (parts, body) = answer.into_parts();
         Ok(Response::from_parts(parts, Limited::new(body, MAX_ANSWER).collect().await?.to_bytes()))
     }

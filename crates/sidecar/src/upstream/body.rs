@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
@@ -47,7 +47,7 @@ impl Body for OutBody {
     }
 }
 
-/// A provider's answer body; at its clean end the connection goes back to its pool, else it is closed.
+/// A provider's answer body, which drives its connection; at its clean end that goes back to its pool, else it is closed.
 pub struct LentBody {
     inner: Incoming,
     lent: Option<(Arc<Pool>, Sender)>,
@@ -74,7 +74,17 @@ impl Body for LentBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let LentBody { inner, lent } = self.as_mut().get_mut();
+        let frame = match lent.as_mut().and_then(|(_, sender)| sender.link()) {
+            None => ready!(Pin::new(inner).poll_frame(cx)),
+            Some(link) => {
+                let unheard = &mut Context::from_waker(Waker::noop());
+                match Pin::new(&mut *inner).poll_frame(unheard) {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => ready!(link.drive(cx, || Pin::new(&mut *inner).poll_frame(unheard))),
+                }
+            }
+        };
         if frame.is_none() || self.inner.is_end_stream() {
             self.give_back();
         }

@@ -2,6 +2,7 @@
 
 mod body;
 mod connect;
+mod link;
 mod pool;
 mod proxy;
 mod tls;

@@ -2,18 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hyper::{
-    Request, Response,
-    client::conn::{http1, http2},
-};
+use hyper::{Request, Response, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use policy::{Tick, snapshot::BaseUrl};
+use tokio::time::timeout_at;
 
 use super::{
     ConnectLimits,
     body::{LentBody, OutBody},
     connect::{ConnectError, Network},
+    link::{Link, MAX_HEAD, NoHead},
 };
 use crate::clock;
 
@@ -24,8 +23,6 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// Requests at once on one HTTP/2 connection before another is opened.
 const MAX_STREAMS: usize = 64;
-/// Longest head of an answer.
-const MAX_HEAD: usize = 64 << 10;
 
 /// Connections to one address.
 pub struct Pool {
@@ -47,7 +44,7 @@ pub(super) struct Sender {
 }
 
 enum Kind {
-    H1(http1::SendRequest<OutBody>),
+    H1(Box<Link>),
     /// The counter is shared by all clones of one connection.
     H2(http2::SendRequest<OutBody>, Arc<()>),
 }
@@ -68,8 +65,19 @@ pub enum SendError {
     Connect(ConnectError),
     /// It took so long to connect that nothing may be sent any more.
     TooLate,
+    /// Nothing came in time.
+    Timeout,
     /// The connection died, or what came was not HTTP.
     Lost(hyper::Error),
+}
+
+impl From<NoHead> for SendError {
+    fn from(why: NoHead) -> SendError {
+        match why {
+            NoHead::Late => SendError::Timeout,
+            NoHead::Lost(e) => SendError::Lost(e),
+        }
+    }
 }
 
 impl Pool {
@@ -83,50 +91,56 @@ impl Pool {
         &self.base
     }
 
-    /// Sends one request and waits for the head of its answer. `build` is called right before it leaves, and again only
-    /// when a reused connection died before any byte of the answer; with `None` nothing is sent.
+    /// Sends one request and waits for the head of its answer, until `until` at most. `build` is called right before it
+    /// leaves, and again only when a reused connection died before any byte of the answer; with `None` nothing is sent.
     ///
     /// # Errors
-    /// The connection could not be opened, or died, or it is too late to send.
+    /// The connection could not be opened, or died, or it is too late.
     pub async fn send(
         self: &Arc<Self>,
         build: &mut (dyn FnMut(Option<Died>) -> Option<Request<OutBody>> + Send),
         limits: ConnectLimits,
+        until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
         if let Some(sender) = self.checkout() {
             let request = build(None).ok_or(SendError::TooLate)?;
-            match self.send_on(sender, request).await {
-                Ok(answer) => return Ok(answer),
-                Err(e) => {
-                    if !died_before_answering(&e) {
-                        return Err(SendError::Lost(e));
-                    }
-                    let fresh = Box::pin(self.open(limits)).await.map_err(SendError::Connect)?;
-                    let died = if e.is_canceled() { Died::BeforeSending } else { Died::AfterSending };
-                    let Some(again) = build(Some(died)) else { return Err(SendError::Lost(e)) };
-                    return self.send_on(fresh, again).await.map_err(SendError::Lost);
-                }
-            }
+            let died = match self.send_on(sender, request, until).await {
+                Err(NoHead::Lost(e)) if died_before_answering(&e) => e,
+                sent => return sent.map_err(SendError::from),
+            };
+            return Box::pin(self.send_again(died, build, limits, until)).await;
         }
-        let fresh = Box::pin(self.open(limits)).await.map_err(SendError::Connect)?;
+        let fresh = Box::pin(self.open_until(limits, until)).await?;
         let request = build(None).ok_or(SendError::TooLate)?;
-        self.send_on(fresh, request).await.map_err(SendError::Lost)
+        self.send_on(fresh, request, until).await.map_err(SendError::from)
+    }
+
+    /// Once more, afresh, where a reused connection died.
+    async fn send_again(
+        self: &Arc<Self>,
+        died: hyper::Error,
+        build: &mut (dyn FnMut(Option<Died>) -> Option<Request<OutBody>> + Send),
+        limits: ConnectLimits,
+        until: Tick,
+    ) -> Result<Response<LentBody>, SendError> {
+        let fresh = self.open_until(limits, until).await?;
+        let how = if died.is_canceled() { Died::BeforeSending } else { Died::AfterSending };
+        let Some(request) = build(Some(how)) else { return Err(SendError::Lost(died)) };
+        self.send_on(fresh, request, until).await.map_err(SendError::from)
     }
 
     async fn send_on(
         self: &Arc<Self>,
         mut sender: Sender,
         request: Request<OutBody>,
-    ) -> hyper::Result<Response<LentBody>> {
+        until: Tick,
+    ) -> Result<Response<LentBody>, NoHead> {
         let answer = match &mut sender.kind {
-            Kind::H1(s) => {
-                // A connection that was put back in the very turn its last answer ended may need one more turn.
-                if !s.is_ready() {
-                    s.ready().await?;
-                }
-                s.send_request(request).await?
+            Kind::H1(link) => link.send(request, until).await?,
+            Kind::H2(s, _) => {
+                let answer = Box::pin(timeout_at(clock::instant(until), s.send_request(request)));
+                answer.await.map_err(|_| NoHead::Late)?.map_err(NoHead::Lost)?
             }
-            Kind::H2(s, _) => s.send_request(request).await?,
         };
         let (parts, body) = answer.into_parts();
         Ok(Response::from_parts(parts, LentBody::new(body, self.clone(), sender)))
@@ -137,12 +151,12 @@ impl Pool {
         let now = clock::now();
         let mut idle = self.idle.lock();
         if self.http2 {
-            idle.retain(|i| i.sender.is_open());
+            idle.retain_mut(|i| i.sender.is_open());
             let i = idle.iter_mut().find(|i| i.sender.is_young(now) && i.sender.load() < MAX_STREAMS)?;
             i.since = now;
             return i.sender.share();
         }
-        while let Some(i) = idle.pop() {
+        while let Some(mut i) = idle.pop() {
             if i.is_good(now) {
                 return Some(i.sender);
             }
@@ -150,9 +164,9 @@ impl Pool {
         None
     }
 
-    pub(super) fn put_back(&self, sender: Sender) {
+    pub(super) fn put_back(&self, mut sender: Sender) {
         let now = clock::now();
-        if self.http2 || !sender.is_open() || !sender.is_young(now) {
+        if !sender.link().is_some_and(Link::rest) || !sender.is_young(now) {
             return;
         }
         let mut idle = self.idle.lock();
@@ -163,27 +177,27 @@ impl Pool {
 
     pub(super) fn sweep(&self) {
         let now = clock::now();
-        self.idle.lock().retain(|i| i.is_good(now));
+        self.idle.lock().retain_mut(|i| i.is_good(now));
+    }
+
+    async fn open_until(&self, limits: ConnectLimits, until: Tick) -> Result<Sender, SendError> {
+        let opened = timeout_at(clock::instant(until), self.open(limits)).await;
+        opened.map_err(|_| SendError::Timeout)?.map_err(SendError::Connect)
     }
 
     async fn open(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {
-        let io = TokioIo::new(self.connector.connect(&self.base, self.http2, limits).await?);
+        let io = self.connector.connect(&self.base, self.http2, limits).await?;
         let born = clock::now();
         if !self.http2 {
-            let (send, conn) = http1::Builder::new()
-                .max_header_size(MAX_HEAD)
-                .handshake(io)
-                .await
-                .map_err(|_| ConnectError::Refused)?;
-            tokio::spawn(conn);
-            return Ok(Sender { kind: Kind::H1(send), born });
+            let link = Link::new(io).await.map_err(|_| ConnectError::Refused)?;
+            return Ok(Sender { kind: Kind::H1(Box::new(link)), born });
         }
         let (send, conn) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD as u32)
             .keep_alive_interval(Duration::from_secs(20))
             .adaptive_window(true)
-            .handshake(io)
+            .handshake(TokioIo::new(io))
             .await
             .map_err(|_| ConnectError::Refused)?;
         tokio::spawn(conn);
@@ -195,7 +209,7 @@ impl Pool {
 }
 
 impl Idle {
-    fn is_good(&self, now: Tick) -> bool {
+    fn is_good(&mut self, now: Tick) -> bool {
         // HTTP/2 connections in use stay, whatever their last checkout.
         let fresh = now.since(self.since) < MAX_IDLE_TIME || self.sender.load() > 0;
         self.sender.is_open() && self.sender.is_young(now) && fresh
@@ -203,10 +217,19 @@ impl Idle {
 }
 
 impl Sender {
-    fn is_open(&self) -> bool {
-        match &self.kind {
-            Kind::H1(s) => !s.is_closed(),
+    /// Whether it can take a request.
+    fn is_open(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::H1(link) => link.is_free(),
             Kind::H2(s, _) => !s.is_closed(),
+        }
+    }
+
+    /// The connection, where its user drives it.
+    pub(super) fn link(&mut self) -> Option<&mut Link> {
+        match &mut self.kind {
+            Kind::H1(link) => Some(link),
+            Kind::H2(..) => None,
         }
     }
 

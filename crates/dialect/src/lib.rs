@@ -6,6 +6,7 @@
 pub mod json;
 
 mod edit;
+mod foreign;
 mod head;
 mod trim;
 mod walk;

@@ -15,7 +15,7 @@ use crate::{context, events, order};
 
 /// What a model says.
 #[derive(Clone, Debug)]
-enum Piece {
+pub(crate) enum Piece {
     /// Text, in deltas.
     Text(Vec<String>),
     /// A call: its arguments, and where they are cut.
@@ -26,12 +26,12 @@ enum Piece {
 
 /// An answer, as it should arrive.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
-    text: String,
+pub(crate) struct Said {
+    pub(crate) text: String,
     /// Name, id, arguments.
-    calls: Vec<(String, String, Value)>,
+    pub(crate) calls: Vec<(String, String, Value)>,
     /// Input, cached, output.
-    usage: Option<(u64, u64, u64)>,
+    pub(crate) usage: Option<(u64, u64, u64)>,
 }
 
 fn word() -> impl Strategy<Value = String> {
@@ -44,7 +44,7 @@ fn arguments() -> impl Strategy<Value = Value> {
     proptest::collection::btree_map("[a-c]", one, 0..3).prop_map(|m| m.into_iter().collect::<Value>())
 }
 
-fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+pub(crate) fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     let piece = prop_oneof![
         proptest::collection::vec(word(), 1..4).prop_map(Piece::Text),
         (arguments(), proptest::collection::vec(0usize..30, 0..4)).prop_map(|(a, cuts)| Piece::Call(a, cuts)),
@@ -53,14 +53,14 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     proptest::collection::vec(piece, 0..6)
 }
 
-fn counts() -> impl Strategy<Value = Option<(u64, u64, u64)>> {
+pub(crate) fn counts() -> impl Strategy<Value = Option<(u64, u64, u64)>> {
     proptest::option::of(
         (0u64..1000, 0u64..1000, 0u64..1000).prop_map(|(fresh, cached, out)| (fresh + cached, cached, out)),
     )
 }
 
 /// What should arrive. `at` numbers a call by its place.
-fn wanted(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> Said {
+pub(crate) fn wanted(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> Said {
     let mut said = Said { usage, ..Said::default() };
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
@@ -73,7 +73,7 @@ fn wanted(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> Said {
 }
 
 /// The arguments of a call in fragments.
-fn fragments(arguments: &Value, cuts: &[usize]) -> Vec<String> {
+pub(crate) fn fragments(arguments: &Value, cuts: &[usize]) -> Vec<String> {
     let text = arguments.to_string();
     let mut cuts: Vec<usize> = cuts.iter().copied().filter(|c| text.is_char_boundary(*c)).collect();
     cuts.extend([0, text.len()]);
@@ -82,7 +82,7 @@ fn fragments(arguments: &Value, cuts: &[usize]) -> Vec<String> {
 }
 
 /// The answer as Chat streams it; `shuffle` interleaves the fragments of calls, each in its own order.
-fn chat(pieces: &[Piece], usage: Option<(u64, u64, u64)>, mut shuffle: u64) -> String {
+pub(crate) fn chat(pieces: &[Piece], usage: Option<(u64, u64, u64)>, mut shuffle: u64) -> String {
     let mut queues: Vec<std::collections::VecDeque<Value>> = vec![];
     let mut calls = 0;
     for (at, piece) in pieces.iter().enumerate() {
@@ -125,7 +125,7 @@ fn chat(pieces: &[Piece], usage: Option<(u64, u64, u64)>, mut shuffle: u64) -> S
 }
 
 /// The answer as Messages streams it.
-fn messages(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> String {
+pub(crate) fn messages(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> String {
     let mut out = String::new();
     let mut put = |event: Value| {
         let name = event["type"].as_str().unwrap_or_default();
@@ -166,7 +166,7 @@ fn messages(pieces: &[Piece], usage: Option<(u64, u64, u64)>) -> String {
 }
 
 /// The same events in another legal framing.
-fn framed(text: &str, how: u8) -> String {
+pub(crate) fn framed(text: &str, how: u8) -> String {
     match how % 5 {
         0 => text.to_owned(),
         1 => text.replace('\n', "\r\n"),
@@ -201,7 +201,7 @@ fn counted(tee: Option<Usage>) -> Option<(u64, u64, u64)> {
 }
 
 /// What a Messages caller heard.
-fn heard_messages(events: &[Value]) -> Said {
+pub(crate) fn heard_messages(events: &[Value]) -> Said {
     let mut said = Said::default();
     let mut arguments = String::new();
     for e in events {
@@ -230,7 +230,7 @@ fn heard_messages(events: &[Value]) -> Said {
 }
 
 /// What a Chat caller heard.
-fn heard_chat(events: &[Value]) -> Said {
+pub(crate) fn heard_chat(events: &[Value]) -> Said {
     let mut said = Said::default();
     let mut arguments: Vec<String> = vec![];
     for e in events {
@@ -255,7 +255,7 @@ fn heard_chat(events: &[Value]) -> Said {
 }
 
 /// Whole, byte by byte, and cut in two at `cuts`: the same comes out, and is returned.
-fn however_cut(
+pub(crate) fn however_cut(
     context: &Context,
     provider: Dialect,
     text: &str,

@@ -1,4 +1,4 @@
-//! The translation checklist between Chat Completions and Messages: exact JSON on both sides, each test named by its
+//! The translation checklist between the three dialects: exact JSON on both sides, each test named by its
 //! line of the list.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
@@ -6,8 +6,13 @@ mod answers;
 mod errors;
 mod from_chat;
 mod from_messages;
+mod from_responses;
+mod into_responses;
 mod laws;
 mod order;
+mod responses_answers;
+mod responses_laws;
+mod responses_streams;
 mod streams;
 
 use bytes::Bytes;
@@ -39,7 +44,12 @@ fn other(caller: Dialect) -> Dialect {
 
 /// What goes to the provider, and what was lost; a sentence where it is refused.
 fn sent(caller: Dialect, model: &str, body: &Value) -> Result<(Value, Vec<String>), String> {
-    let done = translate_request(caller, other(caller), body.to_string().as_bytes(), &target(model));
+    sent_to(caller, other(caller), model, body)
+}
+
+/// The same, of any two dialects.
+fn sent_to(caller: Dialect, provider: Dialect, model: &str, body: &Value) -> Result<(Value, Vec<String>), String> {
+    let done = translate_request(caller, provider, body.to_string().as_bytes(), &target(model));
     done.map(|d| (serde_json::from_slice(&d.body).unwrap(), d.dropped)).map_err(|e| e.to_string())
 }
 
@@ -62,6 +72,17 @@ fn context(caller: Dialect, extra: &Value) -> Context {
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let body = body.to_string();
     translate_request(caller, other(caller), body.as_bytes(), &target("m")).unwrap().context
+}
+
+/// The way back of a plain request, between any two dialects.
+fn way_back(caller: Dialect, provider: Dialect, extra: &Value) -> Context {
+    let turns = if caller == Dialect::Responses { "input" } else { "messages" };
+    let mut body = json!({"model": "m", turns: [{"role": "user", "content": "hi"}]});
+    if caller == Dialect::Messages {
+        body["max_tokens"] = 9000.into();
+    }
+    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    translate_request(caller, provider, body.to_string().as_bytes(), &target("m")).unwrap().context
 }
 
 /// The events of a stream, in the caller's dialect; `Err` with what was said before, where it cannot go on.

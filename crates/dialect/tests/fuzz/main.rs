@@ -5,7 +5,7 @@
 mod bodies;
 mod fixtures;
 mod mutate;
-#[path = "../translate/order.rs"]
+#[path = "../translate/order/mod.rs"]
 mod order;
 mod streams;
 

@@ -27,6 +27,7 @@ mod chat;
 mod messages;
 mod model;
 mod names;
+mod rest;
 mod translate;
 mod turns;
 

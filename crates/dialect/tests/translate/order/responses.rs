@@ -97,9 +97,7 @@ impl Stream {
         ensure(fits, "an item that lacks something, or does not begin empty")?;
         ensure(item["status"].is_null() || item["status"] == "in_progress", "an item that is not in progress")?;
         ensure(named(&item["id"]), "an item without an id")?;
-        for (name, why) in [("id", "the id of another item"), ("call_id", "the id of another call")] {
-            ensure(item[name].is_null() || self.items.iter().all(|i| i.whole[name] != item[name]), why)?;
-        }
+        ensure(self.items.iter().all(|i| i.whole["id"] != item["id"]), "the id of another item")?;
         self.items.push(Item { whole: item.clone(), is_open: true, part: None, is_told: false });
         Ok(())
     }

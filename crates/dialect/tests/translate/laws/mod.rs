@@ -5,6 +5,7 @@ mod answers;
 mod asked;
 mod heard;
 mod lost;
+mod order;
 mod read;
 mod refused;
 mod requests;

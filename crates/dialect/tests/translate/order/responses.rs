@@ -20,6 +20,7 @@ struct Item {
 struct Stream {
     /// Of the response: id, time, model.
     names: Option<[Value; 3]>,
+    queued: bool,
     items: Vec<Item>,
 }
 
@@ -34,10 +35,12 @@ pub fn responses(events: &[Value]) -> Result<bool, String> {
         }
         let kind = kind.strip_prefix("response.").ok_or("unknown")?;
         match (i, kind) {
-            (0, "created") | (1, "queued") | (1 | 2, "in_progress") => s.begin(kind, &e["response"])?,
+            (0, "created") | (1, "queued" | "in_progress") => s.begin(kind, &e["response"])?,
+            (2, "in_progress") if s.queued => s.begin(kind, &e["response"])?,
             (0, _) => return Err("does not begin with response.created"),
             (_, "completed" | "incomplete" | "failed") => return s.end(kind, &e["response"]).map(|()| true),
             (1, _) => return Err("no response.in_progress"),
+            (2, _) if s.queued => return Err("no response.in_progress"),
             (_, "output_item.added") => s.add(e)?,
             _ => s.grow(kind, e)?,
         }
@@ -47,7 +50,8 @@ pub fn responses(events: &[Value]) -> Result<bool, String> {
 
 impl Stream {
     fn begin(&mut self, kind: &str, r: &Value) -> Broken {
-        let status = if kind == "queued" { "queued" } else { "in_progress" };
+        self.queued = kind == "queued";
+        let status = if self.queued { "queued" } else { "in_progress" };
         ensure(r["status"] == status && r["output"] == json!([]), "no response that begins")?;
         for name in ["error", "incomplete_details", "usage"] {
             ensure(r[name].is_null(), "told at the beginning what is known at the end")?;

@@ -4,25 +4,38 @@ use serde_json::{Map, Value, json};
 
 use super::parts::{parts, texts};
 use crate::{
-    model::{Call, Choice, Part, Request, Role, Schema, Text, Tool, ToolResult, Turn, Words},
+    model::{Call, Choice, Part, Request, Role, SHARED, Schema, Tool, ToolResult, Turn, Words},
     rest::{drop_rest, take_cache, take_object, take_string},
     translate::{Read, refuse},
 };
 
-const WORDS: Words = Words { stop: "stop", effort: "reasoning_effort", is_error: "", user: "user" };
+const WORDS: Words = Words {
+    system: "messages[0].role",
+    limit: "max_completion_tokens",
+    stop: "stop",
+    effort: "reasoning_effort",
+    format: "response_format",
+    verbosity: "verbosity",
+    user: "user",
+    strict: "function.strict",
+    detail: "image_url.detail",
+    is_error: "",
+};
 
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
     let mut r = Request::new(&WORDS);
+    let mut chosen = Value::Null;
     for (name, value) in body {
         if value.is_null() {
             continue;
         }
         match name.as_str() {
             "model" => {}
+            _ if SHARED.contains(&name.as_str()) => r.share(name, value),
             "messages" => messages(&mut r, value)?,
             "tools" => tools(&mut r, value)?,
-            "tool_choice" => choice(&mut r, value),
+            "tool_choice" => chosen = value,
             "parallel_tool_calls" if value.is_boolean() => r.parallel = value.as_bool(),
             "max_completion_tokens" | "max_tokens" if limit(&value).is_some() => limits(&mut r, &name, limit(&value)),
             "temperature" if value.is_number() => r.temperature = value.as_f64(),
@@ -32,7 +45,7 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "stream_options" => stream_options(&mut r, value),
             "reasoning_effort" if value.is_string() => r.effort = value.as_str().map(str::to_owned),
             "response_format" => format(&mut r, value),
-            "safety_identifier" | "user" if value.is_string() => user(&mut r, &name, &value),
+            "verbosity" if value.is_string() => r.verbosity = value.as_str().map(str::to_owned),
             "functions" | "function_call" => return refuse(name, "legacy functions are not translated; use tools"),
             "audio" => return refuse(name, "audio output has no counterpart; leave it out"),
             "modalities" if value.as_array().is_some_and(|m| m.iter().any(|m| m == "audio")) => {
@@ -43,16 +56,16 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "n" if value.as_f64() == Some(1.0) => {}
             "frequency_penalty" | "presence_penalty" if value.as_f64() == Some(0.0) => {}
             "logprobs" | "store" if value == false => {}
-            "logit_bias" | "metadata" if value.as_object().is_some_and(Map::is_empty) => {}
-            "service_tier" if value == "auto" || value == "default" => {}
+            "logit_bias" if value.as_object().is_some_and(Map::is_empty) => {}
             _ => r.drop_member(name),
         }
     }
+    choice(&mut r, chosen);
     Ok(r)
 }
 
 /// A limit, however its number is written.
-fn limit(value: &Value) -> Option<u64> {
+pub(crate) fn limit(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
 }
 
@@ -63,17 +76,6 @@ fn limits(r: &mut Request, name: &str, limit: Option<u64>) {
     }
     if r.max_tokens.is_none() || name == "max_completion_tokens" {
         r.max_tokens = limit;
-    }
-}
-
-/// Of two names of the user the newer member's counts.
-fn user(r: &mut Request, name: &str, value: &Value) {
-    let value = value.as_str().map(str::to_owned);
-    if r.user.is_some() && r.user != value {
-        r.drop_member("user");
-    }
-    if r.user.is_none() || name == "safety_identifier" {
-        r.user = value;
     }
 }
 
@@ -131,7 +133,7 @@ fn messages(r: &mut Request, value: Value) -> Read<()> {
 fn assistant(r: &mut Request, at: &str, content: Value, m: &mut Map<String, Value>) -> Read<()> {
     let mut parts = parts(r, at, content)?;
     if let Some(text) = take_string(m, "refusal") {
-        parts.push(Part::Text(Text { text, cache: None }));
+        parts.push(Part::Refusal(text));
     }
     if m.get("audio").is_some_and(|a| !a.is_null()) {
         return refuse(format!("{at}.audio"), "audio history has no counterpart; send its transcript as text");
@@ -168,7 +170,7 @@ fn call(r: &mut Request, at: String, call: Value) -> Read<Call> {
 }
 
 /// Arguments as an object: nothing is `{}`, and what is no object is kept under one member rather than lost.
-pub(super) fn arguments(text: &str) -> Value {
+pub(crate) fn arguments(text: &str) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
     }
@@ -194,49 +196,63 @@ fn tools(r: &mut Request, value: Value) -> Read<()> {
         let Some(name) = take_string(&mut f, "name") else {
             return refuse(format!("{at}.function.name"), "is missing");
         };
-        if f.get("strict").is_some_and(|s| s == false) {
+        let strict = f.get("strict").and_then(Value::as_bool);
+        if strict.is_some() {
             f.remove("strict");
         }
         let description = take_string(&mut f, "description");
-        let schema = object_schema(take_object(&mut f, "parameters"));
-        r.tools.push(Tool { name, description, schema, cache });
+        let schema = object_schema(take_object(&mut f, "parameters").map(Value::from));
         drop_rest(r, &at, tool);
         drop_rest(r, &format!("{at}.function"), f);
+        r.tools.push(Tool { name, description, schema, strict, cache, at });
     }
     Ok(())
 }
 
 /// Parameters as a schema of an object: Messages demands the type, Chat takes nothing at all.
-fn object_schema(schema: Option<Map<String, Value>>) -> Value {
+pub(crate) fn object_schema(schema: Option<Value>) -> Value {
     match schema {
-        Some(mut map) => {
+        Some(Value::Object(mut map)) => {
             map.entry("type").or_insert_with(|| "object".into());
             map.into()
         }
-        None => json!({"type": "object", "properties": {}}),
+        _ => json!({"type": "object", "properties": {}}),
     }
 }
 
+/// Which tool is called; the tools are known already, since a choice can name those that are allowed.
 fn choice(r: &mut Request, value: Value) {
     r.choice = match value {
+        Value::Null => return,
         Value::String(s) if s == "auto" => Some(Choice::Auto),
         Value::String(s) if s == "required" => Some(Choice::Any),
         Value::String(s) if s == "none" => Some(Choice::None),
         Value::Object(mut map) => {
-            let mut f = take_object(&mut map, "function").unwrap_or_default();
-            let name = take_string(&mut f, "name");
-            if name.is_some() {
-                map.remove("type");
-                drop_rest(r, "tool_choice", map);
-                drop_rest(r, "tool_choice.function", f);
-            }
-            name.map(Choice::Named)
+            map.remove("type");
+            named(r, &mut map).or_else(|| allowed(r, &mut map)).inspect(|_| drop_rest(r, "tool_choice", map))
         }
         _ => None,
     };
     if r.choice.is_none() {
         r.drop_member("tool_choice");
     }
+}
+
+fn named(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
+    let mut f = take_object(map, "function")?;
+    let name = take_string(&mut f, "name")?;
+    drop_rest(r, "tool_choice.function", f);
+    Some(Choice::Named(name))
+}
+
+/// Only some of the tools may be called.
+fn allowed(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
+    let mut allowed = take_object(map, "allowed_tools")?;
+    let Some(Value::Array(listed)) = allowed.remove("tools") else { return None };
+    r.allow(&listed.iter().filter_map(|t| t["function"]["name"].as_str()).collect::<Vec<_>>());
+    let is_forced = take_string(&mut allowed, "mode").is_some_and(|m| m == "required");
+    drop_rest(r, "tool_choice.allowed_tools", allowed);
+    Some(if is_forced { Choice::Any } else { Choice::Auto })
 }
 
 fn stop(r: &mut Request, value: Value) -> Read<()> {
@@ -265,6 +281,7 @@ fn format(r: &mut Request, value: Value) {
             drop_rest(r, "response_format.json_schema", format);
         }
         Some("text") => {}
+        Some("json_object") => r.json_object = true,
         _ => return r.drop_member("response_format"),
     }
     drop_rest(r, "response_format", map);

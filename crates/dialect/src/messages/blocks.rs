@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{Call, Media, Part, Request, Source, Text, ToolResult},
+    model::{Call, Media, Part, Request, Seal, Source, Text, Thought, ToolResult},
     rest::{drop_rest, take_cache, take_object, take_string},
+    seal,
     translate::{Read, refuse},
 };
 
@@ -15,7 +16,10 @@ pub(super) fn texts(r: &mut Request, at: &str, value: Value) -> Read<Vec<Text>> 
         match part {
             Part::Text(t) => texts.push(t),
             Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
-            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) => r.drop_member(at),
+            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) | Part::Thought(Thought { at, .. }) => {
+                r.drop_member(at);
+            }
+            Part::Refusal(_) => {}
         }
     }
     Ok(texts)
@@ -48,7 +52,7 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
         }
         "image" => {
             let source = source(r, &at, take_object(&mut block, "source"))?;
-            Some(Part::Image(Media { source, cache, at: at.clone() }))
+            Some(Part::Image(Media { source, detail: None, cache, at: at.clone() }))
         }
         "document" => Some(document(r, &at, &mut block, cache)?),
         "tool_use" => {
@@ -66,7 +70,15 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
             let content = content(r, &format!("{at}.content"), block.remove("content").unwrap_or_default())?;
             Some(Part::Result(ToolResult { id, content, is_error, cache, at: at.clone() }))
         }
-        // Thinking is bound to the provider that signed it, other blocks to tools that only it runs.
+        "thinking" => {
+            let sealed = take_string(&mut block, "signature").and_then(|s| seal::open(&s));
+            Some(Part::Thought(thought(take_string(&mut block, "thinking"), sealed, at.clone())))
+        }
+        "redacted_thinking" => {
+            let sealed = take_string(&mut block, "data").and_then(|s| seal::open(&s));
+            Some(Part::Thought(thought(None, sealed, at.clone())))
+        }
+        // Of tools that only the provider runs.
         _ => {
             r.drop_member(at);
             return Ok(None);
@@ -85,7 +97,13 @@ fn document(r: &mut Request, at: &str, block: &mut Map<String, Value>, cache: Op
         return Ok(Part::Text(Text { text, cache }));
     }
     let name = take_string(block, "title");
-    Ok(Part::Document { media: Media { source: source(r, at, Some(held))?, cache, at: at.to_owned() }, name })
+    Ok(Part::Document { media: Media { source: source(r, at, Some(held))?, detail: None, cache, at: at.to_owned() }, name })
+}
+
+/// A thought; a seal that is not ours stays with whom it was made for.
+fn thought(text: Option<String>, sealed: Option<(String, Seal)>, at: String) -> Thought {
+    let (by, seal) = sealed.unzip();
+    Thought { text: text.unwrap_or_default(), seal, by: by.unwrap_or_default(), at }
 }
 
 /// Nothing is `{}`; what is no object is kept under one member, as Chat's arguments are.

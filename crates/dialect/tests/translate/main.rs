@@ -32,7 +32,14 @@ fn pairs() -> Vec<(Dialect, Dialect)> {
 }
 
 fn target(model: &str) -> TargetModel<'_> {
-    TargetModel { model, default_max_tokens: None, most_tokens: None, capability: capability(model), now: 1 }
+    TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: None,
+        capability: capability(model),
+        now: 1,
+    }
 }
 
 /// A request that asks for a stream, with counts.

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, capability, map_status, read_error,
+    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error,
     sse::Splitter, translate_answer, translate_request, write_error,
 };
 use serde_json::{Value, json};
 
 use super::{Arrow, Case, Ends, Stream, diff::diff};
-use crate::{events, order, plain_request};
+use crate::{events, order, plain_request, target};
 
 /// What is wrong; nothing where all is as it stands.
 pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String> {
@@ -24,13 +24,8 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     };
     let request = case.request.clone().unwrap_or_else(|| plain_request(caller));
     let model = case.model.as_deref().unwrap_or(plain_model(provider));
-    let to = TargetModel {
-        model,
-        default_max_tokens: case.limits.default,
-        most_tokens: case.limits.most,
-        capability: capability(model),
-        now: 1,
-    };
+    let to =
+        TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
     let done = translate_request(caller, provider, request.to_string().as_bytes(), &to);
     let request = match &done {
         Ok(d) => json!({"upstream": json_of(&d.body), "dropped": d.dropped}),

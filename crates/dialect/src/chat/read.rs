@@ -80,7 +80,7 @@ fn limits(r: &mut Request, name: &str, limit: Option<u64>) {
 }
 
 /// The usage chunk is given on the way back; nothing is padded there.
-fn stream_options(r: &mut Request, value: Value) {
+pub(crate) fn stream_options(r: &mut Request, value: Value) {
     let Value::Object(mut map) = value else { return r.drop_member("stream_options") };
     map.retain(|name, v| !(name == "include_usage" && v.is_boolean() || name == "include_obfuscation" && *v == false));
     drop_rest(r, "stream_options", map);

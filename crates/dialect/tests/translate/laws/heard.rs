@@ -46,7 +46,8 @@ fn chat(answer: &Value) -> Said {
         other => panic!("{other:?}"),
     };
     let text = word(&m["content"]) + &word(&m["refusal"]);
-    Said { text, calls: calls.collect(), end, counts: chat_counts(&answer["usage"]) }
+    let thought = String::new();
+    Said { text, thought, calls: calls.collect(), end, counts: chat_counts(&answer["usage"]) }
 }
 
 /// Chunks put together as a whole answer.
@@ -93,10 +94,14 @@ fn chat_counts(u: &Value) -> Option<Counts> {
 }
 
 fn message(answer: &Value) -> Said {
-    let mut said = Said { text: String::new(), calls: vec![], end: End::Stop, counts: None };
+    let mut said = Said { text: String::new(), thought: String::new(), calls: vec![], end: End::Stop, counts: None };
     for block in answer["content"].as_array().unwrap() {
         match block["type"].as_str() {
             Some("text") => said.text += block["text"].as_str().unwrap(),
+            Some("thinking") => {
+                assert!(block["signature"].is_string(), "a thought is signed");
+                said.thought += block["thinking"].as_str().unwrap();
+            }
             Some("tool_use") => said.calls.push((word(&block["name"]), word(&block["id"]), block["input"].clone())),
             other => panic!("{other:?}"),
         }
@@ -130,8 +135,10 @@ fn gathered(events: &[Value]) -> Value {
             "content_block_start" => m["content"].as_array_mut().unwrap().push(e["content_block"].clone()),
             "content_block_delta" => {
                 let block = m["content"].as_array_mut().unwrap().last_mut().unwrap();
-                if let Some(more) = e["delta"]["text"].as_str() {
-                    block["text"] = (word(&block["text"]) + more).into();
+                for name in ["text", "thinking", "signature"] {
+                    if let Some(more) = e["delta"][name].as_str() {
+                        block[name] = (word(&block[name]) + more).into();
+                    }
                 }
                 arguments += e["delta"]["partial_json"].as_str().unwrap_or_default();
             }
@@ -151,7 +158,7 @@ fn gathered(events: &[Value]) -> Value {
 }
 
 fn response(r: &Value) -> Said {
-    let mut said = Said { text: String::new(), calls: vec![], end: End::Stop, counts: None };
+    let mut said = Said { text: String::new(), thought: String::new(), calls: vec![], end: End::Stop, counts: None };
     let mut refused = false;
     for item in r["output"].as_array().unwrap() {
         match item["type"].as_str() {
@@ -164,7 +171,9 @@ fn response(r: &Value) -> Said {
             Some("function_call") => {
                 said.calls.push((word(&item["name"]), word(&item["call_id"]), parsed(&item["arguments"])));
             }
-            Some("reasoning") => {}
+            Some("reasoning") => {
+                said.thought.extend(item["summary"].as_array().unwrap().iter().map(|p| p["text"].as_str().unwrap()));
+            }
             other => panic!("{other:?}"),
         }
     }

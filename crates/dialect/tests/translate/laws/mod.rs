@@ -36,9 +36,13 @@ fn translated(caller: Dialect, provider: Dialect, body: &Value) -> Translated {
     translate_request(caller, provider, body.to_string().as_bytes(), &open()).unwrap_or_else(|e| panic!("{e}: {body}"))
 }
 
-/// The way back of a plain request that asks for a stream.
+/// The way back of a plain request that asks for a stream, and for thoughts where they must be asked for.
 fn context((caller, provider): Arrow) -> Context {
-    translated(caller, provider, &plain_request(caller)).context
+    let mut body = plain_request(caller);
+    if caller == Dialect::Messages {
+        body["thinking"] = json!({"type": "adaptive"});
+    }
+    translated(caller, provider, &body).context
 }
 
 const WORDS: [&str; 9] = ["a", "\u{e9}\u{1f600}", "\"\\", "\n\n", "data: x\n\n", " b", "[DONE]", "\r", "\u{2028}"];

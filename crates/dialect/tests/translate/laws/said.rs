@@ -50,6 +50,8 @@ pub struct Saying {
 #[derive(Debug, PartialEq)]
 pub struct Said {
     pub text: String,
+    /// What was thought, told as such.
+    pub thought: String,
     /// Name, id, arguments.
     pub calls: Vec<(String, String, Value)>,
     pub end: End,
@@ -93,13 +95,16 @@ fn fragments(arguments: &Value, cuts: &[usize]) -> Vec<String> {
 }
 
 impl Saying {
-    /// What should arrive.
-    pub fn said(&self) -> Said {
-        let mut said = Said { text: String::new(), calls: vec![], end: self.end, counts: self.counts };
+    /// What should arrive: thoughts where the caller has a place for them, counts where there are any.
+    pub fn said(&self, caller: Dialect) -> Said {
+        // The count is not optional to a Messages caller.
+        let counts = if caller == Messages { self.counts.or(Some(Counts::default())) } else { self.counts };
+        let mut said = Said { text: String::new(), thought: String::new(), calls: vec![], end: self.end, counts };
         for (at, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Text(words) => said.text += &words.concat(),
                 Piece::Call(arguments, _) => said.calls.push((tool(at), id(at), arguments.clone())),
+                Piece::Thinking(t) if caller != Chat => said.thought += t,
                 Piece::Thinking(_) => {}
             }
         }
@@ -125,7 +130,7 @@ impl Saying {
     }
 
     fn plain_chat(&self) -> Value {
-        let said = self.said();
+        let said = self.said(Chat);
         let calls: Vec<Value> = said
             .calls
             .iter()
@@ -134,6 +139,11 @@ impl Saying {
         let mut message = json!({"role": "assistant", "content": said.text, "refusal": null});
         if !calls.is_empty() {
             message["tool_calls"] = calls.into();
+        }
+        // Not OpenAI's, but of many servers that speak its dialect.
+        let thought = self.said(Messages).thought;
+        if !thought.is_empty() {
+            message["reasoning_content"] = thought.into();
         }
         let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": self.finish()});
         let mut out = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": "gpt", "choices": [choice]});

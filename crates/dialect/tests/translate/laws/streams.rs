@@ -5,7 +5,7 @@ use dialect::{Context, Dialect, StreamTranslator, Tee, Usage, sse::Splitter};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
-use super::{any_arrow, answers::as_told, context, heard, said::{Counts, sayings}};
+use super::{any_arrow, context, heard, said::{Counts, sayings}};
 use crate::{events, order};
 
 /// Events as bytes, in one of the framings that are legal.
@@ -73,11 +73,12 @@ proptest! {
         prop_assert_eq!(whole.1.as_ref().map(counted), saying.counts);
         let got = events(arrow.0, whole.0);
         prop_assert_eq!(order::of(arrow.0, &got, true), Ok(true));
-        let mut want = saying.said();
-        want.counts = as_told(arrow.0, want.counts);
+        let mut want = saying.said(arrow.0);
         if arrow.1 == Dialect::Chat {
-            // Texts that were said in parallel come in the order in which they were sent.
+            // What is said in parallel comes in the order in which it was sent.
             want.text = heard::streamed(Dialect::Chat, &sent).text;
+            let thoughts = sent.iter().filter_map(|e| e["choices"][0]["delta"]["reasoning_content"].as_str());
+            want.thought = if arrow.0 == Dialect::Chat { String::new() } else { thoughts.collect() };
         }
         prop_assert_eq!(heard::streamed(arrow.0, &got), want);
     }

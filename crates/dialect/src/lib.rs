@@ -30,6 +30,7 @@ mod messages;
 mod model;
 mod names;
 mod responses;
+mod rest;
 mod seal;
 mod translate;
 mod turns;

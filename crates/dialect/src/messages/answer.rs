@@ -115,10 +115,14 @@ pub(super) fn usage(u: Option<&Usage>) -> Value {
     let none = Usage::default();
     let u = u.unwrap_or(&none);
     let written = u.cache_write + u.cache_write_long;
-    json!({
+    let mut counted = json!({
         "input_tokens": u.input.saturating_sub(u.cached).saturating_sub(written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": u.cached,
         "output_tokens": u.output,
-    })
+    });
+    if u.reasoning > 0 {
+        counted["output_tokens_details"] = json!({"thinking_tokens": u.reasoning});
+    }
+    counted
 }

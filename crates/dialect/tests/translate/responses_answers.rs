@@ -7,7 +7,7 @@ use dialect::{
 };
 use serde_json::{Value, json};
 
-use crate::way_back;
+use crate::rows::way_back;
 
 fn answered(caller: Dialect, provider: Dialect, extra: &Value, body: &Value) -> Value {
     let done = translate_answer(&way_back(caller, provider, extra), body.to_string().as_bytes()).unwrap();
@@ -171,7 +171,8 @@ fn t37_responses_to_the_others_whole() {
     let want = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "gpt-6-sol", "content": [text("Hello")],
         "stop_reason": "end_turn", "stop_sequence": null,
-        "usage": {"input_tokens": 6, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4, "output_tokens": 7},
+        "usage": {"input_tokens": 6, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4, "output_tokens": 7,
+            "output_tokens_details": {"thinking_tokens": 3}},
     });
     assert_eq!(for_caller(Messages, output, "completed", None), want);
 }

@@ -8,7 +8,10 @@ use dialect::{
 };
 use serde_json::{Value, json};
 
-use crate::{order, streamed, way_back};
+use crate::{
+    order,
+    rows::{streamed, way_back},
+};
 
 fn chunk(delta: Value, finish: Option<&str>) -> Value {
     json!({"id": "chatcmpl-1", "model": "gpt", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})

@@ -4,7 +4,7 @@ use dialect::Dialect::{Chat, Messages, Responses};
 use serde_json::{Value, json};
 
 use super::{says, talk, text};
-use crate::{CLAUDE, GPT, sent_to};
+use crate::rows::{CLAUDE, GPT, sent_to};
 
 fn user(content: Value) -> Value {
     json!({"role": "user", "content": content})

@@ -7,7 +7,7 @@ mod tools;
 use dialect::Dialect::{self, Chat, Messages, Responses};
 use serde_json::{Value, json};
 
-use crate::{CLAUDE, GPT, sent_to};
+use crate::rows::{CLAUDE, GPT, sent_to};
 
 fn model(provider: Dialect) -> &'static str {
     if provider == Messages { CLAUDE } else { GPT }

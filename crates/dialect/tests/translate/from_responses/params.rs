@@ -4,7 +4,7 @@ use dialect::Dialect::{Chat, Messages, Responses};
 use serde_json::json;
 
 use super::gives;
-use crate::{CLAUDE, GPT, sent_to};
+use crate::rows::{CLAUDE, GPT, sent_to};
 
 #[test]
 fn t01_t02_t03_limits_and_sampling() {
@@ -102,7 +102,8 @@ fn t55_identity_and_what_both_apis_of_openai_have() {
         Messages,
         CLAUDE,
         &[
-            (all, json!({"metadata": {"user_id": "s"}}), &["metadata", "service_tier", "prompt_cache_key"]),
+            // There is room for one name.
+            (all, json!({"metadata": {"user_id": "s"}}), &["user", "metadata", "service_tier", "prompt_cache_key"]),
             (json!({"user": "u", "metadata": {}, "service_tier": "auto"}), json!({"metadata": {"user_id": "u"}}), &[]),
         ],
     );

@@ -4,7 +4,7 @@ use dialect::Dialect::{Chat, Messages, Responses};
 use serde_json::{Value, json};
 
 use super::{gives, says, talk, text};
-use crate::{CLAUDE, GPT, sent_to};
+use crate::rows::{CLAUDE, GPT, sent_to};
 
 fn tool(name: &str) -> Value {
     json!({"type": "function", "name": name})

@@ -4,7 +4,7 @@ use dialect::Dialect::{Chat, Messages, Responses};
 use serde_json::{Value, json};
 
 use super::{THINKER, gives, talk};
-use crate::sent_to;
+use crate::rows::sent_to;
 
 fn message(role: &str, content: Value) -> Value {
     json!({"type": "message", "role": role, "content": content})

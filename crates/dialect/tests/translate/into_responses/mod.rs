@@ -6,7 +6,7 @@ mod params;
 use dialect::Dialect::{self, Messages, Responses};
 use serde_json::{Value, json};
 
-use crate::sent_to;
+use crate::rows::sent_to;
 
 const THINKER: &str = "gpt-6-sol";
 

@@ -4,7 +4,7 @@ use dialect::Dialect::{Chat, Messages};
 use serde_json::json;
 
 use super::{THINKER, gives};
-use crate::GPT;
+use crate::rows::GPT;
 
 #[test]
 fn t01_t02_t03_t04_limits_and_sampling() {
@@ -105,7 +105,7 @@ fn t55_t56_identity_and_state() {
     );
     gives(Messages, GPT, &[(json!({"metadata": {"user_id": "u"}}), json!({"user": "u"}), &[])]);
     let long = "x".repeat(65);
-    let (got, lost) = crate::sent_to(
+    let (got, lost) = crate::rows::sent_to(
         Messages,
         dialect::Dialect::Responses,
         GPT,

@@ -97,7 +97,10 @@ fn document(r: &mut Request, at: &str, block: &mut Map<String, Value>, cache: Op
         return Ok(Part::Text(Text { text, cache }));
     }
     let name = take_string(block, "title");
-    Ok(Part::Document { media: Media { source: source(r, at, Some(held))?, detail: None, cache, at: at.to_owned() }, name })
+    Ok(Part::Document {
+        media: Media { source: source(r, at, Some(held))?, detail: None, cache, at: at.to_owned() },
+        name,
+    })
 }
 
 /// A thought; a seal that is not ours stays with whom it was made for.
@@ -130,9 +133,7 @@ fn source(r: &mut Request, at: &str, source: Option<Map<String, Value>>) -> Read
     let mut word = |name: &str| take_string(&mut source, name);
     let read = match kind.as_str() {
         "url" => word("url").map(Source::Url),
-        "base64" => {
-            word("media_type").zip(word("data")).map(|(media_type, data)| Source::Base64 { media_type, data })
-        }
+        "base64" => word("media_type").zip(word("data")).map(|(media_type, data)| Source::Base64 { media_type, data }),
         "file" => return refuse(at, "a file held by one provider cannot be sent to another; send its data"),
         _ => None,
     };

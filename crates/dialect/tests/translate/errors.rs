@@ -26,7 +26,10 @@ fn t51_an_account_that_cannot_pay_is_known_by_its_words() {
     let rows = [
         ("Your credit balance is too low to access the Anthropic API.", true),
         ("You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.", true),
-        ("You have reached your specified workspace API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.", true),
+        (
+            "You have reached your specified workspace API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+            true,
+        ),
         ("Your credit card", false),
         ("You have reached your specified goal", false),
         ("max_tokens: too low", false),

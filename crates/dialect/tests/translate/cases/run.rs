@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error,
-    sse::Splitter, translate_answer, translate_request, write_error,
+    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error, sse::Splitter,
+    translate_answer, translate_request, write_error,
 };
 use serde_json::{Value, json};
 
@@ -24,8 +24,7 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     };
     let request = case.request.clone().unwrap_or_else(|| plain_request(caller));
     let model = case.model.as_deref().unwrap_or(plain_model(provider));
-    let to =
-        TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
+    let to = TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
     let done = translate_request(caller, provider, request.to_string().as_bytes(), &to);
     let request = match &done {
         Ok(d) => json!({"upstream": json_of(&d.body), "dropped": d.dropped}),
@@ -75,7 +74,7 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
 }
 
 /// Whether the stream that the case wants could come from the caller's dialect.
-pub fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
+fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
     let Some(Stream { to, ends, .. }) = &case.stream else { return Ok(()) };
     let counted = case.request.as_ref().is_none_or(|r| r["stream_options"]["include_usage"] == true);
     match order::of(caller, to, counted) {

@@ -59,12 +59,14 @@ fn words() -> impl Strategy<Value = String> {
 }
 
 fn schema() -> impl Strategy<Value = Value> {
-    prop::collection::btree_map("[a-c]", prop::sample::select(&["string", "integer", "boolean"][..]), 0..3).prop_map(|m| {
-        let properties: Value = m.iter().map(|(k, t)| (k.clone(), json!({"type": t}))).collect();
-        let required: Vec<&String> = m.keys().collect();
-        // Of the kind that strict mode takes.
-        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
-    })
+    prop::collection::btree_map("[a-c]", prop::sample::select(&["string", "integer", "boolean"][..]), 0..3).prop_map(
+        |m| {
+            let properties: Value = m.iter().map(|(k, t)| (k.clone(), json!({"type": t}))).collect();
+            let required: Vec<&String> = m.keys().collect();
+            // Of the kind that strict mode takes.
+            json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+        },
+    )
 }
 
 fn user() -> impl Strategy<Value = Turn> {
@@ -175,19 +177,27 @@ impl Asked {
                         m["tool_calls"] = calls.iter().map(|(id, name, a, _)| json!({"id": id, "type": "function", "function": {"name": name, "arguments": a.to_string()}})).collect();
                     }
                     messages.push(m);
-                    messages.extend(calls.iter().map(|(id, _, _, result)| json!({"role": "tool", "tool_call_id": id, "content": result})));
+                    messages.extend(
+                        calls
+                            .iter()
+                            .map(|(id, _, _, result)| json!({"role": "tool", "tool_call_id": id, "content": result})),
+                    );
                 }
             }
         }
         out["messages"] = messages.into();
         if !self.tools.is_empty() {
-            out["tools"] = self.tools.iter().map(|t| {
-                let mut f = json!({"name": t.name, "parameters": t.schema});
-                if let Some(d) = &t.description {
-                    f["description"] = d.clone().into();
-                }
-                json!({"type": "function", "function": f})
-            }).collect();
+            out["tools"] = self
+                .tools
+                .iter()
+                .map(|t| {
+                    let mut f = json!({"name": t.name, "parameters": t.schema});
+                    if let Some(d) = &t.description {
+                        f["description"] = d.clone().into();
+                    }
+                    json!({"type": "function", "function": f})
+                })
+                .collect();
         }
         if let Some(choice) = &self.choice {
             out["tool_choice"] = match choice {
@@ -196,7 +206,8 @@ impl Asked {
             };
         }
         if let Some(schema) = &self.schema {
-            out["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": true}});
+            out["response_format"] =
+                json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": true}});
         }
     }
 
@@ -222,19 +233,25 @@ impl Asked {
                         items.push(json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]}));
                     }
                     items.extend(calls.iter().map(|(id, name, a, _)| json!({"type": "function_call", "call_id": id, "name": name, "arguments": a.to_string()})));
-                    items.extend(calls.iter().map(|(id, _, _, result)| json!({"type": "function_call_output", "call_id": id, "output": result})));
+                    items.extend(calls.iter().map(
+                        |(id, _, _, result)| json!({"type": "function_call_output", "call_id": id, "output": result}),
+                    ));
                 }
             }
         }
         out["input"] = items.into();
         if !self.tools.is_empty() {
-            out["tools"] = self.tools.iter().map(|t| {
-                let mut tool = json!({"type": "function", "name": t.name, "parameters": t.schema, "strict": false});
-                if let Some(d) = &t.description {
-                    tool["description"] = d.clone().into();
-                }
-                tool
-            }).collect();
+            out["tools"] = self
+                .tools
+                .iter()
+                .map(|t| {
+                    let mut tool = json!({"type": "function", "name": t.name, "parameters": t.schema, "strict": false});
+                    if let Some(d) = &t.description {
+                        tool["description"] = d.clone().into();
+                    }
+                    tool
+                })
+                .collect();
         }
         if let Some(choice) = &self.choice {
             out["tool_choice"] = match choice {
@@ -243,7 +260,8 @@ impl Asked {
             };
         }
         if let Some(schema) = &self.schema {
-            out["text"] = json!({"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": true}});
+            out["text"] =
+                json!({"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": true}});
         }
     }
 
@@ -274,21 +292,32 @@ impl Asked {
                     if !text.is_empty() {
                         content.push(json!({"type": "text", "text": text}));
                     }
-                    content.extend(calls.iter().map(|(id, name, a, _)| json!({"type": "tool_use", "id": id, "name": name, "input": a})));
-                    results = calls.iter().map(|(id, _, _, result)| json!({"type": "tool_result", "tool_use_id": id, "content": result})).collect();
+                    content.extend(
+                        calls
+                            .iter()
+                            .map(|(id, name, a, _)| json!({"type": "tool_use", "id": id, "name": name, "input": a})),
+                    );
+                    results = calls
+                        .iter()
+                        .map(|(id, _, _, result)| json!({"type": "tool_result", "tool_use_id": id, "content": result}))
+                        .collect();
                     messages.push(json!({"role": "assistant", "content": content}));
                 }
             }
         }
         out["messages"] = messages.into();
         if !self.tools.is_empty() {
-            out["tools"] = self.tools.iter().map(|t| {
-                let mut tool = json!({"name": t.name, "input_schema": t.schema});
-                if let Some(d) = &t.description {
-                    tool["description"] = d.clone().into();
-                }
-                tool
-            }).collect();
+            out["tools"] = self
+                .tools
+                .iter()
+                .map(|t| {
+                    let mut tool = json!({"name": t.name, "input_schema": t.schema});
+                    if let Some(d) = &t.description {
+                        tool["description"] = d.clone().into();
+                    }
+                    tool
+                })
+                .collect();
         }
         if let Some(choice) = &self.choice {
             let mut chosen = match choice {

@@ -97,7 +97,10 @@ fn message(asked: &mut Asked, m: &Value) {
             asked.turns.push(Turn::Assistant(texts(content), blocks.chain(listed).collect()));
         }
         Some("user") => {
-            list(content).iter().filter(|b| b["type"] == "tool_result").for_each(|b| result(asked, &b["tool_use_id"], &b["content"]));
+            list(content)
+                .iter()
+                .filter(|b| b["type"] == "tool_result")
+                .for_each(|b| result(asked, &b["tool_use_id"], &b["content"]));
             let parts = parts(content);
             if !parts.is_empty() {
                 asked.turns.push(Turn::User(parts));

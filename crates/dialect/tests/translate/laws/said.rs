@@ -64,9 +64,15 @@ pub fn sayings() -> impl Strategy<Value = Saying> {
         (arguments(), prop::collection::vec(0usize..30, 0..4)).prop_map(|(a, cuts)| Piece::Call(a, cuts)),
         word().prop_map(Piece::Thinking),
     ];
-    let counts = (0u64..900, 0u64..900, 0u64..900, 0u64..900, 0u64..900).prop_map(|(fresh, cached, written, said, reasoning)| {
-        Counts { input: fresh + cached + written, cached, written, output: said + reasoning, reasoning }
-    });
+    let counts = (0u64..900, 0u64..900, 0u64..900, 0u64..900, 0u64..900).prop_map(
+        |(fresh, cached, written, said, reasoning)| Counts {
+            input: fresh + cached + written,
+            cached,
+            written,
+            output: said + reasoning,
+            reasoning,
+        },
+    );
     let end = prop::sample::select(&[End::Stop, End::Length, End::Refusal][..]);
     (prop::collection::vec(piece, 0..6), end, prop::option::of(counts)).prop_map(|(pieces, end, counts)| {
         let calls = pieces.iter().any(|p| matches!(p, Piece::Call(..)));
@@ -146,7 +152,8 @@ impl Saying {
             message["reasoning_content"] = thought.into();
         }
         let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": self.finish()});
-        let mut out = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": "gpt", "choices": [choice]});
+        let mut out =
+            json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": "gpt", "choices": [choice]});
         if let Some(c) = self.counts {
             out["usage"] = chat_usage(c);
         }
@@ -192,7 +199,8 @@ impl Saying {
             }
         }
         let chunk = |choices: Value, usage: Value| json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 5, "model": "gpt", "choices": choices, "usage": usage});
-        let choice = |delta: &Value, finish: Option<&str>| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+        let choice =
+            |delta: &Value, finish: Option<&str>| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
         let mut out: Vec<Value> = deltas.iter().map(|d| chunk(choice(d, None), Value::Null)).collect();
         out.push(chunk(choice(&json!({}), Some(self.finish())), Value::Null));
         out.extend(self.counts.map(|c| chunk(json!([]), chat_usage(c))));
@@ -245,7 +253,10 @@ impl Saying {
                     (json!({"type": "text", "text": ""}), deltas.collect())
                 }
                 Piece::Thinking(t) => {
-                    let deltas = vec![json!({"type": "thinking_delta", "thinking": t}), json!({"type": "signature_delta", "signature": "s"})];
+                    let deltas = vec![
+                        json!({"type": "thinking_delta", "thinking": t}),
+                        json!({"type": "signature_delta", "signature": "s"}),
+                    ];
                     (json!({"type": "thinking", "thinking": "", "signature": ""}), deltas)
                 }
                 Piece::Call(arguments, cuts) => {
@@ -260,7 +271,10 @@ impl Saying {
             out.push(json!({"type": "content_block_stop", "index": at}));
         }
         let delta = json!({"stop_reason": self.stop_reason(), "stop_sequence": null});
-        let last = whole.map_or_else(|| json!({"output_tokens": null}), |u| json!({"output_tokens": u["output_tokens"], "output_tokens_details": u["output_tokens_details"]}));
+        let last = whole.map_or_else(
+            || json!({"output_tokens": null}),
+            |u| json!({"output_tokens": u["output_tokens"], "output_tokens_details": u["output_tokens_details"]}),
+        );
         out.push(json!({"type": "message_delta", "delta": delta, "usage": last}));
         out.push(json!({"type": "message_stop"}));
         out

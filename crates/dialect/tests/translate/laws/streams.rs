@@ -5,7 +5,10 @@ use dialect::{Context, Dialect, StreamTranslator, Tee, Usage, sse::Splitter};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
-use super::{any_arrow, context, heard, said::{Counts, sayings}};
+use super::{
+    any_arrow, context, heard,
+    said::{Counts, sayings},
+};
 use crate::{events, order};
 
 /// Events as bytes, in one of the framings that are legal.

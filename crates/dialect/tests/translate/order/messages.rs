@@ -93,7 +93,10 @@ impl Stream {
     fn end(&mut self, e: &Value) -> Broken {
         ensure(self.open.is_none(), "ends in an open block")?;
         let d = &e["delta"];
-        ensure(named(&d["stop_reason"]) && d.get("stop_sequence").is_some(), "no stop reason, or no sequence beside it")?;
+        ensure(
+            named(&d["stop_reason"]) && d.get("stop_sequence").is_some(),
+            "no stop reason, or no sequence beside it",
+        )?;
         ensure(d["stop_sequence"].is_null() || d["stop_reason"] == "stop_sequence", "a sequence that did not stop it")?;
         ensure(e["usage"]["output_tokens"].is_u64(), "no count")?;
         self.told = true;

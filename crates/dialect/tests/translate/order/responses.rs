@@ -136,11 +136,15 @@ impl Item {
         ensure(self.part.is_none(), "a part is open")?;
         let grows = ["function_call", "custom_tool_call"].iter().any(|k| self.whole["type"] == *k);
         ensure(self.is_told || !grows, "arguments that are not done")?;
-        ensure(told["status"].is_null() || told["status"] == "completed" || told["status"] == "incomplete", "not done")?;
+        ensure(
+            told["status"].is_null() || told["status"] == "completed" || told["status"] == "incomplete",
+            "not done",
+        )?;
         self.whole["status"] = told["status"].clone();
         // What begins null may be filled in the end, and what a provider seals comes with it.
         for name in told.as_object().into_iter().flat_map(|o| o.keys()) {
-            let is_text = ["content", "summary", "arguments", "input", "id", "type", "call_id", "name"].contains(&name.as_str());
+            let is_text =
+                ["content", "summary", "arguments", "input", "id", "type", "call_id", "name"].contains(&name.as_str());
             if !is_text {
                 self.whole[name] = told[name].clone();
             }
@@ -227,7 +231,8 @@ fn grow(so_far: &mut Value, whole: &Value, step: &str, e: &Value) -> Broken {
     match step {
         "delta" => {
             ensure(named(&e["delta"]), "a delta of nothing")?;
-            *so_far = format!("{}{}", so_far.as_str().unwrap_or_default(), e["delta"].as_str().unwrap_or_default()).into();
+            *so_far =
+                format!("{}{}", so_far.as_str().unwrap_or_default(), e["delta"].as_str().unwrap_or_default()).into();
             Ok(())
         }
         "done" => ensure(*whole == *so_far, "another text than the deltas"),

@@ -175,7 +175,7 @@ pub(crate) fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
 }
 
 fn messages(r: &mut Request) -> Read<Vec<Value>> {
-    if r.turns.is_empty() {
+    if r.turns.is_empty() && r.system.is_empty() {
         return refuse("messages", "must hold a turn that is not empty");
     }
     let mut out = vec![];

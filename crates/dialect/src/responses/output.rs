@@ -57,6 +57,7 @@ pub(super) fn free_input(arguments: &str) -> String {
     match serde_json::from_str::<Value>(arguments) {
         Ok(Value::Object(mut map)) => match map.remove("input") {
             Some(Value::String(text)) => text,
+            None if map.is_empty() => String::new(),
             _ => arguments.to_owned(),
         },
         _ => arguments.to_owned(),

@@ -5,13 +5,8 @@
 mod cases;
 mod coverage;
 mod errors;
-mod from_responses;
-mod into_responses;
 mod laws;
 mod order;
-mod responses_answers;
-mod responses_streams;
-mod rows;
 
 use bytes::Bytes;
 use dialect::{

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{any_arrow, context, heard, said::sayings};
 
-fn answered(arrow: (Dialect, Dialect), answer: &Value) -> Value {
+/// An answer of the provider as the caller gets it.
+pub fn answered(arrow: (Dialect, Dialect), answer: &Value) -> Value {
     let body = translate_answer(&context(arrow), answer.to_string().as_bytes()).unwrap();
     serde_json::from_slice(&body).unwrap()
 }

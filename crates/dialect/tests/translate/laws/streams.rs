@@ -6,6 +6,7 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
 use super::{
+    answers::answered,
     any_arrow, context, heard,
     said::{Counts, sayings},
 };
@@ -47,6 +48,10 @@ fn path(context: &Context, chunks: &[&[u8]]) -> (Bytes, Option<Usage>, bool) {
             }
         }
     }
+    if context.caller == Dialect::Responses {
+        let told = events(Dialect::Responses, out.clone().into()).len();
+        assert_eq!(translator.next_sequence(), told as u64, "the number of the next event");
+    }
     (out.into(), tee.usage().cloned(), false)
 }
 
@@ -84,6 +89,10 @@ proptest! {
             want.thought = if arrow.0 == Dialect::Chat { String::new() } else { thoughts.collect() };
         }
         prop_assert_eq!(heard::streamed(arrow.0, &got), want);
+        if arrow == (Dialect::Responses, Dialect::Messages) {
+            // The last event is the whole answer, as it is given without a stream.
+            prop_assert_eq!(&got.last().unwrap()["response"], &answered(arrow, &saying.plain(arrow.1)));
+        }
     }
 
     #[test]

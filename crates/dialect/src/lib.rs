@@ -23,10 +23,13 @@ mod background;
 mod fault;
 mod usage;
 
+mod blocks;
 mod chat;
 mod messages;
 mod model;
 mod names;
+mod responses;
+mod seal;
 mod translate;
 mod turns;
 

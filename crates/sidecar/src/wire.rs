@@ -96,6 +96,7 @@ impl Inbound {
         let limit = snapshot.scene(ask.scene).max_output_tokens;
         let capability = dialect::capability(&ask.model);
         let to = dialect::TargetModel {
+            provider: "",
             model: &ask.model,
             default_max_tokens: limit,
             most_tokens: None,
@@ -173,6 +174,7 @@ impl Inbound {
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
         let capability = dialect::capability(model);
         let to = dialect::TargetModel {
+            provider: &provider.name,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,

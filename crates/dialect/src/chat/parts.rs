@@ -14,7 +14,7 @@ pub(super) fn texts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Text>
         match part {
             Part::Text(t) => texts.push(t),
             Part::Image(media) | Part::Document { media, .. } => r.drop_member(media.at),
-            Part::Call(_) | Part::Result(_) => {}
+            Part::Refusal(_) | Part::Thought(_) | Part::Call(_) | Part::Result(_) => {}
         }
     }
     Ok(texts)
@@ -43,17 +43,15 @@ fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
     };
     match p["type"].as_str().unwrap_or_default() {
         "text" => Ok(text(p["text"].take(), cache)),
-        "refusal" => Ok(text(p["refusal"].take(), cache)),
+        "refusal" => Ok(p["refusal"].as_str().filter(|t| !t.is_empty()).map(|t| Part::Refusal(t.to_owned()))),
         "image_url" => {
-            if p["image_url"].get("detail").is_some_and(|d| d != "auto") {
-                r.drop_member(format!("{at}.image_url.detail"));
-            }
+            let detail = p["image_url"]["detail"].as_str().filter(|d| *d != "auto").map(str::to_owned);
             let url = match &p["image_url"] {
                 Value::String(url) => url.as_str(),
                 object => object["url"].as_str().unwrap_or_default(),
             };
             let source = source(&format!("{at}.image_url.url"), url)?;
-            Ok(Some(Part::Image(Media { source, cache, at })))
+            Ok(Some(Part::Image(Media { source, detail, cache, at })))
         }
         "file" => {
             let file = &p["file"];
@@ -65,7 +63,7 @@ fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
             };
             let name = file["filename"].as_str().map(str::to_owned);
             let source = source(&format!("{at}.file.file_data"), data)?;
-            Ok(Some(Part::Document { media: Media { source, cache, at }, name }))
+            Ok(Some(Part::Document { media: Media { source, detail: None, cache, at }, name }))
         }
         "input_audio" => refuse(at, "audio input has no counterpart; send text"),
         _ => {
@@ -76,7 +74,7 @@ fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
 }
 
 /// A data URL taken apart, or another one as it is.
-fn source(at: &str, url: &str) -> Read<Source> {
+pub(crate) fn source(at: &str, url: &str) -> Read<Source> {
     let is_data = url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("data:"));
     let Some((head, data)) = url.split_once(',').filter(|_| is_data) else {
         return Ok(Source::Url(url.to_owned()));
@@ -94,7 +92,14 @@ fn source(at: &str, url: &str) -> Read<Source> {
 pub(super) fn written(p: &Part) -> Read<Value> {
     Ok(match p {
         Part::Text(t) => json!({"type": "text", "text": t.text}),
-        Part::Image(m) => json!({"type": "image_url", "image_url": {"url": url(&m.source)}}),
+        Part::Refusal(text) => json!({"type": "text", "text": text}),
+        Part::Image(m) => {
+            let mut image = json!({"url": url(&m.source)});
+            if let Some(detail) = &m.detail {
+                image["detail"] = detail.clone().into();
+            }
+            json!({"type": "image_url", "image_url": image})
+        }
         Part::Document { media: Media { source: Source::Url(_), at, .. }, .. } => {
             return refuse(at, "a document by URL has no counterpart; send its data");
         }
@@ -102,12 +107,13 @@ pub(super) fn written(p: &Part) -> Read<Value> {
             let name = name.clone().unwrap_or_else(|| "document.pdf".into());
             json!({"type": "file", "file": {"filename": name, "file_data": url(&media.source)}})
         }
+        Part::Thought(thought) => return refuse(&thought.at, "a thought belongs into an assistant turn"),
         Part::Call(call) => return refuse(&call.at, "a tool call belongs into an assistant turn"),
         Part::Result(result) => return refuse(&result.at, "a tool result belongs into a turn, not into a result"),
     })
 }
 
-fn url(s: &Source) -> String {
+pub(crate) fn url(s: &Source) -> String {
     match s {
         Source::Url(url) => url.clone(),
         Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),

@@ -4,24 +4,37 @@ use serde_json::{Map, Value, json};
 
 use super::parts::{parts, texts};
 use crate::{
-    model::{Call, Choice, Part, Request, Role, Schema, Text, Tool, ToolResult, Turn, Words},
+    model::{Call, Choice, Part, Request, Role, SHARED, Schema, Tool, ToolResult, Turn, Words},
     translate::{Read, refuse},
 };
 
-const WORDS: Words = Words { stop: "stop", effort: "reasoning_effort", is_error: "", user: "user" };
+const WORDS: Words = Words {
+    system: "messages[0].role",
+    limit: "max_completion_tokens",
+    stop: "stop",
+    effort: "reasoning_effort",
+    format: "response_format",
+    verbosity: "verbosity",
+    user: "user",
+    strict: "function.strict",
+    detail: "image_url.detail",
+    is_error: "",
+};
 
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
     let mut r = Request::new(&WORDS);
+    let mut chosen = Value::Null;
     for (name, value) in body {
         if value.is_null() {
             continue;
         }
         match name.as_str() {
             "model" | "stream_options" => {}
+            _ if SHARED.contains(&name.as_str()) => r.share(name, value),
             "messages" => messages(&mut r, value)?,
             "tools" => tools(&mut r, value)?,
-            "tool_choice" => choice(&mut r, &value),
+            "tool_choice" => chosen = value,
             "parallel_tool_calls" => r.parallel = value.as_bool(),
             "max_completion_tokens" => r.max_tokens = limit(&value).or(r.max_tokens),
             "max_tokens" => r.max_tokens = r.max_tokens.or(limit(&value)),
@@ -31,8 +44,7 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "stream" => r.stream = value == true,
             "reasoning_effort" => r.effort = value.as_str().map(str::to_owned),
             "response_format" => format(&mut r, value),
-            "safety_identifier" => r.user = value.as_str().map(str::to_owned),
-            "user" => r.user = r.user.or(value.as_str().map(str::to_owned)),
+            "verbosity" => r.verbosity = value.as_str().map(str::to_owned),
             "functions" | "function_call" => return refuse(name, "legacy functions are not translated; use tools"),
             "audio" => return refuse(name, "audio output has no counterpart; leave it out"),
             "modalities" if value.as_array().is_some_and(|m| m.iter().any(|m| m == "audio")) => {
@@ -43,16 +55,16 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "n" if value.as_f64() == Some(1.0) => {}
             "frequency_penalty" | "presence_penalty" if value.as_f64() == Some(0.0) => {}
             "logprobs" | "store" if value == false => {}
-            "logit_bias" | "metadata" if value.as_object().is_some_and(Map::is_empty) => {}
-            "service_tier" if value == "auto" || value == "default" => {}
+            "logit_bias" if value.as_object().is_some_and(Map::is_empty) => {}
             _ => r.drop_member(name),
         }
     }
+    choice(&mut r, &chosen);
     Ok(r)
 }
 
 /// A limit, however its number is written.
-fn limit(value: &Value) -> Option<u64> {
+pub(crate) fn limit(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
 }
 
@@ -106,7 +118,7 @@ fn messages(r: &mut Request, value: Value) -> Read<()> {
 fn assistant(r: &mut Request, at: &str, content: Value, m: &mut Map<String, Value>) -> Read<()> {
     let mut parts = parts(r, at, content)?;
     if let Some(Value::String(refusal)) = m.remove("refusal") {
-        parts.push(Part::Text(Text { text: refusal, cache: None }));
+        parts.push(Part::Refusal(refusal));
     }
     if m.get("audio").is_some_and(|a| !a.is_null()) {
         return refuse(format!("{at}.audio"), "audio history has no counterpart; send its transcript as text");
@@ -130,7 +142,7 @@ fn assistant(r: &mut Request, at: &str, content: Value, m: &mut Map<String, Valu
 }
 
 /// Arguments as an object: nothing is `{}`, and what is no object is kept under one member rather than lost.
-pub(super) fn arguments(text: &str) -> Value {
+pub(crate) fn arguments(text: &str) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
     }
@@ -155,17 +167,16 @@ fn tools(r: &mut Request, value: Value) -> Read<()> {
         let Some(Value::String(name)) = f.remove("name") else {
             return refuse(format!("{at}.function.name"), "is missing");
         };
-        if f.get("strict").is_some_and(|s| s == true) {
-            r.drop_member(format!("{at}.function.strict"));
-        }
+        let strict = f.get("strict").and_then(Value::as_bool);
         let description = f.get("description").and_then(Value::as_str).map(str::to_owned);
-        r.tools.push(Tool { name, description, schema: object_schema(f.remove("parameters")), cache });
+        let schema = object_schema(f.remove("parameters"));
+        r.tools.push(Tool { name, description, schema, strict, cache, at });
     }
     Ok(())
 }
 
 /// Parameters as a schema of an object: Messages demands the type, Chat takes nothing at all.
-fn object_schema(schema: Option<Value>) -> Value {
+pub(crate) fn object_schema(schema: Option<Value>) -> Value {
     match schema {
         Some(Value::Object(mut map)) => {
             map.entry("type").or_insert_with(|| "object".into());
@@ -175,11 +186,18 @@ fn object_schema(schema: Option<Value>) -> Value {
     }
 }
 
+/// Which tool is called; the tools are known already, since a choice can name those that are allowed.
 fn choice(r: &mut Request, value: &Value) {
     r.choice = match value {
+        Value::Null => return,
         Value::String(s) if s == "auto" => Some(Choice::Auto),
         Value::String(s) if s == "required" => Some(Choice::Any),
         Value::String(s) if s == "none" => Some(Choice::None),
+        v if v["allowed_tools"]["tools"].is_array() => {
+            let listed = v["allowed_tools"]["tools"].as_array().into_iter().flatten();
+            r.allow(&listed.filter_map(|t| t["function"]["name"].as_str()).collect::<Vec<_>>());
+            Some(if v["allowed_tools"]["mode"] == "required" { Choice::Any } else { Choice::Auto })
+        }
         v => v["function"]["name"].as_str().map(|n| Choice::Named(n.to_owned())),
     };
     if r.choice.is_none() {
@@ -203,10 +221,14 @@ fn stop(r: &mut Request, value: Value) -> Read<()> {
 fn format(r: &mut Request, mut value: Value) {
     match value["type"].as_str() {
         Some("json_schema") => {
+            if value["json_schema"]["description"].is_string() {
+                r.drop_member("response_format.json_schema.description");
+            }
             let name = value["json_schema"]["name"].as_str().map(str::to_owned);
             r.schema = Some(Schema { name, schema: value["json_schema"]["schema"].take() });
         }
         Some("text") => {}
+        Some("json_object") => r.json_object = true,
         _ => r.drop_member("response_format"),
     }
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::blocks::arguments;
 use crate::{
-    model::{Answer, Call, Part, Stop, Text},
+    model::{Answer, Call, Part, Seal, Stop, Text, Thought},
+    names, seal,
     translate::Context,
     usage::Usage,
 };
 
-/// Reads an answer; `None` if it has no content, or a call without id or name. Thinking stays behind, since it must never
-/// become visible text.
+/// Reads an answer; `None` if it has no content, or a call without id or name.
 pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let mut parts = vec![];
     for block in v["content"].as_array()? {
@@ -28,6 +28,15 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
                 cache: None,
                 at: String::new(),
             })),
+            Some("thinking") => {
+                let seal = block["signature"].as_str().filter(|s| !s.is_empty());
+                let seal = seal.map(|s| Seal::Signature(s.to_owned()));
+                parts.push(Part::Thought(thought(block["thinking"].as_str().unwrap_or_default(), seal)));
+            }
+            Some("redacted_thinking") => {
+                let data = block["data"].as_str().unwrap_or_default().to_owned();
+                parts.push(Part::Thought(thought("", Some(Seal::Redacted(data)))));
+            }
             _ => {}
         }
     }
@@ -36,9 +45,12 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
         model: v["model"].as_str().unwrap_or_default().to_owned(),
         stop: stop(v["stop_reason"].as_str(), v["stop_sequence"].as_str()),
         parts,
-        refusal: None,
         usage: None,
     })
+}
+
+fn thought(text: &str, seal: Option<Seal>) -> Thought {
+    Thought { text: text.to_owned(), seal, by: String::new(), at: String::new() }
 }
 
 pub(super) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
@@ -69,6 +81,17 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
     for part in &a.parts {
         match part {
             Part::Text(t) => content.push(json!({"type": "text", "text": t.text})),
+            Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
+            Part::Thought(t) if context.thoughts => {
+                let seal = t.seal.as_ref().map(|s| seal::close(s, &context.provider_name));
+                match seal {
+                    Some(data) if t.text.is_empty() => content.push(json!({"type": "redacted_thinking", "data": data})),
+                    None if t.text.is_empty() => {}
+                    seal => content.push(json!({
+                        "type": "thinking", "thinking": t.text, "signature": seal.unwrap_or_default(),
+                    })),
+                }
+            }
             Part::Call(c) => {
                 content.push(
                     json!({"type": "tool_use", "id": c.id, "name": context.restore(&c.name), "input": c.arguments}),
@@ -76,9 +99,6 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
             }
             _ => {}
         }
-    }
-    if let Some(refusal) = &a.refusal {
-        content.push(json!({"type": "text", "text": refusal}));
     }
     let (reason, sequence) = stop_reason(&a.stop);
     json!({
@@ -88,7 +108,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
 }
 
 pub(super) fn message_id(id: &str) -> String {
-    format!("msg_{}", id.strip_prefix("chatcmpl-").unwrap_or(id))
+    format!("msg_{}", names::bare(id))
 }
 
 /// The count in Messages' words: what was cached or written is apart from the input. Nothing counted is told as zero,

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{Call, Media, Part, Request, Source, Text, ToolResult},
+    model::{Call, Media, Part, Request, Seal, Source, Text, Thought, ToolResult},
+    seal,
     translate::{Read, refuse},
 };
 
@@ -14,7 +15,10 @@ pub(super) fn texts(r: &mut Request, at: &str, value: Value) -> Read<Vec<Text>> 
         match part {
             Part::Text(t) => texts.push(t),
             Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
-            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) => r.drop_member(at),
+            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) | Part::Thought(Thought { at, .. }) => {
+                r.drop_member(at);
+            }
+            Part::Refusal(_) => {}
         }
     }
     Ok(texts)
@@ -52,7 +56,7 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
                 _ => return Ok(None),
             }
         }
-        "image" => Part::Image(Media { source: source(&at, block.remove("source"))?, cache, at }),
+        "image" => Part::Image(Media { source: source(&at, block.remove("source"))?, detail: None, cache, at }),
         "document" => {
             for name in ["citations", "context"] {
                 if says(&block, name) {
@@ -67,7 +71,7 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
                 };
                 Part::Text(Text { text, cache })
             } else {
-                Part::Document { media: Media { source: source(&at, Some(held))?, cache, at }, name }
+                Part::Document { media: Media { source: source(&at, Some(held))?, detail: None, cache, at }, name }
             }
         }
         "tool_use" => {
@@ -85,12 +89,26 @@ fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
             let content = content(r, &format!("{at}.content"), block.remove("content").unwrap_or_default())?;
             Part::Result(ToolResult { id, content, is_error, cache, at })
         }
-        // Thinking is bound to the provider that signed it, other blocks to tools that only it runs.
+        "thinking" => {
+            let sealed = word(&mut block, "signature").and_then(|s| seal::open(&s));
+            Part::Thought(thought(word(&mut block, "thinking"), sealed, at))
+        }
+        "redacted_thinking" => {
+            let sealed = word(&mut block, "data").and_then(|s| seal::open(&s));
+            Part::Thought(thought(None, sealed, at))
+        }
+        // Of tools that only the provider runs.
         _ => {
             r.drop_member(at);
             return Ok(None);
         }
     }))
+}
+
+/// A thought; a seal that is not ours stays with whom it was made for.
+fn thought(text: Option<String>, sealed: Option<(String, Seal)>, at: String) -> Thought {
+    let (by, seal) = sealed.unzip();
+    Thought { text: text.unwrap_or_default(), seal, by: by.unwrap_or_default(), at }
 }
 
 /// Nothing is `{}`; what is no object is kept under one member, as Chat's arguments are.

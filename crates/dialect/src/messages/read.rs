@@ -8,8 +8,18 @@ use crate::{
     translate::{Read, refuse},
 };
 
-const WORDS: Words =
-    Words { stop: "stop_sequences", effort: "output_config.effort", is_error: "is_error", user: "metadata.user_id" };
+const WORDS: Words = Words {
+    system: "system",
+    limit: "max_tokens",
+    stop: "stop_sequences",
+    effort: "output_config.effort",
+    format: "output_config.format",
+    verbosity: "",
+    user: "metadata.user_id",
+    strict: "strict",
+    detail: "",
+    is_error: "is_error",
+};
 
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
@@ -83,7 +93,7 @@ fn tools(r: &mut Request, value: Value) -> Read<()> {
             r.drop_member(format!("{at}.{name}"));
         }
         let schema = schema.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
-        r.tools.push(Tool { name, description, schema, cache });
+        r.tools.push(Tool { name, description, schema, strict: None, cache, at });
     }
     Ok(())
 }

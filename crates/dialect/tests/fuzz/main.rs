@@ -74,5 +74,12 @@ fn context(caller: Dialect, provider: Dialect) -> Context {
 }
 
 fn target(model: &str) -> TargetModel<'_> {
-    TargetModel { model, default_max_tokens: None, most_tokens: None, capability: capability(model), now: 1 }
+    TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: None,
+        capability: capability(model),
+        now: 1,
+    }
 }

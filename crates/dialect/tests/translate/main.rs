@@ -23,7 +23,14 @@ const CLAUDE: &str = "claude-haiku-5-5";
 const GPT: &str = "gpt-4o";
 
 fn target(model: &str) -> TargetModel<'_> {
-    TargetModel { model, default_max_tokens: None, most_tokens: None, capability: capability(model), now: 1 }
+    TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: None,
+        capability: capability(model),
+        now: 1,
+    }
 }
 
 fn other(caller: Dialect) -> Dialect {

@@ -66,7 +66,6 @@ pub fn messages(events: &[Value]) -> Result<bool, String> {
 }
 
 /// Whether `events` could have come from Responses: `Ok(true)` where the stream is over.
-#[allow(dead_code, reason = "nothing is translated to Responses")]
 pub fn responses(events: &[Value]) -> Result<bool, String> {
     let mut items: Vec<Value> = vec![];
     let mut text: Option<String> = None;
@@ -85,7 +84,15 @@ pub fn responses(events: &[Value]) -> Result<bool, String> {
                     return wrong("no response that begins");
                 }
             }
+            (0, "error") if e["message"].is_string() && events.len() == 1 => return Ok(true),
             (0 | 1, _) => return wrong("does not begin"),
+            (_, "error") if e["message"].is_string() && i + 1 == events.len() => return Ok(true),
+            (_, "response.failed") => {
+                let r = &e["response"];
+                let told =
+                    r["status"] == "failed" && r["error"]["code"].is_string() && r["error"]["message"].is_string();
+                return if told && i + 1 == events.len() { Ok(true) } else { wrong("no response that failed") };
+            }
             (_, "response.output_item.added") if !is_open && e["output_index"] == items.len() => {
                 items.push(e["item"].clone());
                 is_open = true;

@@ -151,7 +151,7 @@ fn t55_identity_and_tiers() {
         &[
             (json!({"user": "u"}), json!({"metadata": {"user_id": "u"}}), &[]),
             (json!({"user": "u", "safety_identifier": "s"}), json!({"metadata": {"user_id": "s"}}), &[]),
-            (json!({"metadata": {"a": "b"}, "store": true}), json!({}), &["metadata", "store"]),
+            (json!({"metadata": {"a": "b"}, "store": true}), json!({}), &["store", "metadata"]),
             (json!({"service_tier": "flex"}), json!({}), &["service_tier"]),
             (json!({"service_tier": "auto", "store": false}), json!({}), &[]),
         ],

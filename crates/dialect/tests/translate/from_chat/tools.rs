@@ -74,6 +74,15 @@ fn t17_t18_tool_choice_and_parallel_calls() {
     );
     let allowed = json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}});
     assert_eq!(members(Chat, CLAUDE, &allowed).1, ["tool_choice"]);
+    let tools = json!(["f", "g"].map(|name| json!({"type": "function", "function": {"name": name}})));
+    let only = json!({"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]});
+    let (got, lost) = members(
+        Chat,
+        CLAUDE,
+        &json!({"tools": tools, "tool_choice": {"type": "allowed_tools", "allowed_tools": only}}),
+    );
+    assert_eq!((&got["tools"].as_array().unwrap().len(), &got["tools"][0]["name"]), (&1, &json!("g")));
+    assert_eq!((&got["tool_choice"], lost), (&json!({"type": "any"}), vec![]));
 }
 
 fn call(id: &str, arguments: &str) -> Value {

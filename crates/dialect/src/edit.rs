@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     Dialect,
-    capability::Capability,
+    capability::{Capability, Limit},
     head::Head,
     json::{self, Span},
 };
@@ -28,7 +28,7 @@ impl Edits {
     /// Puts an output limit on the wire, under the name that the model takes; an older name gives way.
     pub fn set_max_tokens(&mut self, head: &Head, dialect: Dialect, limit: u64, capability: &Capability) {
         let name = match dialect {
-            Dialect::Chat if capability.legacy_max_tokens => "max_tokens",
+            Dialect::Chat if capability.limit == Limit::Old => "max_tokens",
             Dialect::Chat => "max_completion_tokens",
             Dialect::Responses => "max_output_tokens",
             Dialect::Messages => "max_tokens",

@@ -19,7 +19,7 @@ use dialect::{
 use serde_json::{Value, json};
 
 /// A model of the target, by what is asked of it.
-const CLAUDE: &str = "claude-haiku-5-5";
+const CLAUDE: &str = "claude-haiku-4-5";
 const GPT: &str = "gpt-4o";
 
 fn target(model: &str) -> TargetModel<'_> {

@@ -101,7 +101,7 @@ fn t43_effort_by_generation() {
     let rows: &[(&str, Value, Value, &[&str])] = &[
         ("claude-opus-5", json!({"reasoning_effort": "high"}), json!({"output_config": {"effort": "high"}}), &[]),
         ("claude-opus-5", json!({"reasoning_effort": "minimal"}), json!({"output_config": {"effort": "low"}}), &[]),
-        ("claude-opus-5", json!({"reasoning_effort": "none"}), json!({}), &[]),
+        ("claude-opus-5", json!({"reasoning_effort": "none"}), json!({"thinking": {"type": "disabled"}}), &[]),
         ("claude-opus-5", json!({"reasoning_effort": "heroic"}), json!({}), &["reasoning_effort"]),
         (
             CLAUDE,
@@ -130,15 +130,15 @@ fn t43_effort_by_generation() {
 
 #[test]
 fn t47_structured_output() {
+    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
     gives(
         CLAUDE,
         &[
             (
-                json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}}),
-                json!({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}),
+                json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": closed}}}),
+                json!({"output_config": {"format": {"type": "json_schema", "schema": closed}}}),
                 &[],
             ),
-            (json!({"response_format": {"type": "json_object"}}), json!({}), &["response_format"]),
             (json!({"response_format": {"type": "text"}}), json!({}), &[]),
         ],
     );

@@ -5,6 +5,7 @@
 
 pub mod json;
 
+mod conform;
 mod edit;
 mod head;
 mod trim;
@@ -50,6 +51,7 @@ pub use background::{Linked, adopt_response, pending_response, read_linked, rest
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Effort, Efforts, Limit, MODELS, Off, Row, Sampling, Thinks, ToolsInChat, capability};
+pub use conform::{conform, hindrance};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
 pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};

@@ -103,10 +103,10 @@ pub enum Off {
     Never,
 }
 
-/// The least budget for thinking (platform.claude.com, extended thinking).
-const LEAST_BUDGET: u64 = 1024;
-
 impl Capability {
+    /// Budgets for thinking, from the least to any (platform.claude.com, extended thinking).
+    pub const ANY_BUDGET: (u64, u64) = (1024, u64::MAX);
+
     /// Of a model that nobody knows: it is taken to accept everything.
     pub const OPEN: Capability = Capability {
         limit: Limit::Both,
@@ -118,7 +118,7 @@ impl Capability {
         prefill: true,
         thinks: Thinks::No,
         efforts: Efforts::ALL,
-        budget: Some((LEAST_BUDGET, u64::MAX)),
+        budget: Some(Capability::ANY_BUDGET),
         thinks_unasked: false,
         off: Off::Disabled,
         schema: true,

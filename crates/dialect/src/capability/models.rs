@@ -1,6 +1,6 @@
 //! The built-in rows. What a policy says of a model wins over them, fact by fact.
 
-use super::{Capability, Effort, Efforts, LEAST_BUDGET, Limit, Off, Sampling, Thinks, ToolsInChat};
+use super::{Capability, Effort, Efforts, Limit, Off, Sampling, Thinks, ToolsInChat};
 
 /// One built-in row.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,7 @@ const NONE_TO_MAX: Efforts =
 const CLAUDE: Capability = Capability { sampling: Sampling::One, audio: false, ..Capability::OPEN };
 /// Knows neither thinking nor schemas.
 const CLAUDE_3: Capability = Capability { efforts: Efforts::EMPTY, budget: None, schema: false, ..CLAUDE };
-const CLAUDE_3_7: Capability =
-    Capability { thinks: Thinks::Budget, budget: Some((LEAST_BUDGET, u64::MAX)), ..CLAUDE_3 };
+const CLAUDE_3_7: Capability = Capability { thinks: Thinks::Budget, budget: Some(Capability::ANY_BUDGET), ..CLAUDE_3 };
 const CLAUDE_4_5: Capability = Capability { schema: true, ..CLAUDE_3_7 };
 const OPUS_4_5: Capability = Capability { efforts: LOW_TO_HIGH, ..CLAUDE_4_5 };
 /// Thinks adaptively if it is told to; no prefill from here on.

@@ -140,7 +140,7 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
 
     let key = |t: &Target| TargetKey { provider: t.provider, model: model(t, ask) };
     let last_resort = last_resort(&judged, now);
-    let mut candidates: Vec<Candidate> = vec![];
+    let mut candidates: Vec<Candidate> = Vec::with_capacity(order.len());
     let mut left_out = vec![];
     for (i, (t, fate)) in order.iter().zip(judged).enumerate() {
         let worst = if let Fate::Fit(worst) | Fate::Shut(_, worst) = &fate { *worst } else { Worst::default() };

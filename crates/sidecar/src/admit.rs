@@ -100,7 +100,7 @@ pub fn admit(
         }
     };
     let hold = match in_force.has_caps {
-        true => state.money.hold(in_force, ask, &candidate.key, worst.amounts(), sparing).map(Some),
+        true => state.money.hold(in_force, ask, &candidate.key, worst.amounts(), sparing, now).map(Some),
         false => Ok(None),
     };
     let hold = match hold {
@@ -148,9 +148,10 @@ impl Permit {
     #[must_use]
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
         if first_may_be_billed && let Some(first) = self.hold.take() {
-            let settled = self.state.money.settle(first, How::Unseen, clock::now());
+            let now = clock::now();
+            let settled = self.state.money.settle(first, How::Unseen, now);
             Metrics::charged(&self.in_force, self.key.provider, self.model.as_ref(), &settled);
-            let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts(), false);
+            let again = self.state.money.hold(&self.in_force, ask, &self.key, self.worst.amounts(), false, now);
             self.progress = Progress::Unsent;
             match again {
                 Ok(hold) => self.hold = Some(hold),

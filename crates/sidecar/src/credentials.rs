@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
 
 impl Secret {
     /// From the content of a file, trailing white space cut.
-    fn read(content: &[u8]) -> Option<Secret> {
+    pub(crate) fn read(content: &[u8]) -> Option<Secret> {
         let key = content.trim_ascii_end();
         let header = |bytes: &[u8]| {
             let mut v = HeaderValue::from_bytes(bytes).ok()?;

@@ -112,7 +112,7 @@ pub async fn execute(
         permit.span = x.trace.attempt(course.made(), &in_force.snapshot, &candidate.key, wire.method(), wire.path());
         x.trace.join(&permit.span, &inbound.headers, wire.headers());
         let began = clock::now();
-        let asked = Asked { ask, tier, deadline, hold_preamble: course.could_go_on() };
+        let asked = Asked { ask, tier, began, deadline, hold_preamble: course.could_go_on() };
         let result = attempt(&asked, candidate, &mut wire, stream.take(), secret.as_ref(), permit).await;
         let took = clock::now().since(began);
         let key = candidate.key.clone();

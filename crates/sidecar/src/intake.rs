@@ -3,6 +3,7 @@
 use std::{io::Read, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, body::Body, header};
 use policy::reason::Cause;
@@ -64,8 +65,14 @@ where
     };
     let mut gather = Gather::new(&body, MAX_BODY, memory).await.map_err(refuse)?;
     loop {
-        let frame = timeout(STALL, body.frame()).await.map_err(|_| Refusal::own(Cause::BodyTimeout).closing())?;
-        let Some(frame) = frame else { return Ok(gather.finish()) };
+        // Most bodies are here at once, and need no timer.
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => Ok(frame),
+            None => timeout(STALL, body.frame()).await,
+        };
+        let Some(frame) = frame.map_err(|_| Refusal::own(Cause::BodyTimeout).closing())? else {
+            return Ok(gather.finish());
+        };
         let frame = frame.map_err(|_| {
             Refusal::own(Cause::BadRequest).because("the body ended early or its framing is broken").closing()
         })?;

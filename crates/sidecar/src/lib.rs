@@ -45,6 +45,7 @@ mod idle;
 pub mod refusal;
 
 mod bill;
+mod burst;
 mod cache;
 pub mod money;
 mod record;

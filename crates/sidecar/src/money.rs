@@ -92,8 +92,8 @@ impl Money {
         target: &TargetKey,
         amounts: Amounts,
         sparing: bool,
+        now: Tick,
     ) -> Result<Hold, No> {
-        let now = clock::now();
         let mut ledger = self.ledger.lock();
         let asked = asked(&ledger, in_force, ask, target, amounts);
         if sparing && ledger.pressure(&asked, now) >= Pressure::Degrade {

@@ -14,6 +14,7 @@ use policy::{ask::Call, reason::Cause, snapshot::Api};
 
 use crate::{
     attempt::Answer,
+    burst::behind_others,
     cache::Keeping,
     classify, clock,
     exchange::Exchange,
@@ -80,7 +81,9 @@ pub async fn handle(
         return Ok(Box::pin(later::accept(x, inbound)).await);
     }
     let executed = run(&mut x, &in_force, call, &inbound, stream).await;
-    Ok(answer(x, &inbound, executed))
+    let answer = answer(x, &inbound, executed);
+    behind_others().await;
+    Ok(answer)
 }
 
 /// Runs a request that was accepted before.

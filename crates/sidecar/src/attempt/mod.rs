@@ -22,7 +22,7 @@ use whole::{Whole, refused, whole};
 
 use crate::{
     admit::Permit,
-    clock::{self, instant},
+    clock::instant,
     credentials::Secret,
     decode::Decoded,
     events::{EventError, Events},
@@ -41,6 +41,8 @@ pub struct Asked<'a> {
     pub ask: &'a Ask,
     /// The tier in force.
     pub tier: &'a Tier,
+    /// When the try began.
+    pub began: Tick,
     /// When the request must be committed.
     pub deadline: Tick,
     /// Another try is possible: the preamble is held until the first content.
@@ -176,7 +178,7 @@ pub async fn attempt(
 ) -> Result<Answer, Failed> {
     let timeouts = &asked.tier.timeouts;
     let first_byte = if asked.ask.stream { timeouts.first_byte } else { timeouts.first_byte_plain };
-    let until = clock::now().after(first_byte).min(asked.deadline);
+    let until = asked.began.after(first_byte).min(asked.deadline);
     let limits = ConnectLimits { connect: timeouts.connect, tls: timeouts.tls };
     let pool = permit.in_force.live(candidate.key.provider).pool.clone();
     let streamed = body.is_some();

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dialect::{AnswerFault, Usage};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, Response, StatusCode};
 use policy::{ask::Call, outcome::Failure};
@@ -84,8 +85,15 @@ async fn gather(asked: &Asked<'_>, body: &mut Decoded, most: usize, permit: &Per
     };
     let mut gather = Gather::new(body, most, &permit.state.memory).await.map_err(of)?;
     loop {
-        let until = clock::now().after(asked.tier.timeouts.idle).min(asked.deadline);
-        match timeout_at(instant(until), body.frame()).await {
+        // Most answers are here at once, and need no timer.
+        let next = match body.frame().now_or_never() {
+            Some(next) => Ok(next),
+            None => {
+                let until = clock::now().after(asked.tier.timeouts.idle).min(asked.deadline);
+                timeout_at(instant(until), body.frame()).await
+            }
+        };
+        match next {
             Err(_) => return Err(Failure::Timeout),
             Ok(None) => return Ok(gather.finish()),
             Ok(Some(Err(BodyError::Lost))) => return Err(Failure::Lost),

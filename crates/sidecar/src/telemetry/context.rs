@@ -49,8 +49,8 @@ fn read_hex(digits: &[u8]) -> Option<u128> {
 /// `00-<trace id>-<span id>-<flags>`.
 pub(super) fn traceparent(trace_id: u128, span_id: u64, sampled: bool) -> Option<HeaderValue> {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(trace_id, &mut text[3..35]);
-    write_hex(span_id.into(), &mut text[36..52]);
+    write_hex(&trace_id.to_be_bytes(), &mut text[3..35]);
+    write_hex(&span_id.to_be_bytes(), &mut text[36..52]);
     text[54] += u8::from(sampled);
     HeaderValue::from_bytes(&text).ok()
 }
@@ -59,15 +59,15 @@ pub(super) fn traceparent(trace_id: u128, span_id: u64, sampled: bool) -> Option
 pub(super) fn id(trace_id: u128, began: Duration) -> [u8; 44] {
     let mut text = *b"rt_00000000_00000000000000000000000000000000";
     text[3..11].copy_from_slice(&clock::date(began));
-    write_hex(trace_id, &mut text[12..]);
+    write_hex(&trace_id.to_be_bytes(), &mut text[12..]);
     text
 }
 
 /// Written by hand: every request has two of these, and `format!` costs ten times as much.
-fn write_hex(mut value: u128, into: &mut [u8]) {
-    for slot in into.iter_mut().rev() {
-        *slot = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
+fn write_hex(bytes: &[u8], into: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(into.as_chunks_mut().0) {
+        *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
 }
 

@@ -18,7 +18,7 @@ use policy::Tick;
 use tokio::time::{Sleep, sleep_until};
 
 use super::{body::OutBody, connect::Io};
-use crate::clock;
+use crate::{burst::behind_others, clock};
 
 /// Longest head of an answer.
 pub(super) const MAX_HEAD: usize = 64 << 10;
@@ -62,6 +62,7 @@ impl Link {
 
     /// Sends `request`, and drives the connection until the head of the answer is here or it is `until`.
     pub(super) async fn send(&mut self, request: Request<OutBody>, until: Tick) -> Result<Response<Incoming>, NoHead> {
+        behind_others().await;
         let mut answer = pin!(self.sender.send_request(request));
         self.nudge.note();
         std::future::poll_fn(|cx| {

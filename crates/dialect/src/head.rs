@@ -41,6 +41,8 @@ pub struct Head {
     pub stateful: bool,
     /// Responses: to be made in the background.
     pub background: bool,
+    /// Messages and Responses: the history holds thoughts.
+    pub thoughts: bool,
     pub(crate) spots: Spots,
     pub(crate) noted: Noted,
 }
@@ -130,7 +132,7 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media { dialect, images: 0, documents: 0, audio: 0, ends_with_model: false, odd: false };
+        let mut media = Media::new(dialect);
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
         head.noted.member(&member.name, value.len());
@@ -253,6 +255,7 @@ impl Head {
 
     fn add(&mut self, media: &Media, value: &Span) {
         self.noted.odd_types(media.odd);
+        self.thoughts |= media.thoughts;
         self.images += media.images;
         self.documents += media.documents;
         self.audio += media.audio;
@@ -284,10 +287,17 @@ struct Media {
     images: u32,
     documents: u32,
     audio: u32,
+    thoughts: bool,
     /// The last role that was seen is the model's.
     ends_with_model: bool,
     /// More than plain text was seen.
     odd: bool,
+}
+
+impl Media {
+    fn new(dialect: Dialect) -> Media {
+        Media { dialect, images: 0, documents: 0, audio: 0, thoughts: false, ends_with_model: false, odd: false }
+    }
 }
 
 impl Types for Media {
@@ -301,6 +311,9 @@ impl Types for Media {
                 self.documents += 1;
             }
             (Dialect::Chat | Dialect::Responses, b"input_audio") => self.audio += 1,
+            (Dialect::Messages, b"thinking" | b"redacted_thinking") | (Dialect::Responses, b"reasoning") => {
+                self.thoughts = true;
+            }
             _ => {}
         }
     }

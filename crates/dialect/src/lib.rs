@@ -7,6 +7,7 @@ pub mod json;
 
 mod conform;
 mod edit;
+mod foreign;
 mod head;
 mod trim;
 mod walk;
@@ -31,6 +32,7 @@ mod messages;
 mod model;
 mod names;
 mod responses;
+mod rest;
 mod seal;
 mod structured;
 mod translate;

@@ -10,7 +10,7 @@ mod write;
 
 pub(crate) use answer::{read_answer, usage as usage_member, write_answer};
 pub(crate) use parts::{source, url};
-pub(crate) use read::{arguments, limit, object_schema, read_request};
+pub(crate) use read::{arguments, limit, object_schema, read_request, stream_options};
 pub(crate) use schema::is_strict;
 pub(crate) use stream_reader::StreamReader;
 pub(crate) use stream_writer::StreamWriter;

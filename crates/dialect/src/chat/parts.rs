@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{Media, Part, Request, Source, Text},
+    rest::{drop_rest, take_cache, take_object, take_string},
     translate::{Read, refuse},
 };
 
@@ -35,42 +36,53 @@ pub(super) fn parts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Part>
     }
 }
 
-fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
-    let cache = p.get("cache_control").filter(|c| !c.is_null()).cloned();
-    let text = |v: Value, cache| match v {
-        Value::String(text) if !text.is_empty() => Some(Part::Text(Text { text, cache })),
-        _ => None,
+fn part(r: &mut Request, at: String, p: Value) -> Read<Option<Part>> {
+    let Value::Object(mut p) = p else {
+        r.drop_member(at);
+        return Ok(None);
     };
-    match p["type"].as_str().unwrap_or_default() {
-        "text" => Ok(text(p["text"].take(), cache)),
-        "refusal" => Ok(p["refusal"].as_str().filter(|t| !t.is_empty()).map(|t| Part::Refusal(t.to_owned()))),
+    let cache = take_cache(&mut p);
+    let kind = take_string(&mut p, "type").unwrap_or_default();
+    let part = match kind.as_str() {
+        "text" => {
+            let text = take_string(&mut p, "text").filter(|t| !t.is_empty());
+            text.map(|text| Part::Text(Text { text, cache }))
+        }
+        "refusal" => take_string(&mut p, "refusal").filter(|t| !t.is_empty()).map(Part::Refusal),
         "image_url" => {
-            let detail = p["image_url"]["detail"].as_str().filter(|d| *d != "auto").map(str::to_owned);
-            let url = match &p["image_url"] {
-                Value::String(url) => url.as_str(),
-                object => object["url"].as_str().unwrap_or_default(),
+            let (url, detail) = match take_object(&mut p, "image_url") {
+                Some(mut image) => {
+                    let url = take_string(&mut image, "url");
+                    let detail = take_string(&mut image, "detail").filter(|d| d != "auto");
+                    drop_rest(r, &format!("{at}.image_url"), image);
+                    (url, detail)
+                }
+                None => (take_string(&mut p, "image_url"), None),
             };
-            let source = source(&format!("{at}.image_url.url"), url)?;
-            Ok(Some(Part::Image(Media { source, detail, cache, at })))
+            let source = source(&format!("{at}.image_url.url"), &url.unwrap_or_default())?;
+            Some(Part::Image(Media { source, detail, cache, at: at.clone() }))
         }
         "file" => {
-            let file = &p["file"];
-            let Some(data) = file["file_data"].as_str() else {
+            let mut file = take_object(&mut p, "file").unwrap_or_default();
+            let Some(data) = take_string(&mut file, "file_data") else {
                 return refuse(
                     format!("{at}.file.file_id"),
                     "a file held by one provider cannot be sent to another; send file_data",
                 );
             };
-            let name = file["filename"].as_str().map(str::to_owned);
-            let source = source(&format!("{at}.file.file_data"), data)?;
-            Ok(Some(Part::Document { media: Media { source, detail: None, cache, at }, name }))
+            let name = take_string(&mut file, "filename");
+            drop_rest(r, &format!("{at}.file"), file);
+            let source = source(&format!("{at}.file.file_data"), &data)?;
+            Some(Part::Document { media: Media { source, detail: None, cache, at: at.clone() }, name })
         }
-        "input_audio" => refuse(at, "audio input has no counterpart; send text"),
+        "input_audio" => return refuse(at, "audio input has no counterpart; send text"),
         _ => {
             r.drop_member(at);
-            Ok(None)
+            return Ok(None);
         }
-    }
+    };
+    drop_rest(r, &at, p);
+    Ok(part)
 }
 
 /// A data URL taken apart, or another one as it is.

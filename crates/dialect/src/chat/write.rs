@@ -133,7 +133,7 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
 }
 
 fn messages(r: &mut Request) -> Read<Vec<Value>> {
-    if r.turns.is_empty() {
+    if r.turns.is_empty() && r.system.is_empty() {
         return refuse("messages", "must hold a turn that is not empty");
     }
     let mut out = vec![];

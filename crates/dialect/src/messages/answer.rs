@@ -83,13 +83,11 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
             Part::Text(t) => content.push(json!({"type": "text", "text": t.text})),
             Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
             Part::Thought(t) if context.thoughts => {
-                let seal = t.seal.as_ref().map(|s| seal::close(s, &context.provider_name));
-                match seal {
-                    Some(data) if t.text.is_empty() => content.push(json!({"type": "redacted_thinking", "data": data})),
-                    None if t.text.is_empty() => {}
-                    seal => content.push(json!({
-                        "type": "thinking", "thinking": t.text, "signature": seal.unwrap_or_default(),
-                    })),
+                let seal = seal::close(t.seal.as_ref(), &context.provider_name);
+                match (t.text.is_empty(), &t.seal) {
+                    (true, None) => {}
+                    (true, Some(_)) => content.push(json!({"type": "redacted_thinking", "data": seal})),
+                    (false, _) => content.push(json!({"type": "thinking", "thinking": t.text, "signature": seal})),
                 }
             }
             Part::Call(c) => {
@@ -117,10 +115,14 @@ pub(super) fn usage(u: Option<&Usage>) -> Value {
     let none = Usage::default();
     let u = u.unwrap_or(&none);
     let written = u.cache_write + u.cache_write_long;
-    json!({
+    let mut counted = json!({
         "input_tokens": u.input.saturating_sub(u.cached).saturating_sub(written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": u.cached,
         "output_tokens": u.output,
-    })
+    });
+    if u.reasoning > 0 {
+        counted["output_tokens_details"] = json!({"thinking_tokens": u.reasoning});
+    }
+    counted
 }

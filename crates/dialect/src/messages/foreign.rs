@@ -1,10 +1,12 @@
 //! What only OpenAI can be asked for.
 
+use serde_json::Value;
+
 use crate::model::{Media, Part, Request};
 
 /// Lists it.
 pub(super) fn tell_foreign(r: &mut Request) {
-    let mut lost: Vec<String> = r.shared.keys().filter(|n| !is_user(n)).cloned().collect();
+    let mut lost: Vec<String> = r.shared.iter().filter(|(n, v)| !is_user(r, n, v)).map(|(n, _)| n.clone()).collect();
     let words = r.words;
     lost.extend(r.json_object.then(|| words.format.to_owned()));
     lost.extend(r.verbosity.iter().map(|_| words.verbosity.to_owned()));
@@ -15,9 +17,9 @@ pub(super) fn tell_foreign(r: &mut Request) {
     lost.into_iter().for_each(|at| r.drop_member(at));
 }
 
-/// Who asks is told in Messages' own words.
-fn is_user(name: &str) -> bool {
-    name == "user" || name == "safety_identifier"
+/// Who asks is told in Messages' own words; there is room for one name.
+fn is_user(r: &Request, name: &str, value: &Value) -> bool {
+    (name == "user" || name == "safety_identifier") && value.as_str() == r.user.as_deref()
 }
 
 /// Images that are to be looked at in a certain way.

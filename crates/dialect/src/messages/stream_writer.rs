@@ -78,7 +78,7 @@ fn write_step(context: &Context, index: &mut u64, step: &Step<'_>, out: &mut Str
             let block = match &block.kind {
                 Kind::Text | Kind::Refusal => json!({"type": "text", "text": ""}),
                 Kind::Hidden(seal) => {
-                    json!({"type": "redacted_thinking", "data": seal::close(seal, &context.provider_name)})
+                    json!({"type": "redacted_thinking", "data": seal::close(Some(seal), &context.provider_name)})
                 }
                 Kind::Thought { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
                 Kind::Call { id, name, .. } => {
@@ -96,8 +96,8 @@ fn write_step(context: &Context, index: &mut u64, step: &Step<'_>, out: &mut Str
             put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
         }
         Step::Close(block) => {
-            if let Kind::Thought { seal: Some(seal), .. } = &block.kind {
-                let seal = seal::close(seal, &context.provider_name);
+            if let Kind::Thought { seal, .. } = &block.kind {
+                let seal = seal::close(seal.as_ref(), &context.provider_name);
                 let delta = json!({"type": "signature_delta", "signature": seal});
                 put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
             }

@@ -6,6 +6,7 @@ use super::{parts::parts, tools::tools};
 use crate::{
     chat::arguments,
     model::{Call, Part, Request, Role, Seal, Text, Thought, ToolResult, Turn},
+    rest::{drop_rest, take_string},
     seal,
     translate::{Read, refuse},
 };
@@ -30,10 +31,10 @@ pub(super) fn input(r: &mut Request, value: Value) -> Read<()> {
 }
 
 fn read(r: &mut Request, at: String, mut item: Item) -> Read<()> {
-    let kind = word(&mut item, "type");
+    let kind = take_string(&mut item, "type");
     // What only says which item it is and how far it got.
     item.remove("status");
-    let id = word(&mut item, "id");
+    let id = take_string(&mut item, "id");
     match kind.as_deref() {
         None if !item.contains_key("role") => {
             let why = "is kept by one provider and cannot be sent to another; send the item itself";
@@ -41,18 +42,18 @@ fn read(r: &mut Request, at: String, mut item: Item) -> Read<()> {
         }
         None | Some("message") => message(r, &at, &mut item)?,
         Some("function_call" | "custom_tool_call") => {
-            let (Some(id), Some(name)) = (word(&mut item, "call_id"), word(&mut item, "name")) else {
+            let (Some(id), Some(name)) = (take_string(&mut item, "call_id"), take_string(&mut item, "name")) else {
                 return refuse(at, "a tool call needs a call_id and a name");
             };
-            let arguments = match word(&mut item, "input") {
+            let arguments = match take_string(&mut item, "input") {
                 Some(text) => json!({"input": text}),
-                None => arguments(&word(&mut item, "arguments").unwrap_or_default()),
+                None => arguments(&take_string(&mut item, "arguments").unwrap_or_default()),
             };
             let call = Part::Call(Call { id, name, arguments, cache: None, at: at.clone() });
             turn(r, Role::Assistant, call, &at);
         }
         Some("function_call_output" | "custom_tool_call_output") => {
-            let Some(id) = word(&mut item, "call_id") else {
+            let Some(id) = take_string(&mut item, "call_id") else {
                 return refuse(format!("{at}.call_id"), "is missing; send the call_id of the call that it answers");
             };
             let content = parts(r, &format!("{at}.output"), item.remove("output").unwrap_or_default())?;
@@ -80,12 +81,8 @@ fn read(r: &mut Request, at: String, mut item: Item) -> Read<()> {
             return Ok(());
         }
     }
-    for (name, value) in item {
-        let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value["type"] == "direct";
-        if !says_nothing {
-            r.drop_member(format!("{at}.{name}"));
-        }
-    }
+    item.retain(|_, v| *v != json!({"type": "direct"}));
+    drop_rest(r, &at, item);
     Ok(())
 }
 
@@ -95,7 +92,7 @@ fn turn(r: &mut Request, role: Role, part: Part, at: &str) {
 
 fn message(r: &mut Request, at: &str, item: &mut Item) -> Read<()> {
     let content = parts(r, &format!("{at}.content"), item.remove("content").unwrap_or_default())?;
-    let role = match word(item, "role").as_deref() {
+    let role = match take_string(item, "role").as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
         Some("system" | "developer") => Role::System,
@@ -124,7 +121,7 @@ fn message(r: &mut Request, at: &str, item: &mut Item) -> Read<()> {
 
 /// A thought; a seal that is not ours stays with whom it was made for.
 fn thought(item: &mut Item, at: &str) -> Thought {
-    let sealed = word(item, "encrypted_content").and_then(|s| seal::open(&s));
+    let sealed = take_string(item, "encrypted_content").and_then(|s| seal::open(&s));
     let summary = item.remove("summary").unwrap_or_default();
     item.remove("content");
     let (by, seal): (Option<String>, Option<Seal>) = sealed.unzip();
@@ -135,11 +132,4 @@ fn thought(item: &mut Item, at: &str) -> Thought {
 pub(super) fn summary_text(parts: &Value) -> String {
     let texts = parts.as_array().into_iter().flatten().filter_map(|p| p["text"].as_str());
     texts.collect::<Vec<_>>().join("\n\n")
-}
-
-fn word(item: &mut Item, name: &str) -> Option<String> {
-    match item.remove(name) {
-        Some(Value::String(s)) => Some(s),
-        _ => None,
-    }
 }

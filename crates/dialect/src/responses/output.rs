@@ -57,6 +57,7 @@ pub(super) fn free_input(arguments: &str) -> String {
     match serde_json::from_str::<Value>(arguments) {
         Ok(Value::Object(mut map)) => match map.remove("input") {
             Some(Value::String(text)) => text,
+            None if map.is_empty() => String::new(),
             _ => arguments.to_owned(),
         },
         _ => arguments.to_owned(),
@@ -73,7 +74,7 @@ pub(super) fn item(context: &Context, id: &str, status: &str, content: &Content<
         }
         Content::Thought { text, seal } => {
             let summary = if begins || text.is_empty() { json!([]) } else { json!([part(content)]) };
-            let sealed = seal.filter(|_| !begins).map(|s| seal::close(s, &context.provider_name));
+            let sealed = (!begins).then(|| seal::close(*seal, &context.provider_name));
             json!({"id": id, "type": "reasoning", "summary": summary, "encrypted_content": sealed})
         }
         Content::Call { id: call, name, arguments } if is_free(context, name) => {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     chat::{source, url},
     model::{Media, Part, Request, Source, Text},
+    rest::{drop_rest, take_string},
     translate::{Read, refuse},
 };
 
@@ -25,44 +26,41 @@ pub(super) fn parts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Part>
     }
 }
 
-fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
-    let Some(part) = p.as_object_mut() else { return refuse(at, "must be an object") };
-    for name in ["annotations", "logprobs", "prompt_cache_breakpoint"] {
-        let says = |v: &Value| !v.is_null() && v.as_array().is_none_or(|list| !list.is_empty());
-        if part.remove(name).is_some_and(|v| says(&v)) {
-            r.drop_member(format!("{at}.{name}"));
-        }
-    }
-    let word = |name: &str| p[name].as_str().filter(|t| !t.is_empty());
-    Ok(match p["type"].as_str().unwrap_or_default() {
-        "input_text" | "output_text" | "text" => {
-            word("text").map(|text| Part::Text(Text { text: text.to_owned(), cache: None }))
-        }
-        "refusal" => word("refusal").map(|text| Part::Refusal(text.to_owned())),
+fn part(r: &mut Request, at: String, p: Value) -> Read<Option<Part>> {
+    let Value::Object(mut p) = p else { return refuse(at, "must be an object") };
+    let kind = take_string(&mut p, "type").unwrap_or_default();
+    let mut word = |name: &str| take_string(&mut p, name).filter(|t| !t.is_empty());
+    let part = match kind.as_str() {
+        "input_text" | "output_text" | "text" => word("text").map(|text| Part::Text(Text { text, cache: None })),
+        "refusal" => word("refusal").map(Part::Refusal),
         "input_image" => {
             let Some(url) = word("image_url") else { return refuse(format!("{at}.file_id"), HELD) };
-            let source = source(&format!("{at}.image_url"), url)?;
-            let detail = word("detail").filter(|d| *d != "auto").map(str::to_owned);
-            Some(Part::Image(Media { source, detail, cache: None, at }))
+            let source = source(&format!("{at}.image_url"), &url)?;
+            let detail = word("detail").filter(|d| *d != "auto");
+            Some(Part::Image(Media { source, detail, cache: None, at: at.clone() }))
         }
         "input_file" => {
-            let source = match (word("file_data"), word("file_url")) {
-                (Some(data), _) => source(&format!("{at}.file_data"), data)?,
-                (None, Some(url)) => Source::Url(url.to_owned()),
-                (None, None) => return refuse(format!("{at}.file_id"), HELD),
+            let source = match word("file_data") {
+                Some(data) => source(&format!("{at}.file_data"), &data)?,
+                None => match word("file_url") {
+                    Some(url) => Source::Url(url),
+                    None => return refuse(format!("{at}.file_id"), HELD),
+                },
             };
-            if word("detail").is_some_and(|d| d != "auto") {
-                r.drop_member(format!("{at}.detail"));
-            }
-            let name = word("filename").map(str::to_owned);
-            Some(Part::Document { media: Media { source, detail: None, cache: None, at }, name })
+            let name = word("filename");
+            Some(Part::Document { media: Media { source, detail: None, cache: None, at: at.clone() }, name })
         }
         "input_audio" => return refuse(at, "audio input has no counterpart; send text"),
         _ => {
             r.drop_member(at);
-            None
+            return Ok(None);
         }
-    })
+    };
+    if p.get("detail").is_some_and(|d| d == "auto") {
+        p.remove("detail");
+    }
+    drop_rest(r, &at, p);
+    Ok(part)
 }
 
 /// A part as Responses has it, for a user message or a tool's output; refused what they do not hold.

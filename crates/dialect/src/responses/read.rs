@@ -7,8 +7,9 @@ use super::{
     tools::{choice, tools},
 };
 use crate::{
-    chat::limit,
+    chat::{limit, stream_options},
     model::{Request, SHARED, Schema, Text, Words},
+    rest::{drop_rest, take_object, take_string},
     translate::{Read, refuse},
 };
 
@@ -38,7 +39,8 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             continue;
         }
         match name.as_str() {
-            "model" | "store" | "stream_options" => {}
+            "model" | "store" => {}
+            "stream_options" => stream_options(&mut r, value),
             _ if SHARED.contains(&name.as_str()) => r.share(name, value),
             "instructions" => {
                 let Value::String(text) = value else { return refuse(name, "must be a string") };
@@ -47,11 +49,11 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "input" => input(&mut r, value)?,
             "tools" => tools(&mut r, "tools", value)?,
             "tool_choice" => chosen = value,
-            "parallel_tool_calls" => r.parallel = value.as_bool(),
-            "max_output_tokens" => r.max_tokens = limit(&value),
-            "temperature" => r.temperature = value.as_f64(),
-            "top_p" => r.top_p = value.as_f64(),
-            "stream" => r.stream = value == true,
+            "parallel_tool_calls" if value.is_boolean() => r.parallel = value.as_bool(),
+            "max_output_tokens" if limit(&value).is_some() => r.max_tokens = limit(&value),
+            "temperature" if value.is_number() => r.temperature = value.as_f64(),
+            "top_p" if value.is_number() => r.top_p = value.as_f64(),
+            "stream" if value.is_boolean() => r.stream = value == true,
             "reasoning" => reasoning(&mut r, value),
             "text" => text(&mut r, value),
             "previous_response_id" | "conversation" => {
@@ -71,7 +73,7 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             _ => r.drop_member(name),
         }
     }
-    choice(&mut r, &chosen);
+    choice(&mut r, chosen);
     Ok(r)
 }
 
@@ -80,7 +82,7 @@ fn reasoning(r: &mut Request, value: Value) {
     for (name, value) in map {
         match name.as_str() {
             _ if value.is_null() => {}
-            "effort" => r.effort = value.as_str().map(str::to_owned),
+            "effort" if value.is_string() => r.effort = value.as_str().map(str::to_owned),
             "summary" | "generate_summary" => r.summary = true,
             "context" if value == "auto" => {}
             "mode" if value == "standard" => {}
@@ -95,23 +97,25 @@ fn text(r: &mut Request, value: Value) {
         match name.as_str() {
             _ if value.is_null() => {}
             "format" => format(r, value),
-            "verbosity" => r.verbosity = value.as_str().map(str::to_owned),
+            "verbosity" if value.is_string() => r.verbosity = value.as_str().map(str::to_owned),
             _ => r.drop_member(format!("text.{name}")),
         }
     }
 }
 
-fn format(r: &mut Request, mut value: Value) {
-    match value["type"].as_str() {
+fn format(r: &mut Request, value: Value) {
+    let Value::Object(mut map) = value else { return r.drop_member("text.format") };
+    match take_string(&mut map, "type").as_deref() {
         Some("json_schema") => {
-            if value["description"].is_string() {
-                r.drop_member("text.format.description");
-            }
-            let name = value["name"].as_str().map(str::to_owned);
-            r.schema = Some(Schema { name, schema: value["schema"].take() });
+            let Some(schema) = take_object(&mut map, "schema") else { return r.drop_member("text.format") };
+            let name = take_string(&mut map, "name");
+            // Elsewhere a schema always binds.
+            map.remove("strict");
+            r.schema = Some(Schema { name, schema: schema.into() });
         }
         Some("json_object") => r.json_object = true,
         Some("text") => {}
-        _ => r.drop_member("text.format"),
+        _ => return r.drop_member("text.format"),
     }
+    drop_rest(r, "text.format", map);
 }

@@ -126,6 +126,8 @@ impl StreamReader {
 
     /// An item that is over: what of it has not been told yet.
     fn whole(&mut self, index: u64, v: &Value, out: &mut Vec<Event>) -> Result<(), BadStream> {
+        self.item(index)?;
+        let is_last = self.items.last().is_some_and(|item| item.index == index);
         let item = self.item(index)?;
         if std::mem::replace(&mut item.over, true) {
             return Ok(());
@@ -142,7 +144,10 @@ impl StreamReader {
             Some("reasoning") => {
                 list("summary").for_each(|(p, i)| item.say(What::Summary, i, Comes::Whole, &text(p, "text"), out));
                 list("content").for_each(|(p, i)| item.say(What::Reasoning, i, Comes::Whole, &text(p, "text"), out));
-                out.push(Event::ThoughtEnd(seal(v)));
+                // Too late for one that others have followed: it would stand behind them.
+                if is_last {
+                    out.push(Event::ThoughtEnd(seal(v)));
+                }
             }
             Some("function_call" | "custom_tool_call") => {
                 if !item.is_call {

@@ -149,7 +149,9 @@ impl Told {
         if let Kind::Call { name, .. } = kind {
             if is_free(&self.context, name) {
                 let input = free_input(&self.text);
-                self.delta("response.custom_tool_call_input.delta", kind, &input, out);
+                if !input.is_empty() {
+                    self.delta("response.custom_tool_call_input.delta", kind, &input, out);
+                }
             } else if self.text.trim().is_empty() {
                 // A call without arguments has the empty object.
                 self.text = "{}".into();

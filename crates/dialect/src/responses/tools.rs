@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     chat::{is_strict, object_schema},
     model::{Choice, Request, Tool},
+    rest::{drop_rest, take_object, take_string},
     translate::{Read, refuse},
 };
 
@@ -20,18 +21,19 @@ pub(super) fn tools(r: &mut Request, at: &str, value: Value) -> Read<()> {
             r.drop_member(at);
             continue;
         }
-        let Some(Value::String(name)) = tool.remove("name") else { return refuse(format!("{at}.name"), "is missing") };
-        let description = tool.remove("description").and_then(|d| d.as_str().map(str::to_owned));
+        let Some(name) = take_string(&mut tool, "name") else { return refuse(format!("{at}.name"), "is missing") };
+        let description = take_string(&mut tool, "description");
         let (schema, strict) = if kind == "custom" {
             r.free.push(name.clone());
             (free(), None)
         } else {
-            let schema = object_schema(tool.remove("parameters"));
+            let schema = object_schema(take_object(&mut tool, "parameters").map(Value::from));
             // Unset means strict wherever the schema allows it.
             let strict = tool.remove("strict").and_then(|s| s.as_bool()).or(is_strict(&schema).then_some(true));
             (schema, strict)
         };
-        rest(r, &at, tool);
+        tool.retain(|_, v| *v != false && v["type"] != "text");
+        drop_rest(r, &at, tool);
         r.tools.push(Tool { name, description, schema, strict, cache: None, at });
     }
     Ok(())
@@ -43,30 +45,30 @@ fn free() -> Value {
     json!({"type": "object", "properties": {"input": input}, "required": ["input"], "additionalProperties": false})
 }
 
-fn rest(r: &mut Request, at: &str, members: Map<String, Value>) {
-    for (name, value) in members {
-        if !value.is_null() && value != false && value["type"] != "text" {
-            r.drop_member(format!("{at}.{name}"));
-        }
-    }
-}
-
 /// Which tool is called; the tools are known already, since a choice can name those that are allowed.
-pub(super) fn choice(r: &mut Request, value: &Value) {
-    r.choice = match (value.as_str(), value["type"].as_str()) {
-        _ if value.is_null() => return,
-        (Some("auto"), _) => Some(Choice::Auto),
-        (Some("required"), _) => Some(Choice::Any),
-        (Some("none"), _) => Some(Choice::None),
-        (_, Some("allowed_tools")) if value["tools"].is_array() => {
-            let listed = value["tools"].as_array().into_iter().flatten();
-            r.allow(&listed.filter_map(|t| t["name"].as_str()).collect::<Vec<_>>());
-            Some(if value["mode"] == "required" { Choice::Any } else { Choice::Auto })
+pub(super) fn choice(r: &mut Request, value: Value) {
+    r.choice = match value {
+        Value::Null => return,
+        Value::String(s) if s == "auto" => Some(Choice::Auto),
+        Value::String(s) if s == "required" => Some(Choice::Any),
+        Value::String(s) if s == "none" => Some(Choice::None),
+        Value::Object(mut map) => match take_string(&mut map, "type").as_deref() {
+            Some("allowed_tools") => allowed(r, &mut map),
+            Some("function" | "custom") => take_string(&mut map, "name").map(Choice::Named),
+            _ => None,
         }
-        (_, Some("function" | "custom")) => value["name"].as_str().map(|n| Choice::Named(n.to_owned())),
+        .inspect(|_| drop_rest(r, "tool_choice", map)),
         _ => None,
     };
     if r.choice.is_none() {
         r.drop_member("tool_choice");
     }
+}
+
+/// Only some of the tools may be called.
+fn allowed(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
+    let Some(Value::Array(listed)) = map.remove("tools") else { return None };
+    r.allow(&listed.iter().filter_map(|t| t["name"].as_str()).collect::<Vec<_>>());
+    let is_forced = take_string(map, "mode").is_some_and(|m| m == "required");
+    Some(if is_forced { Choice::Any } else { Choice::Auto })
 }

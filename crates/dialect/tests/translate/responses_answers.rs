@@ -58,14 +58,14 @@ fn t37_t39_t56_messages_to_responses_whole() {
         Messages,
         &asked,
         &json!({
-            "id": "msg_01", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": [text("Hel"), text("lo")],
+            "id": "msg_01", "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "content": [text("Hel"), text("lo")],
             "stop_reason": "end_turn", "stop_sequence": null,
             "usage": {"input_tokens": 6, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2, "output_tokens": 3, "output_tokens_details": {"thinking_tokens": 1}},
         }),
     );
     let want = json!({
         "id": "resp_llmroute_t_01", "object": "response", "created_at": 1, "status": "completed", "background": false, "error": null,
-        "incomplete_details": null, "model": "claude-haiku-5-5",
+        "incomplete_details": null, "model": "claude-haiku-4-5",
         "output": [{"id": "msg_01_0", "type": "message", "status": "completed", "role": "assistant", "content": [output_text("Hello")]}],
         "usage": {"input_tokens": 12, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}, "output_tokens": 3,
             "output_tokens_details": {"reasoning_tokens": 1}, "total_tokens": 15},

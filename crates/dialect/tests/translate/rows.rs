@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{events, target};
 
 /// A model of the target, by what is asked of it.
-pub const CLAUDE: &str = "claude-haiku-5-5";
+pub const CLAUDE: &str = "claude-haiku-4-5";
 pub const GPT: &str = "gpt-4o";
 
 /// What goes to the provider, and what was lost; a sentence where it is refused.

@@ -22,6 +22,9 @@ const WORDS: Words = Words {
     is_error: "",
 };
 
+/// Of a caller who sets the limit by its older name.
+const OLDER: Words = Words { limit: "max_tokens", ..WORDS };
+
 /// Reads a request; members that have no place in the model are listed as dropped.
 pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
     let mut r = Request::new(&WORDS);
@@ -76,6 +79,7 @@ fn limits(r: &mut Request, name: &str, limit: Option<u64>) {
     }
     if r.max_tokens.is_none() || name == "max_completion_tokens" {
         r.max_tokens = limit;
+        r.words = if name == "max_tokens" { &OLDER } else { &WORDS };
     }
 }
 

@@ -74,7 +74,7 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
 }
 
 /// Whether the stream that the case wants could come from the caller's dialect.
-pub fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
+fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
     let Some(Stream { to, ends, .. }) = &case.stream else { return Ok(()) };
     let counted = case.request.as_ref().is_none_or(|r| r["stream_options"]["include_usage"] == true);
     match order::of(caller, to, counted) {

@@ -187,9 +187,14 @@ proptest! {
 
     #[test]
     fn every_member_arrives_or_is_listed(
-        arrow in any_arrow(), strange: u64, left_out in prop::collection::vec(any::<Index>(), 0..8)
+        arrow in any_arrow(), strange: u64, left_out in prop::collection::vec(any::<Index>(), 0..8), small: Option<bool>
     ) {
         let mut body = template(arrow.0);
+        if let (Chat, Some(legacy)) = (arrow.0, small) {
+            // Less than some APIs take, under either name.
+            body.as_object_mut().unwrap().shift_remove("max_completion_tokens");
+            body[if legacy { "max_tokens" } else { "max_completion_tokens" }] = 7.into();
+        }
         // Some of the members that a request can be without.
         for at in left_out {
             let map = body.as_object_mut().unwrap();

@@ -65,12 +65,11 @@ fn nothing_may_be_missing_double_or_misplaced() {
             let Some(next) = whole.get(i + 1) else { continue };
             let is_ping = e["type"] == "ping" || next["type"] == "ping";
             let are_free = is_free(dialect, e) && is_free(dialect, next);
-            // A Chat call may begin before or after a text.
-            let begins = |e: &Value| dialect == Chat && e["choices"][0]["delta"]["tool_calls"].is_array();
-            // Two items of a response may be open at once.
+            // Two items of a response may be open at once, and a Chat call may begin before or after a text.
             let overlaps = e["type"] == "response.output_item.done" && next["type"] == "response.output_item.added";
-            if !is_ping && !are_free && !overlaps && !(begins(e) && !is_free(dialect, e) || begins(next) && !begins(e))
-            {
+            let call = |e: &Value| e["choices"][0]["delta"]["tool_calls"][0].clone();
+            let floats = call(next)["id"].is_string() || call(e)["id"].is_string() && call(next).is_null();
+            if !is_ping && !are_free && !overlaps && !floats {
                 let mut swapped = whole.clone();
                 swapped.swap(i, i + 1);
                 refuses(dialect, &format!("swapped {e} and {next}"), swapped);

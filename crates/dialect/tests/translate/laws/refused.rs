@@ -3,7 +3,8 @@
 use dialect::{Dialect, translate_request};
 use serde_json::{Value, json};
 
-use super::{live, open};
+use super::open;
+use crate::pairs;
 
 const SECRET: &str = "hunter2";
 
@@ -42,7 +43,7 @@ fn bodies(caller: Dialect) -> Vec<Value> {
 
 #[test]
 fn no_refusal_holds_text_of_the_body() {
-    for (caller, provider) in live() {
+    for (caller, provider) in pairs() {
         for mut body in bodies(caller) {
             body["model"] = "m".into();
             let done = translate_request(caller, provider, body.to_string().as_bytes(), &open());

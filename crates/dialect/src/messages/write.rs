@@ -49,7 +49,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     let mut config = effort(r, can, limit, is_forced, &mut out);
     let thinks = out.get("thinking").is_some_and(|t| t["type"] == "enabled" || t["type"] == "adaptive");
     sampling(r, can, thinks, &mut out);
-    stops(r, &mut out);
+    stops(r, can, &mut out);
     if let Some(user) = &r.user {
         out.insert("metadata".into(), json!({"user_id": user}));
     }
@@ -243,9 +243,9 @@ fn sampling(r: &mut Request, can: &Capability, thinks: bool, out: &mut Map<Strin
     }
 }
 
-fn stops(r: &mut Request, out: &mut Map<String, Value>) {
+fn stops(r: &mut Request, can: &Capability, out: &mut Map<String, Value>) {
     let (keep, blank): (Vec<String>, Vec<String>) =
-        std::mem::take(&mut r.stop).into_iter().partition(|s| !s.trim().is_empty());
+        std::mem::take(&mut r.stop).into_iter().partition(|s| can.stop && !s.trim().is_empty());
     if !blank.is_empty() {
         r.drop_member(r.words.stop);
     }

@@ -2,6 +2,7 @@
 //! hold for any two formats.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
+mod capability;
 mod cases;
 mod coverage;
 mod errors;
@@ -12,6 +13,7 @@ mod order;
 mod responses_answers;
 mod responses_streams;
 mod rows;
+mod structured;
 
 use bytes::Bytes;
 use dialect::{

@@ -71,7 +71,11 @@ fn t47_structured_output() {
                 json!({"output_config": {"format": {"type": "json_schema", "schema": closed}}}),
                 &["text.verbosity"],
             ),
-            (json!({"text": {"format": {"type": "json_object"}}}), json!({}), &["text.format"]),
+            (
+                json!({"text": {"format": {"type": "json_object"}}}),
+                json!({"system": [{"type": "text", "text": crate::structured::ANY_OBJECT}]}),
+                &["text.format"],
+            ),
             (json!({"text": {"format": {"type": "text"}, "verbosity": null}}), json!({}), &[]),
             (json!({"text": {"format": {"type": "novelty"}, "x": 1}}), json!({}), &["text.format", "text.x"]),
         ],

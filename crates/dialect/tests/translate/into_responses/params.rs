@@ -14,7 +14,7 @@ fn t01_t02_t03_t04_limits_and_sampling() {
         &[
             (json!({"max_completion_tokens": 20}), json!({"max_output_tokens": 20}), &[]),
             // The least that Responses takes.
-            (json!({"max_tokens": 3}), json!({"max_output_tokens": 16}), &["max_completion_tokens"]),
+            (json!({"max_tokens": 3}), json!({"max_output_tokens": 16}), &["max_tokens"]),
             (json!({"temperature": 1.7, "top_p": 0.5}), json!({"temperature": 1.7, "top_p": 0.5}), &[]),
             (json!({"stop": ["a"], "seed": 1, "n": 2}), json!({}), &["seed", "n", "stop"]),
         ],

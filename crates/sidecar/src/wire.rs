@@ -167,7 +167,7 @@ impl Inbound {
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
             (Some(head), true) => self.edited(head, caller, candidate, limit),
-            (Some(_), false) => self.translated(caller, target, candidate, limit)?,
+            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, limit)?,
             (None, _) => self.untouched(caller),
         };
         let path = match wire.translation {
@@ -212,6 +212,7 @@ impl Inbound {
         &self,
         caller: Dialect,
         target: Dialect,
+        provider: &str,
         candidate: &Candidate,
         limit: Option<u64>,
     ) -> Result<Wire, Untranslatable> {
@@ -219,7 +220,7 @@ impl Inbound {
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
         let can = capability(model, candidate.target.facts.as_deref());
         let to = dialect::TargetModel {
-            provider: &provider.name,
+            provider,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,

@@ -319,3 +319,7 @@ fn path_of(dialect: Dialect) -> &'static str {
         Dialect::Messages => "/v1/messages",
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -3,18 +3,21 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Dialect, Edits, Head};
+use dialect::{Capability, Dialect, Edits, Head, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Request, Uri,
     http::{request::Parts, uri::PathAndQuery},
 };
 use policy::{
     ask::{Ask, Call},
+    catalogue::ModelFacts,
     plan::Candidate,
-    snapshot::{Api, Snapshot},
+    snapshot::{Api, Snapshot, Target},
 };
 
-use crate::{clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody};
+use crate::{
+    capable::capability, clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody,
+};
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
 pub struct Inbound {
@@ -89,25 +92,92 @@ impl Inbound {
         Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None }
     }
 
-    /// What a translation to `api` would lose, for strict tiers.
+    /// Why `model` at a provider of `api` cannot carry the request at all, if it cannot.
     #[must_use]
-    pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {
-        let target = target_dialect(caller, api);
-        let limit = snapshot.scene(ask.scene).max_output_tokens;
-        let capability = dialect::capability(&ask.model);
-        let to = dialect::TargetModel {
-            provider: "",
-            model: &ask.model,
-            default_max_tokens: limit,
-            most_tokens: None,
-            capability,
-            now: 0,
-        };
-        match dialect::translate_request(caller, target, &self.body, &to) {
-            Ok(done) if done.dropped.is_empty() => None,
-            Ok(done) => Some(done.dropped.join(", ")),
-            Err(why) => Some(why.to_string()),
+    pub fn hindered(&self, caller: Dialect, api: Api, model: &str, facts: Option<&ModelFacts>) -> Option<&'static str> {
+        let head = self.head.as_ref()?;
+        // Most requests have nothing that a model may be unable to carry.
+        let is_plain = head.images + head.documents + head.audio + head.tools == 0;
+        if is_plain && !head.ends_with_model && !head.stateful {
+            return None;
         }
+        let can = capability(model, facts);
+        let target = self.target_dialect(caller, api, model, &can);
+        // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
+        let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
+        if target == caller && !self.is_swapped(model) && !is_told {
+            return None;
+        }
+        dialect::hindrance(target, head, &can)
+    }
+
+    /// What of the request would be lost at a target, for strict tiers.
+    #[must_use]
+    pub fn loses(
+        &self,
+        snapshot: &Snapshot,
+        ask: &Ask,
+        caller: Dialect,
+        target: &Target,
+        model: &str,
+    ) -> Option<String> {
+        let provider = snapshot.provider(target.provider);
+        let facts = target.facts.as_deref();
+        let can = capability(model, facts);
+        let wire = self.target_dialect(caller, provider.api, model, &can);
+        let lost = if wire == caller {
+            self.fitted(&mut Edits::default(), self.head.as_ref()?, caller, model, &can)
+        } else {
+            let to = dialect::TargetModel {
+                provider: &provider.name,
+                model,
+                default_max_tokens: snapshot.scene(ask.scene).max_output_tokens,
+                most_tokens: facts.and_then(|f| f.max_output_tokens),
+                capability: &can,
+                now: 0,
+            };
+            match dialect::translate_request(caller, wire, &self.body, &to) {
+                Ok(done) => done.dropped,
+                Err(why) => return Some(why.to_string()),
+            }
+        };
+        (!lost.is_empty()).then(|| lost.join(", "))
+    }
+
+    /// What a target of `api` is asked in.
+    fn target_dialect(&self, caller: Dialect, api: Api, model: &str, can: &Capability) -> Dialect {
+        match (caller, api) {
+            (_, Api::Anthropic) => Dialect::Messages,
+            (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
+            // Some models take tools in the Responses API alone.
+            (_, Api::OpenAi)
+                if can.tools_in_chat == ToolsInChat::Never
+                    && self.head.as_ref().is_some_and(|head| head.tools > 0)
+                    && (caller == Dialect::Messages || self.is_swapped(model)) =>
+            {
+                Dialect::Responses
+            }
+            (_, Api::OpenAi) => Dialect::Chat,
+        }
+    }
+
+    /// Edits that make the body one for `model` at a provider of the caller's dialect; what is lost, as paths of the body.
+    fn fitted(&self, edits: &mut Edits, head: &Head, caller: Dialect, model: &str, can: &Capability) -> Vec<String> {
+        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body);
+        if self.is_swapped(model) {
+            let more = dialect::conform(edits, caller, head, &self.body, can);
+            more.into_iter().for_each(|member| {
+                if !lost.contains(&member) {
+                    lost.push(member)
+                }
+            });
+        }
+        lost
+    }
+
+    /// Whether another model goes on the wire than the caller named.
+    fn is_swapped(&self, model: &str) -> bool {
+        self.head.as_ref().is_some_and(|head| head.model.as_deref() != Some(model))
     }
 
     /// The request to `candidate`.
@@ -124,11 +194,12 @@ impl Inbound {
     ) -> Result<Wire, Untranslatable> {
         let snapshot = &in_force.snapshot;
         let provider = snapshot.provider(candidate.key.provider);
-        let target = target_dialect(caller, provider.api);
+        let can = capability(&candidate.key.model, candidate.target.facts.as_deref());
+        let target = self.target_dialect(caller, provider.api, &candidate.key.model, &can);
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
-            (Some(head), true) => self.edited(head, caller, candidate, limit),
-            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, limit)?,
+            (Some(head), true) => self.edited(head, caller, candidate, &can, limit),
+            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, &can, limit)?,
             (None, _) => self.untouched(caller),
         };
         let path = match wire.translation {
@@ -147,20 +218,31 @@ impl Inbound {
         Ok(wire)
     }
 
-    fn edited(&self, head: &Head, caller: Dialect, candidate: &Candidate, limit: Option<u64>) -> Wire {
+    fn edited(
+        &self,
+        head: &Head,
+        caller: Dialect,
+        candidate: &Candidate,
+        can: &Capability,
+        limit: Option<u64>,
+    ) -> Wire {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
-        if head.model.as_deref() != Some(model) {
+        let facts = candidate.target.facts.as_deref();
+        let dropped = self.fitted(&mut edits, head, caller, model, can);
+        if self.is_swapped(model) {
             edits.set_model(head, model);
         }
-        if let Some(limit) = limit {
-            edits.set_max_tokens(head, caller, limit, dialect::capability(model));
+        // A limit above the longest answer of another model is refused.
+        let most = facts.and_then(|f| f.max_output_tokens).filter(|_| self.is_swapped(model));
+        if let Some(limit) = limit.or(most.filter(|most| head.max_tokens.is_some_and(|own| own > *most))) {
+            edits.set_max_tokens(head, caller, limit, can);
         }
         let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
         if usage_added {
             edits.set_include_usage(head, &self.body);
         }
-        Wire { body: edits.apply(&self.body), usage_added, ..self.untouched(caller) }
+        Wire { body: edits.apply(&self.body), dropped, usage_added, ..self.untouched(caller) }
     }
 
     fn translated(
@@ -169,17 +251,17 @@ impl Inbound {
         target: Dialect,
         provider: &str,
         candidate: &Candidate,
+        can: &Capability,
         limit: Option<u64>,
     ) -> Result<Wire, Untranslatable> {
         let model = &*candidate.key.model;
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-        let capability = dialect::capability(model);
         let to = dialect::TargetModel {
             provider,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,
-            capability,
+            capability: can,
             now: clock::unix().as_secs(),
         };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
@@ -249,16 +331,6 @@ impl Wire {
     }
 }
 
-/// What a target of `api` is asked in.
-#[must_use]
-pub fn target_dialect(caller: Dialect, api: Api) -> Dialect {
-    match (caller, api) {
-        (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
-        (_, Api::OpenAi) => Dialect::Chat,
-        (_, Api::Anthropic) => Dialect::Messages,
-    }
-}
-
 /// The output limit to be put on the wire, where the caller set none.
 fn output_limit(snapshot: &Snapshot, ask: &Ask, candidate: &Candidate) -> Option<u64> {
     if ask.max_tokens.is_some() || !matches!(ask.call, Call::Chat | Call::Responses | Call::Messages) {
@@ -274,3 +346,7 @@ fn path_of(dialect: Dialect) -> &'static str {
         Dialect::Messages => "/v1/messages",
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

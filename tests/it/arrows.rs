@@ -122,7 +122,7 @@ async fn a_tool_loop_of_responses_fails_over_to_claude() {
 /// What Claude thought comes back to Claude, signed as it was, and to nobody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thoughts_go_back_to_who_had_them_and_are_cut_for_others() {
-    let world = world(&[SOL, SONNET]).await;
+    let world = world(&[SOL, ("claude", "claude-opus-4-8")]).await;
     world.sim("openai").dark(None, Dark::Refuses);
     let mut body = json!({
         "model": "gpt-6-sol", "store": false, "reasoning": {"effort": "high", "summary": "auto"},

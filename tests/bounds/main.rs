@@ -352,6 +352,7 @@ fn translated_calls_are_never_billed_above_their_hold() {
             false => (Dialect::Messages, Dialect::Chat, messages(&mut rng), gpt(&mut rng)),
         };
         let target = dialect::TargetModel {
+            provider: "p",
             model,
             default_max_tokens: Some(300),
             most_tokens: Some(64_000),

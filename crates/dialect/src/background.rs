@@ -10,7 +10,7 @@ use crate::{
 
 /// Members of a request that its response repeats, with what stands where the request says nothing. The official SDKs
 /// demand those up to `tools` (openai-python 3.57, `types/responses/response.py`).
-const REPEATED: [(&str, &str); 19] = [
+pub(crate) const REPEATED: [(&str, &str); 19] = [
     ("model", "\"\""),
     ("metadata", "{}"),
     ("parallel_tool_calls", "true"),

@@ -80,6 +80,11 @@ impl Edits {
         }
     }
 
+    /// Gives the value at a place another text.
+    pub(crate) fn set_value(&mut self, own: Span, value: &str) {
+        self.replace(own, value.to_owned());
+    }
+
     /// Takes bytes out.
     pub(crate) fn cut(&mut self, span: Span) {
         self.replace(span, String::new());

@@ -37,6 +37,8 @@ pub struct Head {
     pub stateful: bool,
     /// Responses: to be made in the background.
     pub background: bool,
+    /// Messages and Responses: the history holds thoughts.
+    pub thoughts: bool,
     pub(crate) spots: Spots,
     pub(crate) noted: Noted,
 }
@@ -90,7 +92,7 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media { dialect, images: 0, documents: 0, odd: false };
+        let mut media = Media { dialect, images: 0, documents: 0, thoughts: false, odd: false };
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
         head.noted.member(&member.name, value.len());
@@ -209,6 +211,7 @@ impl Head {
 
     fn add(&mut self, media: &Media, value: &Span) {
         self.noted.odd_types(media.odd);
+        self.thoughts |= media.thoughts;
         self.images += media.images;
         self.documents += media.documents;
         if media.images + media.documents > 0 {
@@ -238,6 +241,7 @@ struct Media {
     dialect: Dialect,
     images: u32,
     documents: u32,
+    thoughts: bool,
     /// More than plain text was seen.
     odd: bool,
 }
@@ -251,6 +255,9 @@ impl Types for Media {
             }
             (Dialect::Chat, b"file") | (Dialect::Messages, b"document") | (Dialect::Responses, b"input_file") => {
                 self.documents += 1;
+            }
+            (Dialect::Messages, b"thinking" | b"redacted_thinking") | (Dialect::Responses, b"reasoning") => {
+                self.thoughts = true;
             }
             _ => {}
         }

@@ -6,6 +6,7 @@
 pub mod json;
 
 mod edit;
+mod foreign;
 mod head;
 mod trim;
 mod walk;
@@ -23,10 +24,14 @@ mod background;
 mod fault;
 mod usage;
 
+mod blocks;
 mod chat;
 mod messages;
 mod model;
 mod names;
+mod responses;
+mod rest;
+mod seal;
 mod translate;
 mod turns;
 

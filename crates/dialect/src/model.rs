@@ -1,7 +1,7 @@
 //! The neutral model between two formats: what both can say, in plain types. Readers make it, writers take it; no format
 //! knows another.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::usage::Usage;
 
@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) turns: Vec<Turn>,
     /// What the model may call.
     pub(crate) tools: Vec<Tool>,
+    /// Names of tools that the caller has for free text; here they take it as their one argument.
+    pub(crate) free: Vec<String>,
     pub(crate) choice: Option<Choice>,
     /// False: one call at a time.
     pub(crate) parallel: Option<bool>,
@@ -26,21 +28,50 @@ pub(crate) struct Request {
     pub(crate) stop: Vec<String>,
     pub(crate) effort: Option<String>,
     pub(crate) thinking: Option<Thinking>,
+    /// Responses: a summary of the thoughts is asked for.
+    pub(crate) summary: bool,
     pub(crate) schema: Option<Schema>,
+    /// The answer is any JSON object; only OpenAI can be asked for it.
+    pub(crate) json_object: bool,
+    /// How long the answer should be, in OpenAI's words.
+    pub(crate) verbosity: Option<String>,
     pub(crate) user: Option<String>,
+    /// Members that both APIs of OpenAI have, under one name and meaning; [`SHARED`].
+    pub(crate) shared: Map<String, Value>,
     pub(crate) stream: bool,
     /// Members that no reader kept, and what writers leave out; paths of the caller's body.
     pub(crate) dropped: Vec<String>,
 }
 
-/// Members of a caller's body by its dialect's own names.
+/// Members of a caller's body by its dialect's own names; empty where it has none.
 #[derive(Debug)]
 pub(crate) struct Words {
+    pub(crate) system: &'static str,
+    pub(crate) limit: &'static str,
     pub(crate) stop: &'static str,
     pub(crate) effort: &'static str,
-    pub(crate) is_error: &'static str,
+    pub(crate) format: &'static str,
+    pub(crate) verbosity: &'static str,
     pub(crate) user: &'static str,
+    /// Of a tool.
+    pub(crate) strict: &'static str,
+    /// Of an image.
+    pub(crate) detail: &'static str,
+    /// Of a tool result.
+    pub(crate) is_error: &'static str,
 }
+
+/// Members that Chat and Responses have in common (openai-python 3.57, `completion_create_params.py`,
+/// `response_create_params.py`). `store` is not among them: each keeps something else.
+pub(crate) const SHARED: [&str; 7] = [
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "user",
+];
 
 impl Request {
     pub(crate) fn new(words: &'static Words) -> Request {
@@ -49,6 +80,7 @@ impl Request {
             system: vec![],
             turns: vec![],
             tools: vec![],
+            free: vec![],
             choice: None,
             parallel: None,
             max_tokens: None,
@@ -58,8 +90,12 @@ impl Request {
             stop: vec![],
             effort: None,
             thinking: None,
+            summary: false,
             schema: None,
+            json_object: false,
+            verbosity: None,
             user: None,
+            shared: Map::new(),
             stream: false,
             dropped: vec![],
         }
@@ -70,6 +106,23 @@ impl Request {
         if !self.dropped.contains(&path) {
             self.dropped.push(path);
         }
+    }
+
+    /// Keeps a member of [`SHARED`]; one that says no more than the default is none.
+    pub(crate) fn share(&mut self, name: String, value: Value) {
+        match (name.as_str(), &value) {
+            ("metadata", Value::Object(map)) if map.is_empty() => return,
+            ("service_tier", Value::String(tier)) if tier == "auto" || tier == "default" => return,
+            ("safety_identifier", Value::String(id)) => self.user = Some(id.clone()),
+            ("user", Value::String(id)) if self.user.is_none() => self.user = Some(id.clone()),
+            _ => {}
+        }
+        self.shared.insert(name, value);
+    }
+
+    /// Lets only the tools of these names be called; the others are offered no longer.
+    pub(crate) fn allow(&mut self, names: &[&str]) {
+        self.tools.retain(|t| names.contains(&t.name.as_str()));
     }
 }
 
@@ -101,16 +154,48 @@ pub(crate) struct Turn {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Part {
     Text(Text),
+    /// The assistant declines, in words.
+    Refusal(String),
+    /// What the assistant thought.
+    Thought(Thought),
     Image(Media),
-    Document { media: Media, name: Option<String> },
+    Document {
+        media: Media,
+        name: Option<String>,
+    },
     Call(Call),
     Result(ToolResult),
+}
+
+/// A thought.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Thought {
+    /// What may be shown of it; possibly nothing.
+    pub(crate) text: String,
+    pub(crate) seal: Option<Seal>,
+    /// The provider whose seal it is, as the policy names it; empty where that is not known.
+    pub(crate) by: String,
+    /// Its path in the caller's body; empty in an answer.
+    pub(crate) at: String,
+}
+
+/// A provider's proof of a thought, which only the provider itself can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seal {
+    /// Of a Messages `thinking` block.
+    Signature(String),
+    /// The whole of a Messages `redacted_thinking` block.
+    Redacted(String),
+    /// Of a Responses `reasoning` item, with its id.
+    Encrypted { id: String, content: String },
 }
 
 /// An image or a document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Media {
     pub(crate) source: Source,
+    /// How closely to look, where the caller says so.
+    pub(crate) detail: Option<String>,
     pub(crate) cache: Option<Value>,
     /// Its path in the caller's body.
     pub(crate) at: String,
@@ -154,7 +239,11 @@ pub(crate) struct Tool {
     pub(crate) description: Option<String>,
     /// A schema of an object.
     pub(crate) schema: Value,
+    /// Whether arguments must fit the schema exactly, where the caller says so.
+    pub(crate) strict: Option<bool>,
     pub(crate) cache: Option<Value>,
+    /// Its path in the caller's body.
+    pub(crate) at: String,
 }
 
 /// Which tool is called.
@@ -202,7 +291,6 @@ pub(crate) struct Answer {
     pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) parts: Vec<Part>,
-    pub(crate) refusal: Option<String>,
     pub(crate) stop: Stop,
     pub(crate) usage: Option<Usage>,
 }
@@ -216,6 +304,9 @@ pub(crate) enum Event {
     },
     Text(String),
     Refusal(String),
+    Thought(String),
+    /// The thought is over.
+    ThoughtEnd(Option<Seal>),
     /// A call begins; `key` tells parallel ones apart.
     CallStart {
         key: u64,

@@ -47,6 +47,11 @@ pub(crate) fn made_up(answer: &str, n: usize) -> String {
     short(&format!("call_{answer}_{n}"), 40).into_owned()
 }
 
+/// An answer's id without what its dialect puts in front.
+pub(crate) fn bare(id: &str) -> &str {
+    ["chatcmpl-", "msg_", "resp_"].iter().find_map(|p| id.strip_prefix(p)).unwrap_or(id)
+}
+
 /// `name` itself, or what fits of it and a hash that tells it from its like.
 pub(crate) fn short(name: &str, most: usize) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -3,11 +3,19 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{AnswerFault, Capability, Dialect, chat, messages, model::Event, names, read_answer, sse::Frame, turns};
+use crate::{
+    AnswerFault, Capability, Dialect, chat, messages,
+    model::{Event, Thinking},
+    names, read_answer, responses,
+    sse::Frame,
+    turns,
+};
 
 /// Whom a request is written for.
 #[derive(Clone, Copy, Debug)]
 pub struct TargetModel<'a> {
+    /// The provider's name in the policy, without a colon: what it sealed goes back to it alone.
+    pub provider: &'a str,
     /// What goes on the wire.
     pub model: &'a str,
     /// The output limit where the caller set none.
@@ -40,6 +48,14 @@ pub struct Context {
     pub provider: Dialect,
     /// Tool names that were shortened: (on the wire, the caller's).
     pub(crate) names: Vec<(String, String)>,
+    /// The provider's name.
+    pub(crate) provider_name: String,
+    /// The caller takes thoughts.
+    pub(crate) thoughts: bool,
+    /// Tools of the caller that take free text.
+    pub(crate) free: Vec<String>,
+    /// Responses callers: what the answer repeats of the request, as members of an object.
+    pub(crate) echo: String,
     /// Chat callers: the usage chunk was asked.
     pub(crate) include_usage: bool,
     /// Seconds since 1970.
@@ -86,13 +102,20 @@ pub fn translate_request(
         Err(_) => return refuse("body", "must be a JSON object, its numbers within the range of a double"),
     };
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
+    let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
     let mut request = match caller {
         Dialect::Chat => chat::read_request(value)?,
+        Dialect::Responses => responses::read_request(value)?,
         Dialect::Messages => messages::read_request(value)?,
-        Dialect::Responses => return refuse("body", "the Responses API is served by OpenAI providers only"),
+    };
+    let thoughts = match caller {
+        Dialect::Chat => false,
+        Dialect::Responses => true,
+        Dialect::Messages => matches!(request.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive)),
     };
     let limit = request.max_tokens.or(to.default_max_tokens);
     request.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
+    turns::strip_thoughts(&mut request, provider, to.provider);
     turns::drop_blanks(&mut request);
     if provider == Dialect::Messages {
         turns::demote_system(&mut request);
@@ -102,16 +125,27 @@ pub fn translate_request(
     request.turns.iter().try_for_each(|t| turns::check_media(&t.parts))?;
     let (most_name, most_id) = match provider {
         Dialect::Messages => (128, 128),
-        Dialect::Chat | Dialect::Responses => (64, 40),
+        Dialect::Responses => (64, 64),
+        Dialect::Chat => (64, 40),
     };
     let names = names::shorten_tools(&mut request, most_name);
     names::shorten_ids(&mut request, most_id);
     let body = match provider {
         Dialect::Messages => messages::write_request(&mut request, to)?,
         Dialect::Chat => chat::write_request(&mut request, to)?,
-        Dialect::Responses => return refuse("body", "no request is translated into the Responses API"),
+        Dialect::Responses => responses::write_request(&mut request, to)?,
     };
-    let context = Context { caller, provider, names, include_usage, created: to.now };
+    let context = Context {
+        caller,
+        provider,
+        names,
+        provider_name: to.provider.to_owned(),
+        thoughts,
+        free: request.free,
+        echo,
+        include_usage,
+        created: to.now,
+    };
     Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
 }
 
@@ -123,16 +157,17 @@ pub fn translate_answer(context: &Context, body: &[u8]) -> Result<Bytes, AnswerF
     let usage = read_answer(context.provider, body)?.usage;
     let value: Value = serde_json::from_slice(body).map_err(|_| AnswerFault::NotJson)?;
     let mut answer = match context.provider {
+        Dialect::Chat => chat::read_answer(&value),
+        Dialect::Responses => responses::read_answer(&value),
         Dialect::Messages => messages::read_answer(&value),
-        Dialect::Chat | Dialect::Responses => chat::read_answer(&value),
     }
     .ok_or(AnswerFault::WrongShape)?;
     answer.usage = usage;
-    let written = match context.caller {
-        Dialect::Messages => messages::write_answer(&answer, context),
-        Dialect::Chat | Dialect::Responses => chat::write_answer(&answer, context),
-    };
-    Ok(written.to_string().into())
+    Ok(match context.caller {
+        Dialect::Chat => chat::write_answer(&answer, context).to_string().into(),
+        Dialect::Responses => responses::write_answer(&answer, context).into(),
+        Dialect::Messages => messages::write_answer(&answer, context).to_string().into(),
+    })
 }
 
 /// Most tool calls of one answer.
@@ -157,12 +192,14 @@ pub struct StreamTranslator {
 #[derive(Debug)]
 enum Reader {
     Chat(chat::StreamReader),
+    Responses(responses::StreamReader),
     Messages(messages::StreamReader),
 }
 
 #[derive(Debug)]
 enum Writer {
     Chat(chat::StreamWriter),
+    Responses(responses::StreamWriter),
     Messages(messages::StreamWriter),
 }
 
@@ -171,14 +208,25 @@ impl StreamTranslator {
     #[must_use]
     pub fn new(context: &Context) -> StreamTranslator {
         let reader = match context.provider {
+            Dialect::Chat => Reader::Chat(chat::StreamReader::default()),
+            Dialect::Responses => Reader::Responses(responses::StreamReader::default()),
             Dialect::Messages => Reader::Messages(messages::StreamReader::default()),
-            Dialect::Chat | Dialect::Responses => Reader::Chat(chat::StreamReader::default()),
         };
         let writer = match context.caller {
+            Dialect::Chat => Writer::Chat(chat::StreamWriter::new(context.clone())),
+            Dialect::Responses => Writer::Responses(responses::StreamWriter::new(context.clone())),
             Dialect::Messages => Writer::Messages(messages::StreamWriter::new(context.clone())),
-            Dialect::Chat | Dialect::Responses => Writer::Chat(chat::StreamWriter::new(context.clone())),
         };
         StreamTranslator { reader, writer, over: false }
+    }
+
+    /// The number of the next event for a Responses caller; 0 for others.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        match &self.writer {
+            Writer::Responses(w) => w.next_sequence(),
+            Writer::Chat(_) | Writer::Messages(_) => 0,
+        }
     }
 
     /// Takes one event of the provider and gives what the caller gets for it; possibly nothing.
@@ -192,6 +240,7 @@ impl StreamTranslator {
         let mut events = vec![];
         match &mut self.reader {
             Reader::Chat(r) => r.read(frame, &mut events)?,
+            Reader::Responses(r) => r.read(frame, &mut events)?,
             Reader::Messages(r) => r.read(frame, &mut events)?,
         }
         let mut out = String::new();
@@ -202,6 +251,7 @@ impl StreamTranslator {
             self.over = matches!(event, Event::End | Event::Error(_));
             match &mut self.writer {
                 Writer::Chat(w) => w.write(event, &mut out)?,
+                Writer::Responses(w) => w.write(event, &mut out)?,
                 Writer::Messages(w) => w.write(event, &mut out)?,
             }
         }

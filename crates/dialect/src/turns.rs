@@ -1,7 +1,8 @@
 //! Turns as both vendors want them: neighbours of one role are one, results first, every call answered at once.
 
 use crate::{
-    model::{Media, Part, Request, Role, Source, Turn},
+    Dialect,
+    model::{Media, Part, Request, Role, Seal, Source, Thought, Turn},
     translate::{Read, refuse},
 };
 
@@ -74,7 +75,7 @@ pub(crate) fn check_media(parts: &[Part]) -> Read<()> {
                 check_source(media, &["application/pdf"], "must be a PDF document; send other files as text")?;
             }
             Part::Result(result) => check_media(&result.content)?,
-            Part::Text(_) | Part::Call(_) => {}
+            Part::Text(_) | Part::Refusal(_) | Part::Thought(_) | Part::Call(_) => {}
         }
     }
     Ok(())
@@ -94,6 +95,39 @@ fn is_prefix(url: &str, scheme: &str) -> bool {
     url.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme))
 }
 
+/// Leaves out thoughts that `provider` did not seal for requests in `dialect`: nobody else can read them, and some answer
+/// them with a 400.
+pub(crate) fn strip_thoughts(r: &mut Request, dialect: Dialect, provider: &str) {
+    fn strip(parts: &mut Vec<Part>, is_kept: &dyn Fn(&Thought) -> bool, lost: &mut Vec<String>) {
+        parts.retain_mut(|part| match part {
+            Part::Thought(thought) if !is_kept(thought) => {
+                lost.push(std::mem::take(&mut thought.at));
+                false
+            }
+            Part::Result(result) => {
+                strip(&mut result.content, &|_| false, lost);
+                true
+            }
+            _ => true,
+        });
+    }
+    let is_ours = |t: &Thought| match t.seal {
+        _ if t.by != provider => false,
+        Some(Seal::Signature(_) | Seal::Redacted(_)) => dialect == Dialect::Messages,
+        Some(Seal::Encrypted { .. }) => dialect == Dialect::Responses,
+        None => false,
+    };
+    let mut lost = vec![];
+    for turn in &mut r.turns {
+        if turn.role == Role::Assistant {
+            strip(&mut turn.parts, &is_ours, &mut lost);
+        } else {
+            strip(&mut turn.parts, &|_| false, &mut lost);
+        }
+    }
+    lost.into_iter().for_each(|at| r.drop_member(at));
+}
+
 /// Instructions in the midst of a conversation become the user's words, where the target has no place for them.
 pub(crate) fn demote_system(r: &mut Request) {
     let paths: Vec<String> = r.turns.iter().filter(|t| t.role == Role::System).map(|t| t.at.clone()).collect();
@@ -103,7 +137,7 @@ pub(crate) fn demote_system(r: &mut Request) {
     r.turns.iter_mut().filter(|t| t.role == Role::System).for_each(|t| t.role = Role::User);
     if r.turns.is_empty() && !r.system.is_empty() {
         // Instructions alone: there must be a turn, and they are what it is about.
-        r.drop_member("messages[0].role");
+        r.drop_member(r.words.system);
         let parts = std::mem::take(&mut r.system).into_iter().map(Part::Text).collect();
         r.turns.push(Turn { role: Role::User, parts, at: "messages[0]".into() });
     }

@@ -96,6 +96,7 @@ impl Inbound {
         let limit = snapshot.scene(ask.scene).max_output_tokens;
         let capability = dialect::capability(&ask.model);
         let to = dialect::TargetModel {
+            provider: "",
             model: &ask.model,
             default_max_tokens: limit,
             most_tokens: None,
@@ -127,7 +128,7 @@ impl Inbound {
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
             (Some(head), true) => self.edited(head, caller, candidate, limit),
-            (Some(_), false) => self.translated(caller, target, candidate, limit)?,
+            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, limit)?,
             (None, _) => self.untouched(caller),
         };
         let path = match wire.translation {
@@ -166,6 +167,7 @@ impl Inbound {
         &self,
         caller: Dialect,
         target: Dialect,
+        provider: &str,
         candidate: &Candidate,
         limit: Option<u64>,
     ) -> Result<Wire, Untranslatable> {
@@ -173,6 +175,7 @@ impl Inbound {
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
         let capability = dialect::capability(model);
         let to = dialect::TargetModel {
+            provider,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::read::arguments;
 use crate::{
-    model::{Answer, Call, Part, Stop, Text},
+    model::{Answer, Call, Part, Stop, Text, Thought},
     names,
     translate::Context,
     usage::Usage,
@@ -15,9 +15,14 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let choice = v["choices"].as_array()?.first()?;
     let message = &choice["message"];
     let mut parts = vec![];
+    if let Some(text) = thought(message) {
+        parts.push(Part::Thought(Thought { text: text.to_owned(), seal: None, by: String::new(), at: String::new() }));
+    }
     if let Some(text) = message["content"].as_str().filter(|t| !t.is_empty()) {
         parts.push(Part::Text(Text { text: text.to_owned(), cache: None }));
     }
+    let refusal = message["refusal"].as_str().filter(|t| !t.is_empty());
+    parts.extend(refusal.map(|r| Part::Refusal(r.to_owned())));
     let id = v["id"].as_str().unwrap_or_default();
     for (i, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
         let f = &call["function"];
@@ -34,16 +39,21 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
             at: String::new(),
         }));
     }
-    let refusal = message["refusal"].as_str().map(str::to_owned);
     let has_calls = parts.iter().any(|p| matches!(p, Part::Call(_)));
     Some(Answer {
         id: id.to_owned(),
         model: v["model"].as_str().unwrap_or_default().to_owned(),
         stop: stop(choice["finish_reason"].as_str(), has_calls, refusal.is_some()),
         parts,
-        refusal,
         usage: None,
     })
+}
+
+/// What a message, or a delta, says of the thought behind it: not as documented, but as vLLM (`reasoning`, before 0.12
+/// `reasoning_content`) and DeepSeek have it.
+pub(super) fn thought(message: &Value) -> Option<&str> {
+    let named = |name: &str| message[name].as_str().filter(|t| !t.is_empty());
+    named("reasoning_content").or_else(|| named("reasoning"))
 }
 
 /// A finish reason; calls in the answer and a refusal say more than the word `stop`.
@@ -59,9 +69,10 @@ pub(super) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop
     }
 }
 
-/// A finish reason's word. What is not known is told as `length`: incomplete, never a clean stop.
-pub(super) fn finish_reason(stop: &Stop) -> &'static str {
+/// A finish reason's word. What is not known is told as `length`: incomplete, never a clean stop. `refused`: in words.
+pub(super) fn finish_reason(stop: &Stop, refused: bool) -> &'static str {
     match stop {
+        Stop::Refusal if refused => "stop",
         Stop::End | Stop::Sequence(_) => "stop",
         Stop::Tools => "tool_calls",
         Stop::Length | Stop::Unknown => "length",
@@ -72,21 +83,25 @@ pub(super) fn finish_reason(stop: &Stop) -> &'static str {
 /// Writes an answer.
 pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
     let mut text = String::new();
+    let mut refusal: Option<String> = None;
     let mut calls: Vec<Value> = vec![];
     for part in &a.parts {
         match part {
             Part::Text(t) => text.push_str(&t.text),
+            Part::Refusal(t) => refusal.get_or_insert_default().push_str(t),
             Part::Call(c) => calls.push(json!({
                 "id": c.id, "type": "function",
                 "function": {"name": context.restore(&c.name), "arguments": c.arguments.to_string()},
             })),
+            // A thought must not become visible text.
             _ => {}
         }
     }
     // Nothing beside calls or a refusal is null; an empty answer is still text.
-    let is_null = text.is_empty() && (!calls.is_empty() || a.refusal.is_some());
+    let is_null = text.is_empty() && (!calls.is_empty() || refusal.is_some());
     let content = if is_null { Value::Null } else { text.into() };
-    let mut message = json!({"role": "assistant", "content": content, "refusal": a.refusal});
+    let refused = refusal.is_some();
+    let mut message = json!({"role": "assistant", "content": content, "refusal": refusal});
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
@@ -95,7 +110,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
         "object": "chat.completion",
         "created": context.created,
         "model": a.model,
-        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&a.stop)}],
+        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&a.stop, refused)}],
     });
     if let Some(u) = &a.usage {
         out["usage"] = usage(u);
@@ -104,7 +119,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
 }
 
 pub(super) fn chat_id(id: &str) -> String {
-    format!("chatcmpl-{}", id.strip_prefix("msg_").unwrap_or(id))
+    format!("chatcmpl-{}", names::bare(id))
 }
 
 /// The count in Chat's words: cached and written tokens are inside the prompt's.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{Media, Part, Request, Source, Text},
+    rest::{drop_rest, take_cache, take_object, take_string},
     translate::{Read, refuse},
 };
 
@@ -14,7 +15,7 @@ pub(super) fn texts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Text>
         match part {
             Part::Text(t) => texts.push(t),
             Part::Image(media) | Part::Document { media, .. } => r.drop_member(media.at),
-            Part::Call(_) | Part::Result(_) => {}
+            Part::Refusal(_) | Part::Thought(_) | Part::Call(_) | Part::Result(_) => {}
         }
     }
     Ok(texts)
@@ -35,48 +36,57 @@ pub(super) fn parts(r: &mut Request, at: &str, content: Value) -> Read<Vec<Part>
     }
 }
 
-fn part(r: &mut Request, at: String, mut p: Value) -> Read<Option<Part>> {
-    let cache = p.get("cache_control").filter(|c| !c.is_null()).cloned();
-    let text = |v: Value, cache| match v {
-        Value::String(text) if !text.is_empty() => Some(Part::Text(Text { text, cache })),
-        _ => None,
+fn part(r: &mut Request, at: String, p: Value) -> Read<Option<Part>> {
+    let Value::Object(mut p) = p else {
+        r.drop_member(at);
+        return Ok(None);
     };
-    match p["type"].as_str().unwrap_or_default() {
-        "text" => Ok(text(p["text"].take(), cache)),
-        "refusal" => Ok(text(p["refusal"].take(), cache)),
+    let cache = take_cache(&mut p);
+    let kind = take_string(&mut p, "type").unwrap_or_default();
+    let part = match kind.as_str() {
+        "text" => {
+            let text = take_string(&mut p, "text").filter(|t| !t.is_empty());
+            text.map(|text| Part::Text(Text { text, cache }))
+        }
+        "refusal" => take_string(&mut p, "refusal").filter(|t| !t.is_empty()).map(Part::Refusal),
         "image_url" => {
-            if p["image_url"].get("detail").is_some_and(|d| d != "auto") {
-                r.drop_member(format!("{at}.image_url.detail"));
-            }
-            let url = match &p["image_url"] {
-                Value::String(url) => url.as_str(),
-                object => object["url"].as_str().unwrap_or_default(),
+            let (url, detail) = match take_object(&mut p, "image_url") {
+                Some(mut image) => {
+                    let url = take_string(&mut image, "url");
+                    let detail = take_string(&mut image, "detail").filter(|d| d != "auto");
+                    drop_rest(r, &format!("{at}.image_url"), image);
+                    (url, detail)
+                }
+                None => (take_string(&mut p, "image_url"), None),
             };
-            let source = source(&format!("{at}.image_url.url"), url)?;
-            Ok(Some(Part::Image(Media { source, cache, at })))
+            let source = source(&format!("{at}.image_url.url"), &url.unwrap_or_default())?;
+            Some(Part::Image(Media { source, detail, cache, at: at.clone() }))
         }
         "file" => {
-            let file = &p["file"];
-            let Some(data) = file["file_data"].as_str() else {
+            let mut file = take_object(&mut p, "file").unwrap_or_default();
+            let Some(data) = take_string(&mut file, "file_data") else {
                 return refuse(
                     format!("{at}.file.file_id"),
                     "a file held by one provider cannot be sent to another; send file_data",
                 );
             };
-            let name = file["filename"].as_str().map(str::to_owned);
-            let source = source(&format!("{at}.file.file_data"), data)?;
-            Ok(Some(Part::Document { media: Media { source, cache, at }, name }))
+            let name = take_string(&mut file, "filename");
+            drop_rest(r, &format!("{at}.file"), file);
+            let source = source(&format!("{at}.file.file_data"), &data)?;
+            Some(Part::Document { media: Media { source, detail: None, cache, at: at.clone() }, name })
         }
-        "input_audio" => refuse(at, "audio input has no counterpart; send text"),
+        "input_audio" => return refuse(at, "audio input has no counterpart; send text"),
         _ => {
             r.drop_member(at);
-            Ok(None)
+            return Ok(None);
         }
-    }
+    };
+    drop_rest(r, &at, p);
+    Ok(part)
 }
 
 /// A data URL taken apart, or another one as it is.
-fn source(at: &str, url: &str) -> Read<Source> {
+pub(crate) fn source(at: &str, url: &str) -> Read<Source> {
     let is_data = url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("data:"));
     let Some((head, data)) = url.split_once(',').filter(|_| is_data) else {
         return Ok(Source::Url(url.to_owned()));
@@ -94,7 +104,14 @@ fn source(at: &str, url: &str) -> Read<Source> {
 pub(super) fn written(p: &Part) -> Read<Value> {
     Ok(match p {
         Part::Text(t) => json!({"type": "text", "text": t.text}),
-        Part::Image(m) => json!({"type": "image_url", "image_url": {"url": url(&m.source)}}),
+        Part::Refusal(text) => json!({"type": "text", "text": text}),
+        Part::Image(m) => {
+            let mut image = json!({"url": url(&m.source)});
+            if let Some(detail) = &m.detail {
+                image["detail"] = detail.clone().into();
+            }
+            json!({"type": "image_url", "image_url": image})
+        }
         Part::Document { media: Media { source: Source::Url(_), at, .. }, .. } => {
             return refuse(at, "a document by URL has no counterpart; send its data");
         }
@@ -102,12 +119,13 @@ pub(super) fn written(p: &Part) -> Read<Value> {
             let name = name.clone().unwrap_or_else(|| "document.pdf".into());
             json!({"type": "file", "file": {"filename": name, "file_data": url(&media.source)}})
         }
+        Part::Thought(thought) => return refuse(&thought.at, "a thought belongs into an assistant turn"),
         Part::Call(call) => return refuse(&call.at, "a tool call belongs into an assistant turn"),
         Part::Result(result) => return refuse(&result.at, "a tool result belongs into a turn, not into a result"),
     })
 }
 
-fn url(s: &Source) -> String {
+pub(crate) fn url(s: &Source) -> String {
     match s {
         Source::Url(url) => url.clone(),
         Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),

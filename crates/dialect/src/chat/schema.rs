@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Whether every object in `schema` forbids other members and requires all its own: strict mode refuses the rest.
-pub(super) fn is_strict(schema: &Value) -> bool {
+pub(crate) fn is_strict(schema: &Value) -> bool {
     let is_object = schema["type"] == "object" || schema["properties"].is_object();
     let properties = || schema["properties"].as_object().into_iter().flatten();
     let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|r| r == name));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::answer::stop;
+use super::answer::{stop, thought};
 use crate::{
     Dialect,
     fault::of_value,
@@ -72,6 +72,9 @@ impl StreamReader {
 
     fn choice(&mut self, choice: &Value, out: &mut Vec<Event>) -> Result<(), BadStream> {
         let d = &choice["delta"];
+        if let Some(text) = thought(d) {
+            out.push(Event::Thought(text.to_owned()));
+        }
         if let Some(text) = some(&d["content"]) {
             out.push(Event::Text(text));
         }

@@ -20,13 +20,22 @@ pub(crate) struct StreamWriter {
     model: String,
     /// Keys of the calls so far; a call's place is its index.
     calls: Vec<u64>,
+    refused: bool,
     stop: Option<Stop>,
     usage: Option<crate::Usage>,
 }
 
 impl StreamWriter {
     pub(crate) fn new(context: Context) -> StreamWriter {
-        StreamWriter { context, id: String::new(), model: String::new(), calls: vec![], stop: None, usage: None }
+        StreamWriter {
+            context,
+            id: String::new(),
+            model: String::new(),
+            calls: vec![],
+            refused: false,
+            stop: None,
+            usage: None,
+        }
     }
 
     pub(crate) fn write(&mut self, event: Event, out: &mut String) -> Result<(), BadStream> {
@@ -36,7 +45,12 @@ impl StreamWriter {
                 self.chunk(out, &json!({"role": "assistant", "content": "", "refusal": null}), None);
             }
             Event::Text(text) => self.chunk(out, &json!({"content": text}), None),
-            Event::Refusal(text) => self.chunk(out, &json!({"refusal": text}), None),
+            Event::Refusal(text) => {
+                self.refused = true;
+                self.chunk(out, &json!({"refusal": text}), None);
+            }
+            // It must not become visible text.
+            Event::Thought(_) | Event::ThoughtEnd(_) => {}
             Event::CallStart { key, id, name } => {
                 let index = self.calls.len();
                 self.calls.push(key);
@@ -54,13 +68,13 @@ impl StreamWriter {
             Event::Stop(stop) => self.stop = Some(stop),
             Event::Usage(u) => self.usage = Some(u),
             Event::Error(fault) => {
-                let status = fault.status.unwrap_or(500);
+                let status = crate::map_status(self.context.provider, Dialect::Chat, fault.status.unwrap_or(500));
                 let bytes = write_error_event(Dialect::Chat, &ErrorShape::of_fault(&fault, status), 0);
                 out.push_str(&String::from_utf8_lossy(&bytes));
             }
             Event::End => {
                 let stop = self.stop.take().ok_or(BadStream)?;
-                self.chunk(out, &json!({}), Some(finish_reason(&stop)));
+                self.chunk(out, &json!({}), Some(finish_reason(&stop, self.refused)));
                 if let Some(u) = self.usage.take().filter(|_| self.context.include_usage) {
                     let chunk = json!({
                         "id": self.id, "object": "chat.completion.chunk", "created": self.context.created, "model": self.model, "choices": [], "usage": usage(&u),

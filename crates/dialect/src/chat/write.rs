@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{parts::written, schema::is_strict};
 use crate::{
     capability::Thinks,
-    model::{Call, Choice, Media, Part, Request, Role, Text, Thinking, ToolResult, Turn},
+    model::{Call, Choice, Media, Part, Request, Role, Text, Thinking, Thought, ToolResult, Turn},
     names,
     translate::{Read, TargetModel, refuse},
 };
@@ -47,22 +47,27 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if !r.stop.is_empty() {
         out.insert("stop".into(), r.stop.clone().into());
     }
+    if r.summary {
+        r.drop_member("reasoning.summary");
+    }
     if let Some(effort) = effort(r, can.thinks) {
         out.insert("reasoning_effort".into(), effort.into());
+    }
+    if r.json_object {
+        out.insert("response_format".into(), json!({"type": "json_object"}));
     }
     if let Some(s) = &r.schema {
         let name = s.name.clone().unwrap_or_else(|| "answer".into());
         let format = json!({"name": name, "schema": s.schema, "strict": is_strict(&s.schema)});
         out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
     }
-    if let Some(user) = &r.user {
-        let is_long = user.chars().count() > MAX_USER;
-        let wire = if is_long { names::short(user, MAX_USER) } else { user.into() };
-        out.insert("user".into(), wire.into());
-        if is_long {
-            r.drop_member(r.words.user);
-        }
+    if let Some(verbosity) = &r.verbosity {
+        out.insert("verbosity".into(), verbosity.clone().into());
     }
+    if let Some(user) = user_name(r) {
+        out.insert("user".into(), user.into());
+    }
+    out.append(&mut r.shared);
     if r.stream {
         out.insert("stream".into(), true.into());
         out.insert("stream_options".into(), json!({"include_usage": true}));
@@ -70,8 +75,21 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     Ok(out.into())
 }
 
+/// Who asks, where no member says it as OpenAI has it.
+pub(crate) fn user_name(r: &mut Request) -> Option<String> {
+    if r.shared.contains_key("user") || r.shared.contains_key("safety_identifier") {
+        return None;
+    }
+    let user = r.user.take()?;
+    if user.chars().count() <= MAX_USER {
+        return Some(user);
+    }
+    r.drop_member(r.words.user);
+    Some(names::short(&user, MAX_USER).into_owned())
+}
+
 /// An assistant's last turn is a beginning to go on from in Messages; here it is only history.
-fn tell_prefill(r: &mut Request) {
+pub(crate) fn tell_prefill(r: &mut Request) {
     if let Some(at) = r.turns.last().filter(|t| t.role == Role::Assistant).map(|t| t.at.clone()) {
         r.drop_member(at);
     }
@@ -88,6 +106,9 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
         let mut f = json!({"name": t.name, "parameters": t.schema});
         if let Some(d) = &t.description {
             f["description"] = d.clone().into();
+        }
+        if t.strict == Some(true) {
+            f["strict"] = true.into();
         }
         json!({"type": "function", "function": f})
     });
@@ -115,7 +136,7 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
 }
 
 /// Effort for models that reason: as asked, or by the size of a thinking budget.
-fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
+pub(crate) fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
     if thinks != Thinks::Effort {
         if matches!(r.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive)) {
             r.drop_member("thinking");
@@ -154,7 +175,7 @@ fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
 }
 
 fn messages(r: &mut Request) -> Read<Vec<Value>> {
-    if r.turns.is_empty() {
+    if r.turns.is_empty() && r.system.is_empty() {
         return refuse("messages", "must hold a turn that is not empty");
     }
     let mut out = vec![];
@@ -174,7 +195,7 @@ fn messages(r: &mut Request) -> Read<Vec<Value>> {
     Ok(out)
 }
 
-fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
+pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
     texts.map(|t| t.text.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
@@ -191,6 +212,7 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
                 for p in content {
                     match p {
                         Part::Text(t) => words.push(t.text),
+                        Part::Refusal(text) => words.push(text),
                         media => rest.push(media),
                     }
                 }
@@ -210,33 +232,40 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
 
 fn assistant(r: &mut Request, turn: Turn) -> Value {
     let mut text = String::new();
+    let mut refusal = String::new();
     let mut calls: Vec<Value> = vec![];
     for part in turn.parts {
         match part {
             Part::Text(t) => text.push_str(&t.text),
+            Part::Refusal(t) => refusal.push_str(&t),
             Part::Call(Call { id, name, arguments, .. }) => {
                 let f = json!({"name": name, "arguments": arguments.to_string()});
                 calls.push(json!({"id": id, "type": "function", "function": f}));
             }
             // An assistant message holds text and calls only.
             Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
+            Part::Thought(Thought { at, .. }) => r.drop_member(at),
             Part::Result(_) => {}
         }
     }
-    let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
+    let content = if text.is_empty() && !(calls.is_empty() && refusal.is_empty()) { Value::Null } else { text.into() };
     let mut message = json!({"role": "assistant", "content": content});
+    if !refusal.is_empty() {
+        message["refusal"] = refusal.into();
+    }
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
     message
 }
 
-fn forget_cache_marks(r: &mut Request) {
+pub(crate) fn forget_cache_marks(r: &mut Request) {
     fn marked(p: &Part) -> bool {
         match p {
             Part::Text(t) => t.cache.is_some(),
             Part::Image(m) | Part::Document { media: m, .. } => m.cache.is_some(),
             Part::Call(c) => c.cache.is_some(),
+            Part::Refusal(_) | Part::Thought(_) => false,
             Part::Result(result) => result.cache.is_some() || result.content.iter().any(marked),
         }
     }

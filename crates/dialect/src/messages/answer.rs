@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::blocks::arguments;
 use crate::{
-    model::{Answer, Call, Part, Stop, Text},
+    model::{Answer, Call, Part, Seal, Stop, Text, Thought},
+    names, seal,
     translate::Context,
     usage::Usage,
 };
 
-/// Reads an answer; `None` if it has no content, or a call without id or name. Thinking stays behind, since it must never
-/// become visible text.
+/// Reads an answer; `None` if it has no content, or a call without id or name.
 pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
     let mut parts = vec![];
     for block in v["content"].as_array()? {
@@ -28,6 +28,15 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
                 cache: None,
                 at: String::new(),
             })),
+            Some("thinking") => {
+                let seal = block["signature"].as_str().filter(|s| !s.is_empty());
+                let seal = seal.map(|s| Seal::Signature(s.to_owned()));
+                parts.push(Part::Thought(thought(block["thinking"].as_str().unwrap_or_default(), seal)));
+            }
+            Some("redacted_thinking") => {
+                let data = block["data"].as_str().unwrap_or_default().to_owned();
+                parts.push(Part::Thought(thought("", Some(Seal::Redacted(data)))));
+            }
             _ => {}
         }
     }
@@ -36,9 +45,12 @@ pub(crate) fn read_answer(v: &Value) -> Option<Answer> {
         model: v["model"].as_str().unwrap_or_default().to_owned(),
         stop: stop(v["stop_reason"].as_str(), v["stop_sequence"].as_str()),
         parts,
-        refusal: None,
         usage: None,
     })
+}
+
+fn thought(text: &str, seal: Option<Seal>) -> Thought {
+    Thought { text: text.to_owned(), seal, by: String::new(), at: String::new() }
 }
 
 pub(super) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
@@ -69,6 +81,15 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
     for part in &a.parts {
         match part {
             Part::Text(t) => content.push(json!({"type": "text", "text": t.text})),
+            Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
+            Part::Thought(t) if context.thoughts => {
+                let seal = seal::close(t.seal.as_ref(), &context.provider_name);
+                match (t.text.is_empty(), &t.seal) {
+                    (true, None) => {}
+                    (true, Some(_)) => content.push(json!({"type": "redacted_thinking", "data": seal})),
+                    (false, _) => content.push(json!({"type": "thinking", "thinking": t.text, "signature": seal})),
+                }
+            }
             Part::Call(c) => {
                 content.push(
                     json!({"type": "tool_use", "id": c.id, "name": context.restore(&c.name), "input": c.arguments}),
@@ -76,9 +97,6 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
             }
             _ => {}
         }
-    }
-    if let Some(refusal) = &a.refusal {
-        content.push(json!({"type": "text", "text": refusal}));
     }
     let (reason, sequence) = stop_reason(&a.stop);
     json!({
@@ -88,7 +106,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
 }
 
 pub(super) fn message_id(id: &str) -> String {
-    format!("msg_{}", id.strip_prefix("chatcmpl-").unwrap_or(id))
+    format!("msg_{}", names::bare(id))
 }
 
 /// The count in Messages' words: what was cached or written is apart from the input. Nothing counted is told as zero,
@@ -97,10 +115,14 @@ pub(super) fn usage(u: Option<&Usage>) -> Value {
     let none = Usage::default();
     let u = u.unwrap_or(&none);
     let written = u.cache_write + u.cache_write_long;
-    json!({
+    let mut counted = json!({
         "input_tokens": u.input.saturating_sub(u.cached).saturating_sub(written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": u.cached,
         "output_tokens": u.output,
-    })
+    });
+    if u.reasoning > 0 {
+        counted["output_tokens_details"] = json!({"thinking_tokens": u.reasoning});
+    }
+    counted
 }

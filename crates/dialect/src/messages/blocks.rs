@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{Call, Media, Part, Request, Source, Text, ToolResult},
+    model::{Call, Media, Part, Request, Seal, Source, Text, Thought, ToolResult},
+    rest::{drop_rest, take_cache, take_object, take_string},
+    seal,
     translate::{Read, refuse},
 };
 
@@ -14,7 +16,10 @@ pub(super) fn texts(r: &mut Request, at: &str, value: Value) -> Read<Vec<Text>> 
         match part {
             Part::Text(t) => texts.push(t),
             Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
-            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) => r.drop_member(at),
+            Part::Call(Call { at, .. }) | Part::Result(ToolResult { at, .. }) | Part::Thought(Thought { at, .. }) => {
+                r.drop_member(at);
+            }
+            Part::Refusal(_) => {}
         }
     }
     Ok(texts)
@@ -37,60 +42,71 @@ pub(super) fn content(r: &mut Request, at: &str, value: Value) -> Read<Vec<Part>
 
 fn part(r: &mut Request, at: String, block: Value) -> Read<Option<Part>> {
     let Value::Object(mut block) = block else { return refuse(at, "must be an object") };
-    let cache = block.remove("cache_control").filter(|c| !c.is_null());
-    let word = |block: &mut Map<String, Value>, name: &str| match block.remove(name) {
-        Some(Value::String(s)) => Some(s),
-        _ => None,
-    };
-    Ok(Some(match word(&mut block, "type").unwrap_or_default().as_str() {
+    let cache = take_cache(&mut block);
+    let kind = take_string(&mut block, "type").unwrap_or_default();
+    block.retain(|name, v| says(&kind, name, v));
+    let part = match kind.as_str() {
         "text" => {
-            if says(&block, "citations") {
-                r.drop_member(format!("{at}.citations"));
-            }
-            match word(&mut block, "text") {
-                Some(text) if !text.is_empty() => Part::Text(Text { text, cache }),
-                _ => return Ok(None),
-            }
+            let text = take_string(&mut block, "text").filter(|t| !t.is_empty());
+            text.map(|text| Part::Text(Text { text, cache }))
         }
-        "image" => Part::Image(Media { source: source(&at, block.remove("source"))?, cache, at }),
-        "document" => {
-            for name in ["citations", "context"] {
-                if says(&block, name) {
-                    r.drop_member(format!("{at}.{name}"));
-                }
-            }
-            let name = word(&mut block, "title");
-            let mut held = block.remove("source").unwrap_or_default();
-            if held["type"] == "text" {
-                let Value::String(text) = held["data"].take() else {
-                    return refuse(at, "a text source needs its data");
-                };
-                Part::Text(Text { text, cache })
-            } else {
-                Part::Document { media: Media { source: source(&at, Some(held))?, cache, at }, name }
-            }
+        "image" => {
+            let source = source(r, &at, take_object(&mut block, "source"))?;
+            Some(Part::Image(Media { source, detail: None, cache, at: at.clone() }))
         }
+        "document" => Some(document(r, &at, &mut block, cache)?),
         "tool_use" => {
-            let (Some(id), Some(name)) = (word(&mut block, "id"), word(&mut block, "name")) else {
+            let (Some(id), Some(name)) = (take_string(&mut block, "id"), take_string(&mut block, "name")) else {
                 return refuse(at, "a tool_use needs an id and a name");
             };
             let arguments = arguments(block.remove("input"));
-            Part::Call(Call { id, name, arguments, cache, at })
+            Some(Part::Call(Call { id, name, arguments, cache, at: at.clone() }))
         }
         "tool_result" => {
-            let Some(id) = word(&mut block, "tool_use_id") else {
+            let Some(id) = take_string(&mut block, "tool_use_id") else {
                 return refuse(format!("{at}.tool_use_id"), "is missing; send the id of the call that it answers");
             };
-            let is_error = block.get("is_error").is_some_and(|e| *e == true);
+            let is_error = block.remove("is_error").is_some_and(|e| e == true);
             let content = content(r, &format!("{at}.content"), block.remove("content").unwrap_or_default())?;
-            Part::Result(ToolResult { id, content, is_error, cache, at })
+            Some(Part::Result(ToolResult { id, content, is_error, cache, at: at.clone() }))
         }
-        // Thinking is bound to the provider that signed it, other blocks to tools that only it runs.
+        "thinking" => {
+            let sealed = take_string(&mut block, "signature").and_then(|s| seal::open(&s));
+            Some(Part::Thought(thought(take_string(&mut block, "thinking"), sealed, at.clone())))
+        }
+        "redacted_thinking" => {
+            let sealed = take_string(&mut block, "data").and_then(|s| seal::open(&s));
+            Some(Part::Thought(thought(None, sealed, at.clone())))
+        }
+        // Of tools that only the provider runs.
         _ => {
             r.drop_member(at);
             return Ok(None);
         }
-    }))
+    };
+    drop_rest(r, &at, block);
+    Ok(part)
+}
+
+fn document(r: &mut Request, at: &str, block: &mut Map<String, Value>, cache: Option<Value>) -> Read<Part> {
+    let mut held = take_object(block, "source").unwrap_or_default();
+    if held.get("type").is_some_and(|t| t == "text") {
+        let Some(text) = take_string(&mut held, "data") else { return refuse(at, "a text source needs its data") };
+        held.retain(|name, v| name != "type" && !(name == "media_type" && *v == "text/plain"));
+        drop_rest(r, &format!("{at}.source"), held);
+        return Ok(Part::Text(Text { text, cache }));
+    }
+    let name = take_string(block, "title");
+    Ok(Part::Document {
+        media: Media { source: source(r, at, Some(held))?, detail: None, cache, at: at.to_owned() },
+        name,
+    })
+}
+
+/// A thought; a seal that is not ours stays with whom it was made for.
+fn thought(text: Option<String>, sealed: Option<(String, Seal)>, at: String) -> Thought {
+    let (by, seal) = sealed.unzip();
+    Thought { text: text.unwrap_or_default(), seal, by: by.unwrap_or_default(), at }
 }
 
 /// Nothing is `{}`; what is no object is kept under one member, as Chat's arguments are.
@@ -102,27 +118,25 @@ pub(super) fn arguments(input: Option<Value>) -> Value {
     }
 }
 
-/// Whether a member is there and says something.
-fn says(block: &Map<String, Value>, name: &str) -> bool {
-    match block.get(name) {
-        None | Some(Value::Null) => false,
-        Some(Value::Array(list)) => !list.is_empty(),
-        Some(Value::Object(map)) => map.get("enabled").is_none_or(|e| *e == true),
-        Some(_) => true,
+/// Whether a member says something: an answer that the app sends back whole has some that do not.
+fn says(kind: &str, name: &str, value: &Value) -> bool {
+    match (kind, name) {
+        ("document", "citations") => value.get("enabled") != Some(&Value::Bool(false)),
+        ("tool_use", "caller") => *value != json!({"type": "direct"}),
+        _ => true,
     }
 }
 
-fn source(at: &str, source: Option<Value>) -> Read<Source> {
+fn source(r: &mut Request, at: &str, source: Option<Map<String, Value>>) -> Read<Source> {
     let mut source = source.unwrap_or_default();
-    let kind = source["type"].as_str().unwrap_or_default().to_owned();
-    let mut word = |name: &str| match source.get_mut(name).map(Value::take) {
-        Some(Value::String(s)) => Some(s),
+    let kind = take_string(&mut source, "type").unwrap_or_default();
+    let mut word = |name: &str| take_string(&mut source, name);
+    let read = match kind.as_str() {
+        "url" => word("url").map(Source::Url),
+        "base64" => word("media_type").zip(word("data")).map(|(media_type, data)| Source::Base64 { media_type, data }),
+        "file" => return refuse(at, "a file held by one provider cannot be sent to another; send its data"),
         _ => None,
     };
-    match (kind.as_str(), word("url"), word("media_type"), word("data")) {
-        ("url", Some(url), _, _) => Ok(Source::Url(url)),
-        ("base64", _, Some(media_type), Some(data)) => Ok(Source::Base64 { media_type, data }),
-        ("file", ..) => refuse(at, "a file held by one provider cannot be sent to another; send its data"),
-        _ => refuse(at, "must have a url or a base64 source"),
-    }
+    drop_rest(r, &format!("{at}.source"), source);
+    read.map_or_else(|| refuse(at, "must have a url or a base64 source"), Ok)
 }

@@ -46,8 +46,9 @@ pub(super) fn effort(
     config
 }
 
-/// The last assistant turn called tools: with thinking on it would have to begin with the thinking it came from.
+/// The last assistant turn called tools and has lost the thinking that it came from, with which it would have to begin.
 fn in_tool_loop(r: &Request) -> bool {
     let last = r.turns.iter().rfind(|t| t.role == Role::Assistant);
-    last.is_some_and(|t| t.parts.iter().any(|p| matches!(p, Part::Call(_))))
+    let begins = |parts: &[Part]| matches!(parts.first(), Some(Part::Thought(_)));
+    last.is_some_and(|t| !begins(&t.parts) && t.parts.iter().any(|p| matches!(p, Part::Call(_))))
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod blocks;
 mod effort;
+mod foreign;
 mod read;
 mod stream_reader;
 mod stream_writer;

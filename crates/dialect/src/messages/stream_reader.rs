@@ -6,7 +6,7 @@ use super::answer::stop;
 use crate::{
     Dialect,
     fault::of_value,
-    model::Event,
+    model::{Event, Seal},
     sse::Frame,
     translate::{BadStream, MOST_CALLS},
     usage::Anthropic,
@@ -21,6 +21,8 @@ pub(crate) struct StreamReader {
     calls: usize,
     /// The open block, if it is a call: its index, and the arguments that it began with until others come.
     call: Option<(u64, Option<String>)>,
+    /// The open block, if it is a thought: its signature so far.
+    thought: Option<String>,
 }
 
 impl StreamReader {
@@ -50,6 +52,9 @@ impl StreamReader {
                 if let Some((key, Some(first))) = self.call.take() {
                     out.push(Event::CallArguments { key, text: first });
                 }
+                if let Some(signature) = self.thought.take() {
+                    out.push(Event::ThoughtEnd((!signature.is_empty()).then_some(Seal::Signature(signature))));
+                }
             }
             "message_delta" => {
                 self.count(&v["usage"]);
@@ -73,6 +78,7 @@ impl StreamReader {
     fn block(&mut self, v: &Value, out: &mut Vec<Event>) -> Result<(), BadStream> {
         let block = &v["content_block"];
         self.call = None;
+        self.thought = None;
         match block["type"].as_str() {
             Some("tool_use") => {
                 self.calls += 1;
@@ -86,13 +92,23 @@ impl StreamReader {
                 out.push(Event::CallStart { key, id, name });
             }
             Some("text") => out.extend(some(&block["text"]).map(Event::Text)),
-            // Thinking must never become visible text; other blocks are of tools that the provider runs.
+            Some("thinking") => {
+                self.thought = Some(text(&block["signature"]));
+                out.extend(some(&block["thinking"]).map(Event::Thought));
+            }
+            Some("redacted_thinking") => out.push(Event::ThoughtEnd(some(&block["data"]).map(Seal::Redacted))),
+            // Other blocks are of tools that the provider runs.
             _ => {}
         }
         Ok(())
     }
 
     fn delta(&mut self, v: &Value, out: &mut Vec<Event>) {
+        if let Some(signature) = &mut self.thought {
+            out.extend(some(&v["delta"]["thinking"]).map(Event::Thought));
+            signature.push_str(v["delta"]["signature"].as_str().unwrap_or_default());
+            return;
+        }
         match (v["delta"]["type"].as_str(), &mut self.call) {
             (Some("text_delta"), _) => out.extend(some(&v["delta"]["text"]).map(Event::Text)),
             (Some("input_json_delta"), Some((key, first))) => {

@@ -1,49 +1,39 @@
 //! A streamed Messages answer, written.
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::answer::{message_id, stop_reason, usage};
 use crate::{
-    Dialect, ErrorShape, json,
+    Dialect, ErrorShape,
+    blocks::{Blocks, Kind, Step},
     model::{Event, Stop},
-    translate::{BadStream, Context, MOST_HELD},
+    seal,
+    translate::{BadStream, Context},
     usage::Usage,
     write_error_event,
 };
 
-/// Writes events: one block open at a time, indexes from 0 without gaps. Nothing in a Chat stream says that a call is
-/// over, so it stays open until its arguments are a whole object and another block wants to begin; what comes for other
-/// blocks meanwhile waits in order.
+/// Writes events: one block open at a time, indexes from 0 without gaps.
 #[derive(Debug)]
 pub(crate) struct StreamWriter {
     context: Context,
-    /// The first is open if `is_open`, the others wait.
-    blocks: VecDeque<Block>,
-    is_open: bool,
-    /// Index of the first.
+    blocks: Blocks,
+    /// Index of the open block.
     index: u64,
-    /// Bytes kept in blocks.
-    held: usize,
     stop: Option<Stop>,
     usage: Option<Usage>,
 }
 
-#[derive(Debug)]
-enum Block {
-    /// Text that waits; of an open block nothing does.
-    Text(String),
-    /// A call with all its arguments so far.
-    Call { key: u64, id: String, name: String, arguments: String },
-}
-
 impl StreamWriter {
     pub(crate) fn new(context: Context) -> StreamWriter {
-        StreamWriter { context, blocks: VecDeque::new(), is_open: false, index: 0, held: 0, stop: None, usage: None }
+        StreamWriter { context, blocks: Blocks::default(), index: 0, stop: None, usage: None }
     }
 
     pub(crate) fn write(&mut self, event: Event, out: &mut String) -> Result<(), BadStream> {
+        let StreamWriter { context, blocks, index, .. } = self;
+        let mut step = |step: Step<'_>| write_step(context, index, &step, out);
         match event {
             Event::Start { id, model } => put(
                 out,
@@ -53,26 +43,25 @@ impl StreamWriter {
                     "stop_reason": null, "stop_sequence": null, "usage": usage(None),
                 }}),
             ),
-            Event::Text(text) | Event::Refusal(text) => self.text(&text, out)?,
-            Event::CallStart { key, id, name } => {
-                let name = self.context.restore(&name);
-                self.blocks.push_back(Block::Call { key, id, name, arguments: String::new() });
-                self.advance(out);
+            Event::Text(text) => blocks.text(Kind::Text, &text, &mut step)?,
+            Event::Refusal(text) => blocks.text(Kind::Refusal, &text, &mut step)?,
+            Event::Thought(text) if context.thoughts => {
+                blocks.text(Kind::Thought { seal: None, over: false }, &text, &mut step)?;
             }
-            Event::CallArguments { key, text } => self.arguments(key, &text, out)?,
+            Event::ThoughtEnd(seal) if context.thoughts => blocks.end_thought(seal, &mut step),
+            Event::Thought(_) | Event::ThoughtEnd(_) => {}
+            Event::CallStart { key, id, name } => blocks.call(key, id, name, &mut step),
+            Event::CallArguments { key, text } => blocks.arguments(key, &text, &mut step)?,
             Event::Stop(stop) => self.stop = Some(stop),
             Event::Usage(u) => self.usage = Some(u),
             Event::Error(fault) => {
-                let status = crate::map_status(Dialect::Chat, Dialect::Messages, fault.status.unwrap_or(500));
+                let status = crate::map_status(context.provider, Dialect::Messages, fault.status.unwrap_or(500));
                 let bytes = write_error_event(Dialect::Messages, &ErrorShape::of_fault(&fault, status), 0);
                 out.push_str(&String::from_utf8_lossy(&bytes));
             }
             Event::End => {
                 let stop = self.stop.take().ok_or(BadStream)?;
-                while !self.blocks.is_empty() {
-                    self.open(out);
-                    self.close(out);
-                }
+                blocks.finish(&mut step);
                 let (reason, sequence) = stop_reason(&stop);
                 let delta = json!({"delta": {"stop_reason": reason, "stop_sequence": sequence}, "usage": usage(self.usage.as_ref())});
                 put(out, "message_delta", &delta);
@@ -81,99 +70,39 @@ impl StreamWriter {
         }
         Ok(())
     }
+}
 
-    fn text(&mut self, text: &str, out: &mut String) -> Result<(), BadStream> {
-        if !matches!(self.blocks.back(), Some(Block::Text(_))) {
-            self.blocks.push_back(Block::Text(String::new()));
-            self.advance(out);
+fn write_step(context: &Context, index: &mut u64, step: &Step<'_>, out: &mut String) {
+    match step {
+        Step::Open(block) => {
+            let block = match &block.kind {
+                Kind::Text | Kind::Refusal => json!({"type": "text", "text": ""}),
+                Kind::Hidden(seal) => {
+                    json!({"type": "redacted_thinking", "data": seal::close(Some(seal), &context.provider_name)})
+                }
+                Kind::Thought { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
+                Kind::Call { id, name, .. } => {
+                    json!({"type": "tool_use", "id": id, "name": context.restore(name), "input": {}})
+                }
+            };
+            put(out, "content_block_start", &json!({"index": index, "content_block": block}));
         }
-        if self.is_open && self.blocks.len() == 1 {
-            self.delta(&json!({"type": "text_delta", "text": text}), out);
-            return Ok(());
+        Step::Delta(kind, text) => {
+            let delta = match kind {
+                Kind::Text | Kind::Refusal => json!({"type": "text_delta", "text": text}),
+                Kind::Thought { .. } | Kind::Hidden(_) => json!({"type": "thinking_delta", "thinking": text}),
+                Kind::Call { .. } => json!({"type": "input_json_delta", "partial_json": text}),
+            };
+            put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
         }
-        self.hold(text.len())?;
-        if let Some(Block::Text(waiting)) = self.blocks.back_mut() {
-            waiting.push_str(text);
-        }
-        Ok(())
-    }
-
-    fn arguments(&mut self, key: u64, text: &str, out: &mut String) -> Result<(), BadStream> {
-        let found = self.blocks.iter().rposition(|b| matches!(b, Block::Call { key: k, .. } if *k == key));
-        let Some(place) = found else {
-            // A call whose arguments were whole has been closed: only white space can follow.
-            return if text.trim().is_empty() { Ok(()) } else { Err(BadStream) };
-        };
-        self.hold(text.len())?;
-        if let Some(Block::Call { arguments, .. }) = self.blocks.get_mut(place) {
-            arguments.push_str(text);
-        }
-        if place == 0 && self.is_open {
-            self.delta(&json!({"type": "input_json_delta", "partial_json": text}), out);
-        }
-        self.advance(out);
-        Ok(())
-    }
-
-    fn hold(&mut self, more: usize) -> Result<(), BadStream> {
-        self.held += more;
-        if self.held > MOST_HELD { Err(BadStream) } else { Ok(()) }
-    }
-
-    /// Opens the first block, and goes on to the next as long as one waits and the open one is whole.
-    fn advance(&mut self, out: &mut String) {
-        loop {
-            self.open(out);
-            if self.blocks.len() < 2 {
-                return;
+        Step::Close(block) => {
+            if let Kind::Thought { seal, .. } = &block.kind {
+                let seal = seal::close(seal.as_ref(), &context.provider_name);
+                let delta = json!({"type": "signature_delta", "signature": seal});
+                put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
             }
-            if let Some(Block::Call { arguments, .. }) = self.blocks.front()
-                && !(arguments.trim_end().ends_with('}') && json::check(arguments.as_bytes()).is_ok())
-            {
-                return;
-            }
-            self.close(out);
-        }
-    }
-
-    /// Begins the first block, with what it holds.
-    fn open(&mut self, out: &mut String) {
-        if std::mem::replace(&mut self.is_open, !self.blocks.is_empty()) {
-            return;
-        }
-        let (block, first) = match self.blocks.front_mut() {
-            None => return,
-            Some(Block::Text(waiting)) => {
-                let text = std::mem::take(waiting);
-                self.held -= text.len();
-                let first = (!text.is_empty()).then(|| json!({"type": "text_delta", "text": text}));
-                (json!({"type": "text", "text": ""}), first)
-            }
-            Some(Block::Call { id, name, arguments, .. }) => {
-                let first =
-                    (!arguments.is_empty()).then(|| json!({"type": "input_json_delta", "partial_json": arguments}));
-                (json!({"type": "tool_use", "id": id, "name": name, "input": {}}), first)
-            }
-        };
-        put(out, "content_block_start", &json!({"index": self.index, "content_block": block}));
-        if let Some(delta) = first {
-            self.delta(&delta, out);
-        }
-    }
-
-    fn delta(&self, delta: &Value, out: &mut String) {
-        put(out, "content_block_delta", &json!({"index": self.index, "delta": delta}));
-    }
-
-    /// Ends the first block.
-    fn close(&mut self, out: &mut String) {
-        self.is_open = false;
-        if let Some(block) = self.blocks.pop_front() {
-            if let Block::Call { arguments, .. } = block {
-                self.held -= arguments.len();
-            }
-            put(out, "content_block_stop", &json!({"index": self.index}));
-            self.index += 1;
+            put(out, "content_block_stop", &json!({"index": index}));
+            *index += 1;
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::effort::effort;
+use super::{effort::effort, foreign::tell_foreign};
 use crate::{
-    model::{Call, Choice, Media, Part, Request, Role, Source, Text, ToolResult, Turn},
+    model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thought, ToolResult, Turn},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     out.insert("model".into(), to.model.into());
     out.insert("max_tokens".into(), limit.into());
     turns(r, can.prefill)?;
+    tell_foreign(r);
     spare_cache_marks(r);
     if !r.system.is_empty() {
         out.insert("system".into(), r.system.iter().map(text).collect());
@@ -98,6 +99,7 @@ fn spare_cache_marks(r: &mut Request) {
                 Part::Text(t) => marks.push(&mut t.cache),
                 Part::Image(m) | Part::Document { media: m, .. } => marks.push(&mut m.cache),
                 Part::Call(c) => marks.push(&mut c.cache),
+                Part::Refusal(_) | Part::Thought(_) => {}
                 Part::Result(result) => {
                     marks.extend(marks_of(&mut result.content));
                     marks.push(&mut result.cache);
@@ -138,6 +140,8 @@ fn text(t: &Text) -> Value {
 fn part(p: &Part) -> Value {
     match p {
         Part::Text(t) => text(t),
+        Part::Refusal(text) => json!({"type": "text", "text": text}),
+        Part::Thought(t) => thought(t),
         Part::Image(m) => media("image", m),
         Part::Document { media: m, name } => {
             let mut block = media("document", m);
@@ -156,6 +160,15 @@ fn part(p: &Part) -> Value {
             put(&mut block, "cache_control", cache.clone());
             block
         }
+    }
+}
+
+/// A thought as this provider sealed it; `turns::strip_thoughts` lets no other through.
+fn thought(t: &Thought) -> Value {
+    match &t.seal {
+        Some(Seal::Redacted(data)) => json!({"type": "redacted_thinking", "data": data}),
+        Some(Seal::Signature(s)) => json!({"type": "thinking", "thinking": t.text, "signature": s}),
+        Some(Seal::Encrypted { .. }) | None => json!({"type": "thinking", "thinking": t.text, "signature": ""}),
     }
 }
 

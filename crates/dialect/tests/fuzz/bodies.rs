@@ -9,7 +9,7 @@ use dialect::{
 };
 use serde_json::Value;
 
-use crate::{SIGNAL, context, fixtures, for_each_dialect, other, run, target};
+use crate::{SIGNAL, context, fixtures, for_each_dialect, others, run, target};
 
 #[test]
 fn scanner() {
@@ -120,11 +120,11 @@ fn repeats_inside(input: &[u8], value: &Value) -> bool {
     colons(input) != colons(value.to_string().as_bytes())
 }
 
-for_each_dialect!(request_reader: requests_chat Chat, requests_messages Messages);
+for_each_dialect!(request_reader: requests_chat Chat, requests_responses Responses, requests_messages Messages);
 
 fn request_reader(parser: &str, caller: Dialect) {
-    let provider = other(caller).unwrap();
     run(parser, &fixtures::requests(caller), |input, mutator| {
+        let provider = others(caller)[mutator.below(2)];
         let model = ["m", "gpt-4o", "gpt-6-sol", "claude-haiku-5-5", "claude-opus-5-5"][mutator.below(5)];
         match translate_request(caller, provider, input, &target(model)) {
             Err(why) => why.member != "body",
@@ -152,10 +152,10 @@ fn answer_reader(parser: &str, provider: Dialect) {
             assert_eq!(read_answer(provider, &signed).as_ref(), Ok(head));
             assert_eq!(read_answer(provider, &adopt_response(input, "resp_1")).as_ref(), Ok(head));
         }
-        if let Some(caller) = other(provider)
-            && let Ok(body) = translate_answer(&context(caller, provider), input)
-        {
-            assert!(read_answer(caller, &body).is_ok());
+        for caller in others(provider) {
+            if let Ok(body) = translate_answer(&context(caller, provider), input) {
+                assert!(read_answer(caller, &body).is_ok());
+            }
         }
         !matches!(read, Err(AnswerFault::NotJson | AnswerFault::Empty))
     });

@@ -18,12 +18,17 @@ fn own_first(
 }
 
 pub fn requests(dialect: Dialect) -> Vec<&'static str> {
-    own_first(dialect, &[CHAT, CHAT_TOOLS, CHAT_ODD], &[RESPONSES], &[MESSAGES, MESSAGES_TOOLS, MESSAGES_ODD])
+    own_first(
+        dialect,
+        &[CHAT, CHAT_TOOLS, CHAT_ODD],
+        &[RESPONSES, RESPONSES_TOOLS],
+        &[MESSAGES, MESSAGES_TOOLS, MESSAGES_ODD],
+    )
 }
 
 pub fn answers(dialect: Dialect) -> Vec<&'static str> {
     let chat = [CHAT_ANSWER, CHAT_CALLS, CHAT_ERROR];
-    own_first(dialect, &chat, &[RESPONSES_ANSWER], &[MESSAGES_ANSWER, MESSAGES_CALLS, MESSAGES_ERROR])
+    own_first(dialect, &chat, &[RESPONSES_ANSWER, RESPONSES_CALLS], &[MESSAGES_ANSWER, MESSAGES_CALLS, MESSAGES_ERROR])
 }
 
 pub fn errors(dialect: Dialect) -> Vec<&'static str> {
@@ -33,7 +38,12 @@ pub fn errors(dialect: Dialect) -> Vec<&'static str> {
 
 pub fn streams(dialect: Dialect) -> Vec<&'static str> {
     let chat = [CHAT_STREAM, CHAT_CALL_STREAM, CHAT_BROKEN];
-    own_first(dialect, &chat, &[RESPONSES_STREAM], &[MESSAGES_STREAM, MESSAGES_CALL_STREAM, MESSAGES_BROKEN])
+    own_first(
+        dialect,
+        &chat,
+        &[RESPONSES_STREAM, RESPONSES_CALL_STREAM],
+        &[MESSAGES_STREAM, MESSAGES_CALL_STREAM, MESSAGES_BROKEN],
+    )
 }
 
 pub fn bodies() -> Vec<&'static str> {
@@ -48,11 +58,13 @@ const MESSAGES: &str = r#"{"model":"claude-sonnet-5-5","max_tokens":1024,"system
 const MESSAGES_TOOLS: &str = r#"{"model":"claude-opus-5","max_tokens":4096,"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"x":{"type":"integer"}}},"cache_control":{"type":"ephemeral"}},{"type":"web_search_20250305","name":"web_search"},{"name":"mcp__server__a_very_long_tool_name_that_goes_on_and_on_until_longer_than_64","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},"thinking":{"type":"enabled","budget_tokens":2048},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"text","text":"Looking."},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}},{"type":"tool_use","id":"toolu_2","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"1"},{"type":"tool_result","tool_use_id":"toolu_2","is_error":true,"content":[{"type":"text","text":"no"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}]},{"type":"text","text":"and?"}]}]}"#;
 const MESSAGES_ODD: &str = r#"{"model":"claude-haiku-5-5","max_tokens":50,"system":[{"type":"text","text":"a"},{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}],"output_config":{"effort":"max","format":{"type":"json_schema","schema":{"type":"object","properties":{}}}},"service_tier":"auto","mcp_servers":[],"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0="},"title":"t","citations":{"enabled":true}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"plain"}},{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}},{"type":"search_result","source":"s","title":"t","content":[]}]},{"role":"system","content":"be kind"},{"role":"assistant","content":"So"}]}"#;
 const RESPONSES: &str = r#"{"model":"gpt-6-sol","instructions":"Be brief.","input":[{"role":"user","content":[{"type":"input_text","text":"hi"},{"type":"input_image","image_url":"data:image/png;base64,AA"},{"type":"input_file","file_id":"f"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"x"}],"max_output_tokens":64,"previous_response_id":"resp_1","text":{"format":{"type":"json_schema","name":"n","schema":{}}},"stream":false,"tools":[{"type":"function","name":"f","parameters":{}}]}"#;
+const RESPONSES_TOOLS: &str = r#"{"model":"gpt-6-sol","instructions":"Be brief.","store":false,"reasoning":{"effort":"low","summary":"auto"},"include":["reasoning.encrypted_content"],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"f"}]},"parallel_tool_calls":false,"input":[{"role":"developer","content":"d"},{"role":"user","content":"go"},{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"llmroute:p:s:SIG"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Looking.","annotations":[]},{"type":"refusal","refusal":"no"}]},{"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{\"x\":1}"},{"type":"custom_tool_call","call_id":"call_2","name":"patch","input":"*** x"},{"type":"custom_tool_call_output","call_id":"call_2","output":"ok"},{"type":"function_call_output","call_id":"call_1","output":[{"type":"input_text","text":"1"},{"type":"input_image","image_url":"data:image/png;base64,iVBORw0KGgo=","detail":"high"}]},{"role":"user","content":[{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}]}],"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{}},"strict":true},{"type":"custom","name":"patch"},{"type":"web_search"}],"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}},"verbosity":"low"}}"#;
 
 const CHAT_ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1790000000,"model":"gpt-6-sol","choices":[{"index":0,"message":{"role":"assistant","content":"Hello \"you\"","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":1}},"service_tier":"default"}"#;
 const CHAT_CALLS: &str = r#"{"id":"chatcmpl-2","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\":[1,2]}"}},{"id":"call_2","type":"function","function":{"name":"g","arguments":""}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
 const MESSAGES_ANSWER: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-5-5","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"text","text":"Hello"}],"stop_reason":"stop_sequence","stop_sequence":"END","usage":{"input_tokens":10,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":1},"output_tokens":5,"service_tier":"standard","speed":"fast"}}"#;
 const MESSAGES_CALLS: &str = r#"{"id":"msg_2","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Looking."},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}},{"type":"tool_use","id":"toolu_2","name":"g","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+const RESPONSES_CALLS: &str = r#"{"id":"resp_2","object":"response","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"model":"m","output":[{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"ENC"},{"type":"message","content":[{"type":"output_text","text":"a"},{"type":"refusal","refusal":"no"}]},{"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{\"x\":1}"},{"type":"custom_tool_call","call_id":"call_2","name":"g","input":"x"},{"type":"web_search_call","id":"ws_1"}],"usage":{"input_tokens":1,"output_tokens":1}}"#;
 const RESPONSES_ANSWER: &str = r#"{"id":"resp_1","object":"response","status":"completed","error":null,"model":"gpt-6-sol","output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":5},"service_tier":"default"}"#;
 
 const CHAT_ERROR: &str =
@@ -172,5 +184,36 @@ data: {"type":"message_start","message":{"id":"m","model":"m","usage":{}}}
 
 event: error
 data: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}
+
+"#;
+const RESPONSES_CALL_STREAM: &str = r#"event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_2","model":"m","status":"in_progress","output":[]}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","output_index":0,"item":{"type":"reasoning","id":"rs_1","summary":[]}}
+
+event: response.reasoning_summary_text.delta
+data: {"type":"response.reasoning_summary_text.delta","output_index":0,"summary_index":0,"delta":"hm"}
+
+event: response.output_item.done
+data: {"type":"response.output_item.done","output_index":0,"item":{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"ENC"}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","output_index":1,"item":{"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":""}}
+
+event: response.function_call_arguments.delta
+data: {"type":"response.function_call_arguments.delta","output_index":1,"delta":"{\"input\":"}
+
+event: response.function_call_arguments.done
+data: {"type":"response.function_call_arguments.done","output_index":1,"arguments":"{\"input\":\"x\"}"}
+
+event: response.output_item.done
+data: {"type":"response.output_item.done","output_index":1,"item":{"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{\"input\":\"x\"}"}}
+
+event: response.refusal.delta
+data: {"type":"response.refusal.delta","output_index":2,"content_index":0,"delta":"no"}
+
+event: response.completed
+data: {"type":"response.completed","response":{"id":"resp_2","status":"completed","output":[],"usage":{"input_tokens":3,"output_tokens":2}}}
 
 "#;

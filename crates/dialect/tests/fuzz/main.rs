@@ -5,7 +5,7 @@
 mod bodies;
 mod fixtures;
 mod mutate;
-#[path = "../translate/order.rs"]
+#[path = "../translate/order/mod.rs"]
 mod order;
 mod streams;
 
@@ -58,21 +58,34 @@ const SIGNAL: Signal<'static> = Signal {
     cost_usd: None,
 };
 
-/// The other side of a translation; nothing is translated to or from Responses.
-fn other(dialect: Dialect) -> Option<Dialect> {
+/// The other sides of a translation.
+fn others(dialect: Dialect) -> [Dialect; 2] {
     match dialect {
-        Dialect::Chat => Some(Dialect::Messages),
-        Dialect::Messages => Some(Dialect::Chat),
-        Dialect::Responses => None,
+        Dialect::Chat => [Dialect::Responses, Dialect::Messages],
+        Dialect::Responses => [Dialect::Chat, Dialect::Messages],
+        Dialect::Messages => [Dialect::Chat, Dialect::Responses],
     }
 }
 
-/// The way back of a plain request.
+/// The way back of a plain request that takes all there is: counts, thoughts, a tool for free text.
 fn context(caller: Dialect, provider: Dialect) -> Context {
-    let body = br#"{"model":"m","max_tokens":9,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}"#;
+    let body: &[u8] = match caller {
+        Dialect::Chat => br#"{"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}"#,
+        Dialect::Responses => br#"{"input":"hi","tools":[{"type":"custom","name":"f"}]}"#,
+        Dialect::Messages => {
+            br#"{"max_tokens":9000,"thinking":{"type":"adaptive"},"messages":[{"role":"user","content":"hi"}]}"#
+        }
+    };
     translate_request(caller, provider, body, &target("m")).unwrap().context
 }
 
 fn target(model: &str) -> TargetModel<'_> {
-    TargetModel { model, default_max_tokens: None, most_tokens: None, capability: capability(model), now: 1 }
+    TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: None,
+        capability: capability(model),
+        now: 1,
+    }
 }

@@ -9,7 +9,7 @@ use dialect::{
 };
 use serde_json::Value;
 
-use crate::{SIGNAL, context, fixtures, for_each_dialect, mutate::Mutator, order, other, run};
+use crate::{SIGNAL, context, fixtures, for_each_dialect, mutate::Mutator, order, others, run};
 
 /// The frames of `input`, which comes in pieces of any size.
 fn frames(input: &[u8], mutator: &mut Mutator) -> Vec<Frame> {
@@ -130,13 +130,13 @@ fn assembler(parser: &str, dialect: Dialect) {
     });
 }
 
-for_each_dialect!(event_reader: events_chat Chat, events_messages Messages);
+for_each_dialect!(event_reader: events_chat Chat, events_responses Responses, events_messages Messages);
 
 fn event_reader(parser: &str, provider: Dialect) {
-    let caller = other(provider).unwrap();
-    let context = context(caller, provider);
+    let callers = others(provider).map(|caller| (caller, context(caller, provider)));
     run(parser, &fixtures::streams(provider), |input, mutator| {
-        let mut translator = StreamTranslator::new(&context);
+        let (caller, context) = &callers[mutator.below(2)];
+        let mut translator = StreamTranslator::new(context);
         let mut out = vec![];
         let mut past = false;
         for frame in frames(input, mutator) {
@@ -149,11 +149,7 @@ fn event_reader(parser: &str, provider: Dialect) {
                 out.push(serde_json::from_str(&text).unwrap_or(Value::String(text)));
             }
         }
-        let ordered = match caller {
-            Dialect::Messages => order::messages(&out),
-            Dialect::Chat | Dialect::Responses => order::chat(&out, true),
-        };
-        ordered.unwrap();
+        order::of(*caller, &out, true).unwrap();
         past
     });
 }

@@ -114,7 +114,10 @@ pub fn responses() -> impl Strategy<Value = Value> {
         text().prop_map(|t| json!({"id": "ctc_1", "type": "custom_tool_call", "call_id": "c", "name": "f", "input": t})),
         Just(json!({"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {}})),
     ];
-    (vec(item, 0..5), any::<bool>()).prop_map(|(output, whole)| {
+    (vec(item, 0..5), any::<bool>()).prop_map(|(mut output, whole)| {
+        for (i, item) in output.iter_mut().enumerate() {
+            item["id"] = format!("{}_{i}", item["type"].as_str().unwrap()).into();
+        }
         let details = if whole { Value::Null } else { json!({"reason": "max_output_tokens"}) };
         json!({
             "id": "resp_1", "object": "response", "created_at": 1, "status": if whole { "completed" } else { "incomplete" },

@@ -3,7 +3,7 @@
 
 mod answers;
 mod laws;
-#[path = "../translate/order.rs"]
+#[path = "../translate/order/mod.rs"]
 mod order;
 mod streams;
 

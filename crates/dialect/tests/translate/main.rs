@@ -1,85 +1,67 @@
-//! The translation checklist between Chat Completions and Messages: exact JSON on both sides, each test named by its
-//! line of the list.
+//! Translation between the three formats: cases as files (`tests/cases`), the checklist that they cover, and laws that
+//! hold for any two formats.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
-mod answers;
+mod cases;
+mod coverage;
 mod errors;
-mod from_chat;
-mod from_messages;
 mod laws;
 mod order;
-mod streams;
 
 use bytes::Bytes;
 use dialect::{
-    Context, Dialect, StreamTranslator, TargetModel, capability,
-    sse::{Frame, Splitter},
-    translate_request,
+    Dialect::{self, Chat, Messages, Responses},
+    TargetModel, capability,
+    sse::Splitter,
 };
 use serde_json::{Value, json};
 
-/// A model of the target, by what is asked of it.
-const CLAUDE: &str = "claude-haiku-5-5";
-const GPT: &str = "gpt-4o";
+const DIALECTS: [Dialect; 3] = [Chat, Responses, Messages];
+
+fn name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Chat => "chat",
+        Responses => "responses",
+        Messages => "messages",
+    }
+}
+
+/// Caller and provider, all that differ.
+fn pairs() -> Vec<(Dialect, Dialect)> {
+    DIALECTS.into_iter().flat_map(|a| DIALECTS.map(|b| (a, b))).filter(|(a, b)| a != b).collect()
+}
 
 fn target(model: &str) -> TargetModel<'_> {
-    TargetModel { model, default_max_tokens: None, most_tokens: None, capability: capability(model), now: 1 }
-}
-
-fn other(caller: Dialect) -> Dialect {
-    if caller == Dialect::Chat { Dialect::Messages } else { Dialect::Chat }
-}
-
-/// What goes to the provider, and what was lost; a sentence where it is refused.
-fn sent(caller: Dialect, model: &str, body: &Value) -> Result<(Value, Vec<String>), String> {
-    let done = translate_request(caller, other(caller), body.to_string().as_bytes(), &target(model));
-    done.map(|d| (serde_json::from_slice(&d.body).unwrap(), d.dropped)).map_err(|e| e.to_string())
-}
-
-/// The members of `caller`'s `extra` on an otherwise plain request, and the members that the provider gets for them.
-fn members(caller: Dialect, model: &str, extra: &Value) -> (Value, Vec<String>) {
-    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
-    if caller == Dialect::Messages {
-        body["max_tokens"] = 9.into();
+    TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: None,
+        capability: capability(model),
+        now: 1,
     }
-    let plain = sent(caller, model, &body).unwrap().0;
-    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let (got, dropped) = sent(caller, model, &body).unwrap();
-    let differs = got.as_object().unwrap().iter().filter(|(k, v)| plain.get(*k) != Some(v));
-    (differs.map(|(k, v)| (k.clone(), v.clone())).collect::<serde_json::Map<_, _>>().into(), dropped)
 }
 
-/// The way back of a plain request.
-fn context(caller: Dialect, extra: &Value) -> Context {
-    let mut body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
-    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let body = body.to_string();
-    translate_request(caller, other(caller), body.as_bytes(), &target("m")).unwrap().context
-}
-
-/// The events of a stream, in the caller's dialect; `Err` with what was said before, where it cannot go on.
-fn streamed(context: &Context, frames: &[Value]) -> Result<Vec<Value>, Vec<Value>> {
-    let mut translator = StreamTranslator::new(context);
-    let mut out = vec![];
-    for frame in frames {
-        let text = frame.as_str().map_or_else(|| frame.to_string(), str::to_owned);
-        match translator.push(&Frame::parse(Bytes::from(format!("data: {text}\n\n")))) {
-            Ok(bytes) => out.extend(events(bytes)),
-            Err(_) => return Err(out),
-        }
+/// A request that asks for a stream, with counts.
+fn plain_request(caller: Dialect) -> Value {
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    match caller {
+        Chat => json!({"model": "m", "messages": messages, "stream": true, "stream_options": {"include_usage": true}}),
+        Responses => json!({"model": "m", "input": "hi", "stream": true}),
+        Messages => json!({"model": "m", "max_tokens": 9, "messages": messages, "stream": true}),
     }
-    Ok(out)
 }
 
-/// Events of bytes; a terminator that is no JSON as a string; the `event` field must agree with `type`.
-fn events(bytes: Bytes) -> Vec<Value> {
+/// Events of bytes; a terminator that is no JSON as a string. They are framed as their dialect frames them.
+fn events(dialect: Dialect, bytes: Bytes) -> Vec<Value> {
     let mut splitter = Splitter::new(1 << 20);
     splitter.push(bytes);
     let mut out = vec![];
     while let Some(frame) = splitter.next_frame().unwrap() {
         let text = String::from_utf8_lossy(frame.data()).into_owned();
         let event: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        assert_eq!(frame.event(), event["type"].as_str().map(str::as_bytes), "event: and type");
+        let name = event["type"].as_str().filter(|_| dialect != Chat).map(str::as_bytes);
+        assert_eq!(frame.event(), name, "event: and type");
         out.push(event);
     }
     out

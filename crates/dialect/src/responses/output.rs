@@ -1,0 +1,158 @@
+//! Items of an answer, and the response around them, as they are written.
+
+use serde_json::{Value, json};
+
+use crate::{
+    edit::quoted,
+    model::{Seal, Stop},
+    names, seal,
+    translate::Context,
+    usage::Usage,
+};
+
+/// What an item holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content<'a> {
+    Text(&'a str),
+    Refusal(&'a str),
+    Thought { text: &'a str, seal: Option<&'a Seal> },
+    Call { id: &'a str, name: &'a str, arguments: &'a str },
+}
+
+/// Who answers: what ids are made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) model: String,
+    /// The provider's id without what its dialect puts in front.
+    base: String,
+}
+
+impl Named {
+    /// Our name for the provider's answer, which no provider keeps.
+    pub(super) fn new(id: &str, model: String) -> Named {
+        let base = names::short(names::bare(id), 40).into_owned();
+        Named { id: format!("resp_llmroute_t_{base}"), model, base }
+    }
+
+    /// The id of the item at `index`; one of a thought is told from a provider's own.
+    pub(super) fn item(&self, context: &Context, index: usize, content: &Content<'_>) -> String {
+        let prefix = match content {
+            Content::Text(_) | Content::Refusal(_) => "msg",
+            Content::Thought { .. } => "rs_llmroute",
+            Content::Call { name, .. } if is_free(context, name) => "ctc",
+            Content::Call { .. } => "fc",
+        };
+        format!("{prefix}_{}_{index}", self.base)
+    }
+}
+
+/// Whether the caller has this tool for free text.
+pub(super) fn is_free(context: &Context, name: &str) -> bool {
+    !context.free.is_empty() && context.free.contains(&context.restore(name))
+}
+
+/// The text that a tool for free text is called with.
+pub(super) fn free_input(arguments: &str) -> String {
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(Value::Object(mut map)) => match map.remove("input") {
+            Some(Value::String(text)) => text,
+            None if map.is_empty() => String::new(),
+            _ => arguments.to_owned(),
+        },
+        _ => arguments.to_owned(),
+    }
+}
+
+/// An item. One that begins (`in_progress`) has no content yet.
+pub(super) fn item(context: &Context, id: &str, status: &str, content: &Content<'_>) -> Value {
+    let begins = status == "in_progress";
+    match content {
+        Content::Text(_) | Content::Refusal(_) => {
+            let parts = if begins { json!([]) } else { json!([part(content)]) };
+            json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": parts})
+        }
+        Content::Thought { text, seal } => {
+            let summary = if begins || text.is_empty() { json!([]) } else { json!([part(content)]) };
+            let sealed = (!begins).then(|| seal::close(*seal, &context.provider_name));
+            json!({"id": id, "type": "reasoning", "summary": summary, "encrypted_content": sealed})
+        }
+        Content::Call { id: call, name, arguments } if is_free(context, name) => {
+            let input = if begins { String::new() } else { free_input(arguments) };
+            let name = context.restore(name);
+            json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call, "name": name, "input": input})
+        }
+        Content::Call { id: call, name, arguments } => {
+            let arguments = if begins { "" } else { arguments };
+            let name = context.restore(name);
+            json!({"id": id, "type": "function_call", "status": status, "call_id": call, "name": name, "arguments": arguments})
+        }
+    }
+}
+
+/// The part of an item that holds its text; null for a call.
+pub(super) fn part(content: &Content<'_>) -> Value {
+    match content {
+        Content::Text(text) => json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []}),
+        Content::Refusal(text) => json!({"type": "refusal", "refusal": text}),
+        Content::Thought { text, .. } => json!({"type": "summary_text", "text": text}),
+        Content::Call { .. } => Value::Null,
+    }
+}
+
+/// How a response stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State<'a> {
+    pub(super) status: &'static str,
+    /// Why it is incomplete.
+    pub(super) why: Option<&'static str>,
+    /// Code and words of a failure.
+    pub(super) error: Option<(&'static str, &'a str)>,
+}
+
+/// Status, and why it is incomplete. What is not known is told as out of tokens: never a clean end. `refused`: in words.
+pub(super) fn state(stop: &Stop, refused: bool) -> State<'static> {
+    let why = match stop {
+        Stop::End | Stop::Tools | Stop::Sequence(_) => None,
+        Stop::Refusal if refused => None,
+        Stop::Refusal => Some("content_filter"),
+        Stop::Length | Stop::Unknown => Some("max_output_tokens"),
+    };
+    State { status: if why.is_some() { "incomplete" } else { "completed" }, why, error: None }
+}
+
+/// The whole response. `output`: its items, with commas between.
+pub(super) fn response(
+    context: &Context,
+    named: &Named,
+    state: &State<'_>,
+    output: &str,
+    usage: Option<&Usage>,
+) -> String {
+    let Named { id, model, .. } = named;
+    let details = state.why.map(|reason| json!({"reason": reason}));
+    let error = state.error.map(|(code, message)| json!({"code": code, "message": message}));
+    format!(
+        "{{\"id\":{},\"object\":\"response\",\"created_at\":{},\"status\":\"{}\",\"background\":false,\"error\":{},\
+         \"incomplete_details\":{},\"model\":{},\"output\":[{output}],\"usage\":{},\"store\":false{}}}",
+        quoted(id),
+        context.created,
+        state.status,
+        Value::from(error),
+        Value::from(details),
+        quoted(model),
+        Value::from(usage.map(counted)),
+        context.echo,
+    )
+}
+
+/// The count in Responses' words: cached and written tokens are inside the input's.
+fn counted(u: &Usage) -> Value {
+    json!({
+        "input_tokens": u.input,
+        "input_tokens_details": {"cached_tokens": u.cached, "cache_write_tokens": u.cache_write + u.cache_write_long},
+        "output_tokens": u.output,
+        "output_tokens_details": {"reasoning_tokens": u.reasoning},
+        "total_tokens": u.input.saturating_add(u.output),
+    })
+}

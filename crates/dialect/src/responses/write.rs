@@ -1,0 +1,222 @@
+//! A Responses request, written from the model.
+
+use serde_json::{Map, Value, json};
+
+use super::parts::written;
+use crate::{
+    capability::Thinks,
+    chat::{effort, forget_cache_marks, is_strict, joined, tell_prefill, user_name},
+    model::{Call, Choice, Media, Part, Request, Role, Seal, Text, Thinking, Thought, ToolResult, Turn},
+    translate::{Read, TargetModel, refuse},
+};
+
+/// The least limit that is taken.
+const LEAST_TOKENS: u64 = 16;
+
+/// Writes a request; what the model refuses is left out and listed. Nothing is kept at the provider.
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
+    let can = to.capability;
+    forget_cache_marks(r);
+    tell_prefill(r);
+    let mut out = Map::new();
+    out.insert("model".into(), to.model.into());
+    let items = input(r)?;
+    if !r.system.is_empty() {
+        out.insert("instructions".into(), joined(r.system.iter()).into());
+    }
+    out.insert("input".into(), items.into());
+    out.insert("store".into(), false.into());
+    if let Some(limit) = r.max_tokens {
+        if limit < LEAST_TOKENS {
+            r.drop_member(r.words.limit);
+        }
+        out.insert("max_output_tokens".into(), limit.max(LEAST_TOKENS).into());
+    }
+    tools(r, &mut out);
+    for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
+        match value {
+            Some(v) if can.sampling => _ = out.insert(name.into(), v.into()),
+            Some(v) if v != 1.0 => r.drop_member(name),
+            _ => {}
+        }
+    }
+    if r.top_k.is_some() {
+        r.drop_member("top_k");
+    }
+    if !r.stop.is_empty() {
+        r.drop_member(r.words.stop);
+    }
+    reasoning(r, can.thinks, &mut out);
+    text(r, &mut out);
+    if let Some(user) = user_name(r) {
+        out.insert("user".into(), user.into());
+    }
+    out.append(&mut r.shared);
+    if r.stream {
+        out.insert("stream".into(), true.into());
+    }
+    Ok(out.into())
+}
+
+fn tools(r: &mut Request, out: &mut Map<String, Value>) {
+    if r.tools.is_empty() {
+        if matches!(r.choice, Some(Choice::Any | Choice::Named(_))) {
+            r.drop_member("tool_choice");
+        }
+        return;
+    }
+    // Unset would mean strict here.
+    let tools = r.tools.iter().map(|t| {
+        let strict = t.strict == Some(true);
+        let mut tool = json!({"type": "function", "name": t.name, "parameters": t.schema, "strict": strict});
+        if let Some(d) = &t.description {
+            tool["description"] = d.clone().into();
+        }
+        tool
+    });
+    out.insert("tools".into(), tools.collect());
+    let choice: Option<Value> = match &r.choice {
+        None => None,
+        Some(Choice::Auto) => Some("auto".into()),
+        Some(Choice::Any) => Some("required".into()),
+        Some(Choice::None) => Some("none".into()),
+        Some(Choice::Named(name)) if r.tools.iter().any(|t| t.name == *name) => {
+            Some(json!({"type": "function", "name": name}))
+        }
+        // The named tool was one that the provider runs itself, and is not among those that were carried.
+        Some(Choice::Named(_)) => {
+            r.drop_member("tool_choice");
+            None
+        }
+    };
+    if let Some(choice) = choice {
+        out.insert("tool_choice".into(), choice);
+    }
+    if r.parallel == Some(false) {
+        out.insert("parallel_tool_calls".into(), false.into());
+    }
+}
+
+/// Effort; and thoughts with their proof for a caller that shows them and sends them back.
+fn reasoning(r: &mut Request, thinks: Thinks, out: &mut Map<String, Value>) {
+    let mut asked = Map::new();
+    let shows = matches!(r.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive));
+    if let Some(effort) = effort(r, thinks) {
+        asked.insert("effort".into(), effort.into());
+    }
+    if shows && thinks == Thinks::Effort {
+        asked.insert("summary".into(), "auto".into());
+        out.insert("include".into(), json!(["reasoning.encrypted_content"]));
+    }
+    if !asked.is_empty() {
+        out.insert("reasoning".into(), asked.into());
+    }
+}
+
+fn text(r: &Request, out: &mut Map<String, Value>) {
+    let mut text = Map::new();
+    if r.json_object {
+        text.insert("format".into(), json!({"type": "json_object"}));
+    }
+    if let Some(s) = &r.schema {
+        let name = s.name.clone().unwrap_or_else(|| "answer".into());
+        let format = json!({"type": "json_schema", "name": name, "schema": s.schema, "strict": is_strict(&s.schema)});
+        text.insert("format".into(), format);
+    }
+    if let Some(verbosity) = &r.verbosity {
+        text.insert("verbosity".into(), verbosity.clone().into());
+    }
+    if !text.is_empty() {
+        out.insert("text".into(), text.into());
+    }
+}
+
+fn input(r: &mut Request) -> Read<Vec<Value>> {
+    let mut out = vec![];
+    if r.turns.is_empty() {
+        // Instructions alone are what it is about.
+        if r.system.is_empty() {
+            return refuse("messages", "must hold a turn that is not empty");
+        }
+        out.push(message("system", joined(std::mem::take(&mut r.system).iter()).into()));
+    }
+    for turn in std::mem::take(&mut r.turns) {
+        match turn.role {
+            Role::System => {
+                let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
+                out.push(message("system", joined(texts).into()));
+            }
+            Role::User => user(r, turn, &mut out)?,
+            Role::Assistant => assistant(r, turn, &mut out),
+        }
+    }
+    Ok(out)
+}
+
+fn message(role: &str, content: Value) -> Value {
+    json!({"type": "message", "role": role, "content": content})
+}
+
+/// Tool results become items of their own, before the rest of the turn.
+fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
+    let mut rest = vec![];
+    for part in turn.parts {
+        match part {
+            Part::Result(ToolResult { id, content, is_error, at, .. }) => {
+                if is_error {
+                    r.drop_member(format!("{at}.{}", r.words.is_error));
+                }
+                let output = match content.as_slice() {
+                    [] => "".into(),
+                    content => plain_or_parts(content)?,
+                };
+                out.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
+            }
+            other => rest.push(other),
+        }
+    }
+    if !rest.is_empty() {
+        out.push(message("user", plain_or_parts(&rest)?));
+    }
+    Ok(())
+}
+
+/// One text is a string.
+fn plain_or_parts(parts: &[Part]) -> Read<Value> {
+    if let [Part::Text(t)] = parts {
+        return Ok(t.text.clone().into());
+    }
+    parts.iter().map(written).collect()
+}
+
+/// An assistant's turn as items, in order; texts that follow each other are one message.
+fn assistant(r: &mut Request, turn: Turn, out: &mut Vec<Value>) {
+    let mut said: Vec<Value> = vec![];
+    for part in turn.parts {
+        match part {
+            Part::Text(Text { text, .. }) => said.push(json!({"type": "output_text", "text": text})),
+            Part::Refusal(text) => said.push(json!({"type": "refusal", "refusal": text})),
+            Part::Call(Call { id, name, arguments, .. }) => {
+                say(&mut said, out);
+                let arguments = arguments.to_string();
+                out.push(json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments}));
+            }
+            Part::Thought(Thought { text, seal: Some(Seal::Encrypted { id, content }), .. }) => {
+                say(&mut said, out);
+                let summary = if text.is_empty() { json!([]) } else { json!([{"type": "summary_text", "text": text}]) };
+                out.push(json!({"type": "reasoning", "id": id, "summary": summary, "encrypted_content": content}));
+            }
+            // An assistant's turn holds text, thoughts and calls only.
+            Part::Thought(Thought { at, .. }) => r.drop_member(at),
+            Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
+            Part::Result(_) => {}
+        }
+    }
+    say(&mut said, out);
+}
+
+fn say(said: &mut Vec<Value>, out: &mut Vec<Value>) {
+    if !said.is_empty() {
+        out.push(message("assistant", std::mem::take(said).into()));
+    }
+}

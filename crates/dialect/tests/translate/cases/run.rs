@@ -1,0 +1,135 @@
+//! One case, run through the public way of a translation.
+
+use bytes::Bytes;
+use dialect::{
+    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error, sse::Splitter,
+    translate_answer, translate_request, write_error,
+};
+use serde_json::{Value, json};
+
+use super::{Arrow, Case, Ends, Stream, diff::diff};
+use crate::{events, order, plain_request, target};
+
+/// What is wrong; nothing where all is as it stands.
+pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String> {
+    let mut faults = vec![];
+    let mut compare = |what: &str, want: Value, got: Value| {
+        if print {
+            println!("{what}: {got:#}");
+        }
+        let lines = diff(&want, &got);
+        if !lines.is_empty() {
+            faults.push(format!("  {what}\n{}", lines.join("\n")));
+        }
+    };
+    let request = case.request.clone().unwrap_or_else(|| plain_request(caller));
+    let model = case.model.as_deref().unwrap_or(plain_model(provider));
+    let to = TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
+    let done = translate_request(caller, provider, request.to_string().as_bytes(), &to);
+    let request = match &done {
+        Ok(d) => json!({"upstream": json_of(&d.body), "dropped": d.dropped}),
+        Err(e) => json!({"refused": e.to_string()}),
+    };
+    match (&case.upstream, &case.refused) {
+        (Some(upstream), None) => {
+            compare("request", json!({"upstream": upstream, "dropped": case.dropped}), request.clone());
+        }
+        (None, Some(refused)) => compare("request", json!({"refused": refused}), request.clone()),
+        _ => {}
+    }
+    let Ok(done) = done else {
+        if case.refused.is_none() {
+            compare("request", json!("that is translated"), request);
+        }
+        return faults;
+    };
+    if let Some(answer) = &case.answer {
+        let want = json!({"to": answer.to, "fault": answer.fault});
+        let got = match translate_answer(&done.context, &bytes_of(&answer.from)) {
+            Ok(body) => json!({"to": json_of(&body), "fault": null}),
+            Err(fault) => json!({"to": null, "fault": told(&fault)}),
+        };
+        compare("answer", want, got);
+    }
+    if let Some(stream) = &case.stream {
+        let bytes = framed(provider, &stream.from);
+        let (out, broken) = translated(&done.context, &[&bytes]);
+        let each: Vec<&[u8]> = bytes.chunks(1).collect();
+        if translated(&done.context, &each) != (out.clone(), broken) {
+            compare("stream", json!("the same"), json!("another, byte by byte"));
+        }
+        let told = events(caller, out);
+        let is_broken = stream.ends == Ends::Broken;
+        compare("stream", json!({"to": stream.to, "broken": is_broken}), json!({"to": told, "broken": broken}));
+    }
+    if let Some(error) = &case.error {
+        let fault = read_error(provider, error.from.status, &bytes_of(&error.from.body));
+        let status = map_status(provider, caller, error.from.status);
+        let body = write_error(caller, &ErrorShape::of_fault(&fault, status));
+        let want = json!({"status": error.to.status, "body": error.to.body});
+        compare("error", want, json!({"status": status, "body": json_of(&body)}));
+    }
+    faults.extend(check_order((caller, provider), case).err().map(|e| format!("  {e}")));
+    faults
+}
+
+/// Whether the stream that the case wants could come from the caller's dialect.
+fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
+    let Some(Stream { to, ends, .. }) = &case.stream else { return Ok(()) };
+    let counted = case.request.as_ref().is_none_or(|r| r["stream_options"]["include_usage"] == true);
+    match order::of(caller, to, counted) {
+        Ok(over) if over == (*ends == Ends::Over) => Ok(()),
+        Ok(over) => Err(format!("over: {over}, but it is to end {ends:?}")),
+        Err(why) => Err(format!("out of order: {why}")),
+    }
+}
+
+fn plain_model(provider: Dialect) -> &'static str {
+    if provider == Dialect::Messages { "claude-haiku-5-5" } else { "gpt-4o" }
+}
+
+fn json_of(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// A body; text stands for itself.
+fn bytes_of(v: &Value) -> Bytes {
+    v.as_str().map_or_else(|| v.to_string(), str::to_owned).into()
+}
+
+fn told(fault: &AnswerFault) -> String {
+    match fault {
+        AnswerFault::ErrorObject(fault) => format!("{} {}", fault.status.unwrap_or_default(), fault.message),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Events as their dialect frames them; text stands for itself.
+fn framed(provider: Dialect, from: &Value) -> Vec<u8> {
+    let Some(list) = from.as_array() else { return bytes_of(from).to_vec() };
+    let frames = list.iter().map(|e| match e["type"].as_str().filter(|_| provider != Dialect::Chat) {
+        Some(kind) => format!("event: {kind}\ndata: {e}\n\n"),
+        None => format!("data: {}\n\n", e.as_str().map_or_else(|| e.to_string(), str::to_owned)),
+    });
+    frames.collect::<String>().into()
+}
+
+/// What the caller gets for chunks of a stream, and whether it broke.
+fn translated(context: &Context, chunks: &[&[u8]]) -> (Bytes, bool) {
+    let mut splitter = Splitter::new(1 << 20);
+    let mut translator = StreamTranslator::new(context);
+    let mut out = vec![];
+    for chunk in chunks.iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => splitter.push(Bytes::copy_from_slice(chunk)),
+            None => splitter.finish(),
+        }
+        while let Some(frame) = splitter.next_frame().unwrap() {
+            match translator.push(&frame) {
+                Ok(bytes) => out.extend_from_slice(&bytes),
+                Err(_) => return (out.into(), true),
+            }
+        }
+    }
+    (out.into(), false)
+}

@@ -1,0 +1,230 @@
+//! Which line of the checklist concerns which arrow and mode, and that each has its case. What is about the sidecar, or
+//! about routes that change nothing, is held by tests elsewhere, by name.
+
+use std::path::Path;
+
+use dialect::Dialect::{self, Chat, Messages, Responses};
+
+use crate::cases::{self, Arrow, Mode};
+
+/// Numbers that wait for their code: their cases are not asked for, and not run.
+const PENDING: &[&str] = &["T48"];
+
+/// Arrows: `C>M` is a Chat caller at a Messages provider.
+const ALL: &str = "C>M M>C C>R R>C M>R R>M";
+/// A Messages caller or provider: between the vendors.
+const VENDORS: &str = "C>M M>C M>R R>M";
+/// To a Messages provider.
+const TO_M: &str = "C>M R>M";
+/// Of a Messages caller.
+const OF_M: &str = "M>C M>R";
+
+struct Line {
+    number: u64,
+    /// Arrows by mode; a mode may stand twice.
+    cases: &'static [(Mode, &'static str)],
+    /// Further tests: file and function.
+    elsewhere: &'static [(&'static str, &'static str)],
+}
+
+const fn line(number: u64, cases: &'static [(Mode, &'static str)]) -> Line {
+    Line { number, cases, elsewhere: &[] }
+}
+
+const fn held(
+    number: u64,
+    cases: &'static [(Mode, &'static str)],
+    elsewhere: &'static [(&'static str, &'static str)],
+) -> Line {
+    Line { number, cases, elsewhere }
+}
+
+const REQUEST: Mode = Mode::Request;
+const ANSWER: Mode = Mode::Answer;
+const STREAM: Mode = Mode::Stream;
+const ERROR: Mode = Mode::Error;
+
+const TABLE: &[Line] = &[
+    line(1, &[(REQUEST, ALL)]),
+    line(2, &[(REQUEST, ALL)]),
+    line(3, &[(REQUEST, ALL), (ANSWER, "M>C R>C")]),
+    line(4, &[(REQUEST, "C>M M>C C>R M>R")]),
+    line(5, &[(REQUEST, "M>C R>C C>R M>R")]),
+    line(6, &[(REQUEST, ALL)]),
+    line(7, &[(REQUEST, ALL)]),
+    line(8, &[(REQUEST, "C>M M>C R>M")]),
+    line(9, &[(REQUEST, VENDORS)]),
+    line(10, &[(REQUEST, ALL)]),
+    line(11, &[(REQUEST, ALL)]),
+    line(12, &[(REQUEST, ALL)]),
+    line(13, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
+    line(14, &[(REQUEST, ALL)]),
+    line(15, &[(REQUEST, ALL)]),
+    line(16, &[(REQUEST, VENDORS), (ANSWER, VENDORS), (STREAM, VENDORS)]),
+    line(17, &[(REQUEST, ALL)]),
+    line(18, &[(REQUEST, ALL)]),
+    line(19, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
+    line(20, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
+    line(21, &[(REQUEST, ALL)]),
+    line(22, &[(REQUEST, ALL), (ANSWER, ALL)]),
+    line(23, &[(STREAM, OF_M)]),
+    line(24, &[(STREAM, OF_M)]),
+    line(25, &[(STREAM, "C>M C>R M>C R>C")]),
+    line(26, &[(STREAM, "M>C R>C")]),
+    line(27, &[(STREAM, "C>R R>C M>R R>M")]),
+    line(28, &[(STREAM, ALL)]),
+    line(29, &[(REQUEST, "M>C R>C"), (STREAM, "C>M C>R M>C R>C")]),
+    line(30, &[(STREAM, ALL), (ANSWER, ALL)]),
+    line(31, &[(STREAM, ALL)]),
+    held(
+        32,
+        &[(STREAM, ALL)],
+        &[
+            ("tests/it/bytes.rs", "streams_both_ways_split_anywhere"),
+            ("tests/it/bytes.rs", "coded_answers_are_given_decoded"),
+        ],
+    ),
+    held(
+        33,
+        &[(STREAM, "M>C")],
+        &[
+            ("tests/it/faults.rs", "every_fault_in_every_dialect_and_direction"),
+            ("tests/it/clients.rs", "a_caller_who_leaves_a_stream_cancels_it"),
+        ],
+    ),
+    line(34, &[(ANSWER, TO_M), (STREAM, TO_M)]),
+    line(35, &[(ANSWER, "M>C"), (STREAM, "M>C")]),
+    line(36, &[(ANSWER, "C>R R>C M>R R>M"), (STREAM, "C>R R>C M>R R>M")]),
+    line(37, &[(ANSWER, VENDORS), (STREAM, VENDORS)]),
+    line(38, &[(STREAM, VENDORS)]),
+    line(39, &[(ANSWER, ALL)]),
+    line(40, &[(ANSWER, ALL), (STREAM, ALL)]),
+    line(41, &[(REQUEST, VENDORS)]),
+    held(
+        42,
+        &[],
+        &[
+            ("crates/policy/src/bound/tests.rs", "the_dearest_class_that_can_apply"),
+            ("tests/it/metrics.rs", "money_is_what_the_providers_bill"),
+        ],
+    ),
+    line(43, &[(REQUEST, ALL)]),
+    line(44, &[(REQUEST, OF_M)]),
+    line(45, &[(REQUEST, ALL)]),
+    line(46, &[(ANSWER, "C>M C>R M>R R>M"), (STREAM, "C>M C>R M>R R>M")]),
+    line(47, &[(REQUEST, ALL)]),
+    line(48, &[(REQUEST, TO_M), (ANSWER, TO_M), (STREAM, TO_M)]),
+    line(49, &[(REQUEST, ALL), (ANSWER, ALL)]),
+    line(50, &[(ERROR, ALL)]),
+    line(51, &[(ERROR, ALL)]),
+    held(52, &[(ANSWER, ALL), (ERROR, ALL)], &[("tests/it/faults.rs", "every_fault_in_every_dialect_and_direction")]),
+    held(
+        53,
+        &[],
+        &[
+            ("crates/dialect/tests/translate/errors.rs", "t53_headers_go_by_the_other_vendors_names"),
+            ("tests/it/routing.rs", "headers_on_the_way_back"),
+            ("tests/it/retries.rs", "one_that_does_not_fit_is_refused_at_once_with_what_is_left_of_it"),
+        ],
+    ),
+    held(
+        54,
+        &[],
+        &[
+            ("tests/it/routing.rs", "headers_on_the_way_out"),
+            ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),
+            ("tests/it/secrets.rs", "nothing_leaks_over_every_fault_at_trace_level"),
+        ],
+    ),
+    line(55, &[(REQUEST, ALL)]),
+    line(56, &[(REQUEST, "R>C R>M C>R"), (ANSWER, "R>C R>M"), (STREAM, "R>C R>M")]),
+    held(
+        57,
+        &[(ANSWER, ALL), (STREAM, ALL)],
+        &[
+            ("tests/it/bytes.rs", "plain_both_ways"),
+            ("tests/it/bytes.rs", "streams_both_ways_split_anywhere"),
+            ("tests/it/bytes.rs", "an_edit_touches_nothing_else"),
+        ],
+    ),
+    held(
+        58,
+        &[],
+        &[
+            ("tests/it/routing.rs", "tokens_are_counted_by_a_claude"),
+            ("tests/it/routing.rs", "models_are_those_of_the_policy_and_no_provider_is_asked"),
+            ("tests/it/bad_input.rs", "paths_and_methods"),
+            ("tests/it/bad_input.rs", "content_encodings"),
+        ],
+    ),
+];
+
+fn short((caller, provider): Arrow) -> String {
+    let letter = |d: Dialect| match d {
+        Chat => 'C',
+        Responses => 'R',
+        Messages => 'M',
+    };
+    format!("{}>{}", letter(caller), letter(provider))
+}
+
+/// Whether a case waits for its code.
+pub fn is_pending(numbers: &[String]) -> bool {
+    PENDING.iter().any(|p| numbers.iter().any(|n| n == p))
+}
+
+fn numbered(number: u64) -> String {
+    format!("T{number:02}")
+}
+
+#[test]
+fn every_line_of_the_checklist_has_its_cases() {
+    let cases = cases::all();
+    let mut missing = vec![];
+    for line in TABLE {
+        let number = numbered(line.number);
+        for (mode, arrows) in line.cases {
+            for arrow in arrows.split(' ') {
+                let is_held = |f: &cases::Found| {
+                    short(f.arrow) == arrow && f.case.numbers.contains(&number) && f.case.modes().contains(mode)
+                };
+                if !PENDING.contains(&number.as_str()) && !cases.iter().any(is_held) {
+                    missing.push(format!("{number} {arrow} {mode:?}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no case for\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_table_is_whole_and_cases_keep_to_it() {
+    let numbers: Vec<u64> = TABLE.iter().map(|l| l.number).collect();
+    assert_eq!(numbers, (1..=58).collect::<Vec<_>>(), "T01 to T58, each once, in order");
+    for line in TABLE {
+        assert!(!line.cases.is_empty() || !line.elsewhere.is_empty(), "{} is held by nothing", numbered(line.number));
+    }
+    for found in cases::all() {
+        let modes = found.case.modes();
+        assert!(!modes.is_empty() && !found.case.numbers.is_empty(), "{} says nothing", found.place);
+        for number in &found.case.numbers {
+            assert!(numbers.iter().any(|n| numbered(*n) == *number), "{}: no {number} in the list", found.place);
+        }
+    }
+}
+
+#[test]
+fn tests_elsewhere_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (file, name) in TABLE.iter().flat_map(|l| l.elsewhere) {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let head = format!("fn {name}(");
+        let at = lines.iter().position(|l| l.trim_start_matches("async ").starts_with(&head));
+        let at = at.unwrap_or_else(|| panic!("{file}: no {name}"));
+        let attributes = lines[..at].iter().rev().take_while(|l| l.starts_with("#["));
+        let all: Vec<_> = attributes.collect();
+        let is_run = all.iter().any(|l| l.contains("test")) && !all.iter().any(|l| l.contains("ignore"));
+        assert!(is_run, "{file}: {name} is no test that is run");
+    }
+}

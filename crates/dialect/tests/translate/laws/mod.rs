@@ -1,0 +1,54 @@
+//! Laws of any two formats: what both can say arrives whole, however it is cut, in the order that SDKs rely on, with every
+//! count; and what cannot be carried is listed. Generators, writers and readers here share nothing with those they judge.
+
+mod answers;
+mod asked;
+mod heard;
+mod lost;
+mod order;
+mod read;
+mod refused;
+mod requests;
+mod said;
+mod streams;
+
+use dialect::{Context, Dialect, TargetModel, Translated, translate_request};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{cases::Arrow, pairs, plain_request, target};
+
+fn any_arrow() -> impl Strategy<Value = Arrow> {
+    prop::sample::select(pairs())
+}
+
+/// One that refuses nothing.
+fn open() -> TargetModel<'static> {
+    target("mock")
+}
+
+fn translated(caller: Dialect, provider: Dialect, body: &Value) -> Translated {
+    translate_request(caller, provider, body.to_string().as_bytes(), &open()).unwrap_or_else(|e| panic!("{e}: {body}"))
+}
+
+/// The way back of a plain request that asks for a stream, and for thoughts where they must be asked for.
+fn context((caller, provider): Arrow) -> Context {
+    let mut body = plain_request(caller);
+    if caller == Dialect::Messages {
+        body["thinking"] = json!({"type": "adaptive"});
+    }
+    translated(caller, provider, &body).context
+}
+
+const WORDS: [&str; 9] = ["a", "\u{e9}\u{1f600}", "\"\\", "\n\n", "data: x\n\n", " b", "[DONE]", "\r", "\u{2028}"];
+
+/// A piece of text that is hard on framing or on JSON.
+fn word() -> impl Strategy<Value = String> {
+    prop::sample::select(&WORDS[..]).prop_map(str::to_owned)
+}
+
+/// The arguments of a call.
+fn arguments() -> impl Strategy<Value = Value> {
+    let one = prop_oneof![word().prop_map(Value::from), any::<i32>().prop_map(Value::from), Just(json!([{}, null]))];
+    prop::collection::btree_map("[a-c]", one, 0..3).prop_map(|m| m.into_iter().collect::<Value>())
+}

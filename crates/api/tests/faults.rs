@@ -115,6 +115,16 @@ fn one_fault_at_a_time() {
             "spec.providers[0].models[0].contextTokens: \"lots\" is not a whole number",
         ),
         (
+            "contextTokens: 400000",
+            "capabilities: {efforts: [Low, Low]}",
+            "spec.providers[0].models[0].capabilities.efforts[1]: Low is there twice",
+        ),
+        (
+            "contextTokens: 400000",
+            "capabilities: {sampling: Some}",
+            "spec.providers[0].models[0].capabilities.sampling: \"Some\" is not a value here",
+        ),
+        (
             "cachedInputPerMTok: \"0.20\"",
             "serverTools: [{tool: WebSearch}]",
             "spec.providers[0].models[0].price.serverTools[0].costUsd: is missing",

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use policy::{
-    catalogue::ServerTool,
+    catalogue::{Capabilities, ServerTool, ThinkingOff},
     expr::{Cmp, Expr, Find, Num, Text},
     money::Usd,
     snapshot::{Api, CancelBilling, Limits, Objective, ProviderId, Ratio, Rung, SceneId, Snapshot, TierId, Timeouts},
@@ -186,6 +186,18 @@ fn the_policys_facts_win_field_by_field() {
     assert_eq!((price.tiers.auto, price.tiers.fast, price.tiers.ultrafast), (110, listed.tiers.fast, 900));
     assert_eq!(price.server_tools.of(ServerTool::WebSearch), Some(Usd(500_000_000)));
     assert_eq!(price.server_tools.of(ServerTool::WebFetch), None);
+    let own = facts(
+        "{name: gpt-6-sol, images: false, capabilities: {stop: false, efforts: [], maxThinkingBudget: 0, thinkingOff: Never}}",
+    );
+    let want = Capabilities {
+        stop: Some(false),
+        efforts: Some(vec![]),
+        max_thinking_budget: Some(0),
+        thinking_off: Some(ThinkingOff::Never),
+        ..Capabilities::default()
+    };
+    assert_eq!((own.images, own.capabilities.clone()), (Some(false), want));
+    assert!(built_in.images.is_none() && built_in.capabilities.is_empty());
 }
 
 #[test]

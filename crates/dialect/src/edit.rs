@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     Dialect,
-    capability::Capability,
+    capability::{Capability, Limit},
     head::Head,
     json::{self, Span},
 };
@@ -28,7 +28,7 @@ impl Edits {
     /// Puts an output limit on the wire, under the name that the model takes; an older name gives way.
     pub fn set_max_tokens(&mut self, head: &Head, dialect: Dialect, limit: u64, capability: &Capability) {
         let name = match dialect {
-            Dialect::Chat if capability.legacy_max_tokens => "max_tokens",
+            Dialect::Chat if capability.limit == Limit::Old => "max_tokens",
             Dialect::Chat => "max_completion_tokens",
             Dialect::Responses => "max_output_tokens",
             Dialect::Messages => "max_tokens",
@@ -118,9 +118,45 @@ impl Edits {
         self.replace(open..open, member + comma);
     }
 
+    /// Takes members of the outermost object out with their commas, given from the quote of the name to the end of the
+    /// value; one that has no other member beside it stays.
+    pub(crate) fn cut_members(&mut self, body: &[u8], mut members: Vec<Span>) {
+        members.sort_by_key(|m| m.start);
+        let mut cuts: Vec<Span> = vec![];
+        let at = |i: usize| body.get(i).copied().unwrap_or_default();
+        for mut cut in members {
+            let mut end = cut.end;
+            while at(end).is_ascii_whitespace() {
+                end += 1;
+            }
+            if at(end) == b',' {
+                cut.end = end + 1;
+            } else {
+                // The last one: the comma before it goes too, and with it what was cut behind that.
+                let mut kept = cuts.len();
+                loop {
+                    match kept.checked_sub(1).and_then(|i| cuts.get(i)) {
+                        Some(before) if before.end >= cut.start => (cut.start, kept) = (before.start, kept - 1),
+                        _ if cut.start > 0 && at(cut.start - 1).is_ascii_whitespace() => cut.start -= 1,
+                        _ => break,
+                    }
+                }
+                match cut.start.checked_sub(1).map(at) {
+                    Some(b',') => cut.start -= 1,
+                    _ => continue,
+                }
+                cuts.truncate(kept);
+            }
+            cuts.push(cut);
+        }
+        cuts.into_iter().for_each(|cut| self.cut(cut));
+    }
+
     /// The last edit of a place wins; insertions at one place stay side by side, later ones before earlier ones.
-    fn replace(&mut self, span: Span, with: String) {
-        let at = self.list.partition_point(|(s, _)| s.start < span.start);
+    pub(crate) fn replace(&mut self, span: Span, with: String) {
+        // What is put in at a place stands before what is taken out from there on.
+        let is_before = |s: &Span| s.start < span.start || (s.start == span.start && s.is_empty() && !span.is_empty());
+        let at = self.list.partition_point(|(s, _)| is_before(s));
         match self.list.get_mut(at) {
             Some((own, old)) if *own == span && !span.is_empty() => *old = with.into(),
             _ => self.list.insert(at, (span, with.into())),

@@ -25,6 +25,10 @@ pub struct Head {
     pub images: u32,
     /// Document and file parts.
     pub documents: u32,
+    /// Audio parts.
+    pub audio: u32,
+    /// Chat, Messages: the last message is the model's own.
+    pub ends_with_model: bool,
     /// Bytes of the base64 data inside images and documents: they are no text.
     pub media_bytes: u64,
     /// The caller's output limit.
@@ -55,6 +59,42 @@ pub(crate) struct Spots {
     pub(crate) background: Option<Span>,
     /// Members that limit the output, by name; one may be null.
     pub(crate) limits: Vec<(&'static str, Span)>,
+    /// Members that some models refuse, none of them null.
+    pub(crate) asked: Vec<Asked>,
+}
+
+/// A member that some models refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) name: &'static str,
+    /// From the quote that opens its name.
+    pub(crate) start: usize,
+    pub(crate) value: Span,
+}
+
+/// Their names, in any format.
+fn asked(name: &[u8]) -> Option<&'static str> {
+    Some(match name {
+        b"temperature" => "temperature",
+        b"top_p" => "top_p",
+        b"top_k" => "top_k",
+        b"stop" => "stop",
+        b"presence_penalty" => "presence_penalty",
+        b"frequency_penalty" => "frequency_penalty",
+        b"logit_bias" => "logit_bias",
+        b"logprobs" => "logprobs",
+        b"top_logprobs" => "top_logprobs",
+        b"reasoning_effort" => "reasoning_effort",
+        b"reasoning" => "reasoning",
+        b"thinking" => "thinking",
+        b"output_config" => "output_config",
+        b"output_format" => "output_format",
+        b"response_format" => "response_format",
+        b"text" => "text",
+        b"tool_choice" => "tool_choice",
+        b"parallel_tool_calls" => "parallel_tool_calls",
+        _ => return None,
+    })
 }
 
 /// Why a body is refused: a sentence with the member and the remedy, and never any text of the body.
@@ -92,7 +132,7 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media { dialect, images: 0, documents: 0, thoughts: false, odd: false };
+        let mut media = Media::new(dialect);
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
         head.noted.member(&member.name, value.len());
@@ -139,6 +179,9 @@ fn take(
     let first = text[0];
     let null = text == b"null";
     let wrong = |member, want| Err(BadBody::WrongType { member, want });
+    if !null && let Some(name) = asked(&member.name) {
+        head.spots.asked.push(Asked { name, start: member.start, value: value.clone() });
+    }
     match (&*member.name, dialect) {
         (b"model", _) if !null => {
             if first != b'"' {
@@ -165,6 +208,7 @@ fn take(
                 return wrong("messages", "an array");
             }
             head.messages = counted;
+            head.ends_with_model = media.ends_with_model;
             head.add(media, value);
         }
         (b"input", Dialect::Responses) => {
@@ -214,6 +258,7 @@ impl Head {
         self.thoughts |= media.thoughts;
         self.images += media.images;
         self.documents += media.documents;
+        self.audio += media.audio;
         if media.images + media.documents > 0 {
             // Text around the data is small beside it; the bound is taken from all of it.
             self.media_bytes += value.len() as u64;
@@ -241,9 +286,18 @@ struct Media {
     dialect: Dialect,
     images: u32,
     documents: u32,
+    audio: u32,
     thoughts: bool,
+    /// The last role that was seen is the model's.
+    ends_with_model: bool,
     /// More than plain text was seen.
     odd: bool,
+}
+
+impl Media {
+    fn new(dialect: Dialect) -> Media {
+        Media { dialect, images: 0, documents: 0, audio: 0, thoughts: false, ends_with_model: false, odd: false }
+    }
 }
 
 impl Types for Media {
@@ -256,11 +310,16 @@ impl Types for Media {
             (Dialect::Chat, b"file") | (Dialect::Messages, b"document") | (Dialect::Responses, b"input_file") => {
                 self.documents += 1;
             }
+            (Dialect::Chat | Dialect::Responses, b"input_audio") => self.audio += 1,
             (Dialect::Messages, b"thinking" | b"redacted_thinking") | (Dialect::Responses, b"reasoning") => {
                 self.thoughts = true;
             }
             _ => {}
         }
+    }
+
+    fn role(&mut self, raw: &[u8]) {
+        self.ends_with_model = raw == b"assistant";
     }
 
     fn name(&mut self, raw: &[u8], escaped: bool) {

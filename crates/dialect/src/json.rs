@@ -42,6 +42,9 @@ pub trait Types {
     /// A string value under the name `type`.
     fn seen(&mut self, raw: &[u8]);
 
+    /// A string value under the name `role`, in an object that is an element of the value itself.
+    fn role(&mut self, _raw: &[u8]) {}
+
     /// The name of a member; `escaped` if it is spelt with escapes.
     fn name(&mut self, raw: &[u8], escaped: bool);
 }
@@ -49,6 +52,14 @@ pub trait Types {
 impl Types for () {
     fn seen(&mut self, _: &[u8]) {}
     fn name(&mut self, _: &[u8], _: bool) {}
+}
+
+/// Keys whose values are told.
+#[derive(Clone, Copy)]
+enum Key {
+    Type,
+    Role,
+    Other,
 }
 
 /// Walks a text.
@@ -253,13 +264,16 @@ impl<'a> Scanner<'a> {
         let mut objects: u128 = 0;
         let mut depth = 0u32;
         let mut count = 0u32;
-        let mut typed = false;
+        let mut key = Key::Other;
         'value: loop {
             match self.peek() {
                 Some(b'"') => {
                     let raw = self.string()?;
-                    if typed {
-                        types.seen(&self.text[raw]);
+                    match key {
+                        Key::Other => {}
+                        Key::Type => types.seen(&self.text[raw]),
+                        Key::Role if depth == 2 => types.role(&self.text[raw]),
+                        Key::Role => {}
                     }
                 }
                 Some(open @ (b'{' | b'[')) => {
@@ -276,10 +290,7 @@ impl<'a> Scanner<'a> {
                         objects >>= 1;
                     } else {
                         count += u32::from(depth == 1);
-                        typed = false;
-                        if open == b'{' {
-                            typed = self.key(types)?;
-                        }
+                        key = if open == b'{' { self.key(types)? } else { Key::Other };
                         continue 'value;
                     }
                 }
@@ -301,7 +312,7 @@ impl<'a> Scanner<'a> {
                         self.at += 1;
                         self.space();
                         count += u32::from(depth == 1);
-                        typed = if in_object { self.key(types)? } else { false };
+                        key = if in_object { self.key(types)? } else { Key::Other };
                         continue 'value;
                     }
                     Some(b'}') if in_object => {}
@@ -315,16 +326,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A key and its colon; whether the key is `type`.
-    fn key(&mut self, types: &mut impl Types) -> Result<bool, JsonError> {
+    /// A key and its colon.
+    fn key(&mut self, types: &mut impl Types) -> Result<Key, JsonError> {
         let raw = self.string()?;
         let raw = &self.text[raw];
         types.name(raw, self.escaped);
-        let is_type = raw == b"type";
+        let key = match raw {
+            b"type" => Key::Type,
+            b"role" => Key::Role,
+            _ => Key::Other,
+        };
         self.space();
         self.expect(b':')?;
         self.space();
-        Ok(is_type)
+        Ok(key)
     }
 
     /// A string; the span between its quotes.

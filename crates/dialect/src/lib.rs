@@ -5,6 +5,7 @@
 
 pub mod json;
 
+mod conform;
 mod edit;
 mod foreign;
 mod head;
@@ -26,12 +27,14 @@ mod usage;
 
 mod blocks;
 mod chat;
+mod fit;
 mod messages;
 mod model;
 mod names;
 mod responses;
 mod rest;
 mod seal;
+mod structured;
 mod translate;
 mod turns;
 
@@ -49,7 +52,8 @@ pub use assemble::AnswerOfStream;
 pub use background::{Linked, adopt_response, pending_response, read_linked, restate_response};
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
-pub use capability::{Capability, Thinks, capability};
+pub use capability::{Capability, Effort, Efforts, Limit, MODELS, Off, Row, Sampling, Thinks, ToolsInChat, capability};
+pub use conform::{conform, hindrance};
 pub use content::{Classified, Kind, classify};
 pub use edit::Edits;
 pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};

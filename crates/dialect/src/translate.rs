@@ -4,11 +4,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    AnswerFault, Capability, Dialect, chat, messages,
+    AnswerFault, Capability, Dialect, chat,
+    fit::fit,
+    messages,
     model::{Event, Thinking},
     names, read_answer, responses,
     sse::Frame,
-    turns,
+    structured, turns,
 };
 
 /// Whom a request is written for.
@@ -56,6 +58,8 @@ pub struct Context {
     pub(crate) free: Vec<String>,
     /// Responses callers: what the answer repeats of the request, as members of an object.
     pub(crate) echo: String,
+    /// The tool whose arguments are the answer, where a schema was not taken for what is said.
+    pub(crate) answer_tool: Option<String>,
     /// Chat callers: the usage chunk was asked.
     pub(crate) include_usage: bool,
     /// Seconds since 1970.
@@ -130,6 +134,8 @@ pub fn translate_request(
     };
     let names = names::shorten_tools(&mut request, most_name);
     names::shorten_ids(&mut request, most_id);
+    let answer_tool = structured::shape(&mut request, provider, to.capability)?;
+    fit(&mut request, provider, to.capability)?;
     let body = match provider {
         Dialect::Messages => messages::write_request(&mut request, to)?,
         Dialect::Chat => chat::write_request(&mut request, to)?,
@@ -143,6 +149,7 @@ pub fn translate_request(
         thoughts,
         free: request.free,
         echo,
+        answer_tool,
         include_usage,
         created: to.now,
     };
@@ -163,6 +170,9 @@ pub fn translate_answer(context: &Context, body: &[u8]) -> Result<Bytes, AnswerF
     }
     .ok_or(AnswerFault::WrongShape)?;
     answer.usage = usage;
+    if let Some(tool) = &context.answer_tool {
+        structured::undo(&mut answer, tool);
+    }
     Ok(match context.caller {
         Dialect::Chat => chat::write_answer(&answer, context).to_string().into(),
         Dialect::Responses => responses::write_answer(&answer, context).into(),
@@ -184,6 +194,7 @@ pub struct BadStream;
 #[derive(Debug)]
 pub struct StreamTranslator {
     reader: Reader,
+    undo: Option<structured::Undo>,
     writer: Writer,
     /// The terminator or an error has been written: nothing follows.
     over: bool,
@@ -217,7 +228,8 @@ impl StreamTranslator {
             Dialect::Responses => Writer::Responses(responses::StreamWriter::new(context.clone())),
             Dialect::Messages => Writer::Messages(messages::StreamWriter::new(context.clone())),
         };
-        StreamTranslator { reader, writer, over: false }
+        let undo = context.answer_tool.as_deref().map(structured::Undo::new);
+        StreamTranslator { reader, undo, writer, over: false }
     }
 
     /// The number of the next event for a Responses caller; 0 for others.
@@ -242,6 +254,11 @@ impl StreamTranslator {
             Reader::Chat(r) => r.read(frame, &mut events)?,
             Reader::Responses(r) => r.read(frame, &mut events)?,
             Reader::Messages(r) => r.read(frame, &mut events)?,
+        }
+        if let Some(undo) = &mut self.undo {
+            for event in std::mem::take(&mut events) {
+                undo.pass(event, &mut events)?;
+            }
         }
         let mut out = String::new();
         for event in events {

@@ -22,8 +22,10 @@ pub trait View {
     fn p95(&self, target: &Target, stream: bool, least: u64) -> Option<Duration>;
     /// Whether the provider needs no key or has one.
     fn has_credential(&self, provider: ProviderId) -> bool;
-    /// What a translation to `api` would lose; asked only for strict tiers.
-    fn loses(&self, api: Api) -> Option<String>;
+    /// Why the model of that name cannot carry the request at all, if it cannot.
+    fn hinders(&self, target: &Target, model: &str) -> Option<&'static str>;
+    /// What of the request would be lost at the model of that name; asked only for strict tiers.
+    fn loses(&self, target: &Target, model: &str) -> Option<String>;
 }
 
 /// Candidates in the order they are tried, and those left out.
@@ -253,24 +255,24 @@ fn group_by_provider(order: Vec<Target>) -> Vec<Target> {
 /// The most that this request can take at a target, or why that cannot serve it, whatever its health.
 fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, (Cause, String)> {
     let provider = snapshot.provider(t.provider);
-    let foreign = match ask.call {
+    match ask.call {
         Call::Responses if provider.api != Api::OpenAi => {
             return Err((Cause::CannotCarry, "the Responses API is served by OpenAI providers only".into()));
         }
         Call::CountTokens if provider.api != Api::Anthropic => {
             return Err((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
         }
-        Call::Chat => provider.api != Api::OpenAi,
-        Call::Messages => provider.api != Api::Anthropic,
-        Call::Responses | Call::CountTokens | Call::Through(_) => false,
-    };
+        Call::Chat | Call::Messages | Call::Responses | Call::CountTokens | Call::Through(_) => {}
+    }
     if !view.has_credential(t.provider) {
         let file = provider.credential_key.as_deref().unwrap_or_default();
         return Err((Cause::CredentialMissing, format!("the credentials directory has no file `{file}`")));
     }
     let facts = t.facts.as_ref();
-    if ask.images > 0 && facts.is_some_and(|f| f.images == Some(false)) {
-        return Err((Cause::CannotCarry, format!("{} images, and the model takes none", ask.images)));
+    let model = t.model.as_ref().unwrap_or(&ask.model);
+    let is_read = matches!(ask.call, Call::Chat | Call::Responses | Call::Messages);
+    if is_read && let Some(why) = view.hinders(t, model) {
+        return Err((Cause::CannotCarry, why.into()));
     }
     if let Some(context) = facts.and_then(|f| f.context_tokens)
         && ask.input_estimate > context
@@ -278,11 +280,11 @@ fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Wo
         let detail = format!("about {} tokens of input exceed the context of {context}", ask.input_estimate);
         return Err((Cause::ContextTooLong, detail));
     }
-    if foreign
+    if is_read
         && snapshot.tier(ask.tier).strict_translation
-        && let Some(lost) = view.loses(provider.api)
+        && let Some(lost) = view.loses(t, model)
     {
-        return Err((Cause::StrictTranslation, format!("translation would lose {lost}")));
+        return Err((Cause::StrictTranslation, format!("the target would lose {lost}")));
     }
     let worst = worst(snapshot, ask, t).map_err(|why| (why.cause(), why.sentence().into()))?;
     if let Some(max) = ask.max_cost {

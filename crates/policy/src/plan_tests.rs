@@ -16,7 +16,10 @@ struct Fake {
     /// The readings are of streams, not of plain calls.
     of_streams: bool,
     no_key: Option<u16>,
-    loses: Option<&'static str>,
+    /// A model that cannot carry the request.
+    hindered: Option<&'static str>,
+    /// Losses at any target of that API.
+    loses: Option<(Api, &'static str)>,
 }
 
 impl View for Fake {
@@ -30,8 +33,12 @@ impl View for Fake {
     fn has_credential(&self, p: ProviderId) -> bool {
         self.no_key != Some(p.0)
     }
-    fn loses(&self, _: Api) -> Option<String> {
-        self.loses.map(str::to_owned)
+    fn hinders(&self, _: &Target, model: &str) -> Option<&'static str> {
+        self.hindered.filter(|m| *m == model).map(|_| "the request has images, and the model takes none")
+    }
+    fn loses(&self, t: &Target, _: &str) -> Option<String> {
+        let api = if t.provider == ProviderId(0) { Api::OpenAi } else { Api::Anthropic };
+        self.loses.filter(|(at, _)| *at == api).map(|(_, lost)| lost.to_owned())
     }
 }
 
@@ -109,14 +116,16 @@ fn what_a_target_cannot_do_leaves_it_out() {
     let long = Ask { input_estimate: 1_000_001, ..ask() };
     check(&s, &long, &f, &[SOL, LUNA], &[(SONNET, Cause::ContextTooLong)]);
     check(&s, &Ask { input_estimate: 1_000_000, ..ask() }, &f, &[SOL, LUNA, SONNET], &[]);
-    let mut no_images = s.clone();
-    std::sync::Arc::make_mut(no_images.scenes[0].targets[1].facts.as_mut().unwrap()).images = Some(false);
-    check(&no_images, &Ask { images: 1, ..ask() }, &f, &[SOL, SONNET], &[(LUNA, Cause::CannotCarry)]);
+    let hindered = Fake { hindered: Some(LUNA), ..Fake::default() };
+    let p = check(&s, &ask(), &hindered, &[SOL, SONNET], &[(LUNA, Cause::CannotCarry)]);
+    assert_eq!(p.left_out[0].detail, "the request has images, and the model takes none");
     s.tiers[0].strict_translation = true;
-    let lossy = Fake { loses: Some("seed"), ..Fake::default() };
+    let lossy = Fake { loses: Some((Api::Anthropic, "seed")), ..Fake::default() };
     check(&s, &ask(), &lossy, &[SOL, LUNA], &[(SONNET, Cause::StrictTranslation)]);
     let messages = Ask { call: Call::Messages, ..ask() };
+    let lossy = Fake { loses: Some((Api::OpenAi, "thinking")), ..Fake::default() };
     check(&s, &messages, &lossy, &[SONNET], &[(SOL, Cause::StrictTranslation), (LUNA, Cause::StrictTranslation)]);
+    check(&s, &ask(), &lossy, &[SONNET], &[(SOL, Cause::StrictTranslation), (LUNA, Cause::StrictTranslation)]);
     check(&s, &ask(), &f, &[SOL, LUNA, SONNET], &[]);
 }
 
@@ -155,8 +164,10 @@ fn a_target_without_a_model_is_judged_by_the_callers() {
     let cheap = Ask { max_cost: Some(Usd(2_000_000)), ..ask() };
     check(&s, &Ask { model: LUNA.into(), ..cheap.clone() }, &f, &[LUNA], &[(SONNET, Cause::MaxCostExceeded)]);
     check(&s, &cheap, &f, &[], &[(SOL, Cause::MaxCostExceeded), (SONNET, Cause::MaxCostExceeded)]);
-    s.providers[0].models = vec![catalogue::ModelFacts { images: Some(false), ..catalogue::find(SOL).unwrap() }];
-    check(&s, &Ask { images: 1, ..ask() }, &f, &[SONNET], &[(SOL, Cause::CannotCarry)]);
+    let hindered = Fake { hindered: Some(SOL), ..Fake::default() };
+    check(&s, &ask(), &hindered, &[SONNET], &[(SOL, Cause::CannotCarry)]);
+    s.providers[0].models = vec![catalogue::ModelFacts { context_tokens: Some(9), ..catalogue::find(SOL).unwrap() }];
+    check(&s, &ask(), &f, &[SONNET], &[(SOL, Cause::ContextTooLong)]);
 }
 
 #[test]

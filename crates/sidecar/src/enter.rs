@@ -24,6 +24,7 @@ use crate::{
     admit::{Closed, Permit, admit},
     attempt::Failed,
     bill,
+    capable::capability,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
     money,
@@ -179,8 +180,8 @@ impl Entrance<'_> {
             self.in_force.snapshot.scene(self.ask.scene).trim?;
         let to = dialect::Trim { keep_messages, max_output_tokens, temperature_milli };
         let whole = self.inbound;
-        let capability = dialect::capability(&candidate.key.model);
-        let trimmed = dialect::trim(x.dialect, whole.head.as_ref()?, &whole.body, &to, capability)?;
+        let can = capability(&candidate.key.model, candidate.target.facts.as_deref());
+        let trimmed = dialect::trim(x.dialect, whole.head.as_ref()?, &whole.body, &to, &can)?;
         let body = Bytes::from(trimmed.edits.apply(&whole.body).concat());
         let head = dialect::read_head(x.dialect, &body).ok()?;
         let ask =

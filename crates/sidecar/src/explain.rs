@@ -37,8 +37,8 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     let uri = Uri::try_from(path).unwrap_or_default();
     let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), room: None };
     let keys = state.keys.load();
-    let loses = |api| inbound.loses(snapshot, &ask, classify::dialect_of(call), api);
-    let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), loses: &loses };
+    let caller = classify::dialect_of(call);
+    let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), inbound: &inbound, ask: &ask, caller };
     let plan = policy::plan::plan(snapshot, &ask, &present, present.now);
 
     let tier = snapshot.tier(ask.tier);

@@ -25,6 +25,7 @@ mod execute;
 
 mod admit;
 mod attempt;
+mod capable;
 mod enter;
 mod wire;
 

@@ -142,8 +142,7 @@ async fn run(
     // Plan.
     let plan = {
         let keys = x.state.keys.load();
-        let loses = |api| inbound.loses(snapshot, &ask, x.dialect, api);
-        let present = Present { in_force, keys: &keys, now: clock::now(), loses: &loses };
+        let present = Present { in_force, keys: &keys, now: clock::now(), inbound, ask: &ask, caller: x.dialect };
         policy::plan::plan(snapshot, &ask, &present, present.now)
     };
     let bounds = Bounds::new(x.accepted, snapshot.tier(ask.tier), &ask, client_timeout(&inbound.headers));

@@ -10,15 +10,17 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use dialect::Dialect;
 use hyper::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use policy::{
     Tick,
+    ask::Ask,
     breaker::{Breaker, Gate},
     ledger::ModelKey,
     plan::{TargetKey, View},
     retry_budget::RetryBudget,
-    snapshot::{Api, BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
+    snapshot::{BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
     window::{Sums, Window},
 };
 
@@ -30,6 +32,7 @@ use crate::{
     money::Money,
     telemetry::{Telemetry, metrics::Series},
     upstream::{Pool, Upstream},
+    wire::Inbound,
 };
 
 /// The process's shared state.
@@ -302,8 +305,12 @@ pub struct Present<'a> {
     pub keys: &'a Keys,
     /// Now.
     pub now: Tick,
-    /// What translation to an API would lose, worked out when a strict tier asks.
-    pub loses: &'a (dyn Fn(Api) -> Option<String> + Sync),
+    /// What is asked, as it came.
+    pub inbound: &'a Inbound,
+    /// What is asked, classified.
+    pub ask: &'a Ask,
+    /// What the caller speaks.
+    pub caller: Dialect,
 }
 
 impl View for Present<'_> {
@@ -323,7 +330,12 @@ impl View for Present<'_> {
         key.as_ref().is_none_or(|k| self.keys.get(k).is_some())
     }
 
-    fn loses(&self, api: Api) -> Option<String> {
-        (self.loses)(api)
+    fn hinders(&self, t: &Target, model: &str) -> Option<&'static str> {
+        let api = self.in_force.snapshot.provider(t.provider).api;
+        self.inbound.hindered(self.caller, api, model, t.facts.as_deref())
+    }
+
+    fn loses(&self, t: &Target, model: &str) -> Option<String> {
+        self.inbound.loses(&self.in_force.snapshot, self.ask, self.caller, t, model)
     }
 }

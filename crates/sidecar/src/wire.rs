@@ -10,11 +10,14 @@ use hyper::{
 };
 use policy::{
     ask::{Ask, Call},
+    catalogue::ModelFacts,
     plan::Candidate,
-    snapshot::{Api, Snapshot},
+    snapshot::{Api, Snapshot, Target},
 };
 
-use crate::{clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody};
+use crate::{
+    capable::capability, clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody,
+};
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
 pub struct Inbound {
@@ -89,25 +92,61 @@ impl Inbound {
         Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None }
     }
 
-    /// What a translation to `api` would lose, for strict tiers.
+    /// Why `model` at a provider of `api` cannot carry the request at all, if it cannot.
     #[must_use]
-    pub fn loses(&self, snapshot: &Snapshot, ask: &Ask, caller: Dialect, api: Api) -> Option<String> {
-        let target = target_dialect(caller, api);
-        let limit = snapshot.scene(ask.scene).max_output_tokens;
-        let capability = dialect::capability(&ask.model);
-        let to = dialect::TargetModel {
-            provider: "",
-            model: &ask.model,
-            default_max_tokens: limit,
-            most_tokens: None,
-            capability,
-            now: 0,
-        };
-        match dialect::translate_request(caller, target, &self.body, &to) {
-            Ok(done) if done.dropped.is_empty() => None,
-            Ok(done) => Some(done.dropped.join(", ")),
-            Err(why) => Some(why.to_string()),
+    pub fn hindered(&self, caller: Dialect, api: Api, model: &str, facts: Option<&ModelFacts>) -> Option<&'static str> {
+        let head = self.head.as_ref()?;
+        // Most requests have nothing that a model may be unable to carry.
+        let is_plain = head.images + head.documents + head.audio + head.tools == 0 && !head.ends_with_model;
+        if is_plain {
+            return None;
         }
+        let target = target_dialect(caller, api);
+        // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
+        let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
+        if target == caller && !self.is_swapped(model) && !is_told {
+            return None;
+        }
+        dialect::hindrance(target, head, &capability(model, facts))
+    }
+
+    /// What of the request would be lost at a target, for strict tiers.
+    #[must_use]
+    pub fn loses(
+        &self,
+        snapshot: &Snapshot,
+        ask: &Ask,
+        caller: Dialect,
+        target: &Target,
+        model: &str,
+    ) -> Option<String> {
+        let provider = snapshot.provider(target.provider);
+        let facts = target.facts.as_deref();
+        let can = capability(model, facts);
+        let wire = target_dialect(caller, provider.api);
+        let lost = if wire == caller {
+            let head = self.head.as_ref().filter(|_| self.is_swapped(model))?;
+            dialect::conform(&mut Edits::default(), caller, head, &self.body, &can)
+        } else {
+            let to = dialect::TargetModel {
+                provider: &provider.name,
+                model,
+                default_max_tokens: snapshot.scene(ask.scene).max_output_tokens,
+                most_tokens: facts.and_then(|f| f.max_output_tokens),
+                capability: &can,
+                now: 0,
+            };
+            match dialect::translate_request(caller, wire, &self.body, &to) {
+                Ok(done) => done.dropped,
+                Err(why) => return Some(why.to_string()),
+            }
+        };
+        (!lost.is_empty()).then(|| lost.join(", "))
+    }
+
+    /// Whether another model goes on the wire than the caller named.
+    fn is_swapped(&self, model: &str) -> bool {
+        self.head.as_ref().is_some_and(|head| head.model.as_deref() != Some(model))
     }
 
     /// The request to `candidate`.
@@ -150,17 +189,23 @@ impl Inbound {
     fn edited(&self, head: &Head, caller: Dialect, candidate: &Candidate, limit: Option<u64>) -> Wire {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
-        if head.model.as_deref() != Some(model) {
+        let facts = candidate.target.facts.as_deref();
+        let can = capability(model, facts);
+        let mut dropped = vec![];
+        if self.is_swapped(model) {
+            dropped = dialect::conform(&mut edits, caller, head, &self.body, &can);
             edits.set_model(head, model);
         }
-        if let Some(limit) = limit {
-            edits.set_max_tokens(head, caller, limit, dialect::capability(model));
+        // A limit above the longest answer of another model is refused.
+        let most = facts.and_then(|f| f.max_output_tokens).filter(|_| self.is_swapped(model));
+        if let Some(limit) = limit.or(most.filter(|most| head.max_tokens.is_some_and(|own| own > *most))) {
+            edits.set_max_tokens(head, caller, limit, &can);
         }
         let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
         if usage_added {
             edits.set_include_usage(head, &self.body);
         }
-        Wire { body: edits.apply(&self.body), usage_added, ..self.untouched(caller) }
+        Wire { body: edits.apply(&self.body), dropped, usage_added, ..self.untouched(caller) }
     }
 
     fn translated(
@@ -173,13 +218,13 @@ impl Inbound {
     ) -> Result<Wire, Untranslatable> {
         let model = &*candidate.key.model;
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-        let capability = dialect::capability(model);
+        let can = capability(model, candidate.target.facts.as_deref());
         let to = dialect::TargetModel {
             provider,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,
-            capability,
+            capability: &can,
             now: clock::unix().as_secs(),
         };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
@@ -274,3 +319,7 @@ fn path_of(dialect: Dialect) -> &'static str {
         Dialect::Messages => "/v1/messages",
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

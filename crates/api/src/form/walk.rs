@@ -141,6 +141,12 @@ fn array(schema: &Value, items: &mut [Value], path: &str, faults: &mut Faults) {
     if let Some(key) = schema["x-kubernetes-list-map-keys"][0].as_str() {
         twice(items, key, path, faults);
     }
+    if schema["x-kubernetes-list-type"] == "set" {
+        for (i, item) in items.iter().enumerate().filter(|(i, item)| items[..*i].contains(item)) {
+            let item = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            faults.add(format!("{path}[{i}]"), format!("{item} is there twice"), "keep one of them");
+        }
+    }
 }
 
 fn twice(items: &[Value], key: &str, path: &str, faults: &mut Faults) {

@@ -3,6 +3,7 @@
 //!
 //! Where a fault is noted the value beside it is a stand-in; the caller then throws the snapshot away.
 
+mod capability;
 mod classify;
 mod not_in_force;
 mod provider;

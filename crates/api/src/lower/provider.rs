@@ -8,7 +8,7 @@ use policy::{
     snapshot as snap,
 };
 
-use super::{count, span, usd};
+use super::{capability, count, span, usd};
 use crate::{
     fault::Faults,
     form::quoted,
@@ -122,7 +122,7 @@ fn probe(probe: &Probe, path: &str, faults: &mut Faults) -> snap::Probe {
 
 /// A row of the policy; what it leaves open comes from the catalogue, field by field.
 fn facts(model: &Model) -> ModelFacts {
-    let Model { name, price, context_tokens, max_output_tokens, images, image_tokens } = model;
+    let Model { name, price, context_tokens, max_output_tokens, images, image_tokens, capabilities } = model;
     let known = catalogue::find(name);
     let known = known.as_ref();
     let listed = known.and_then(|k| k.price);
@@ -131,8 +131,9 @@ fn facts(model: &Model) -> ModelFacts {
         price: price.as_ref().map(|p| self::price(p, listed)).or(listed),
         context_tokens: context_tokens.map(count).or(known.and_then(|k| k.context_tokens)),
         max_output_tokens: max_output_tokens.map(count).or(known.and_then(|k| k.max_output_tokens)),
-        images: images.or(known.and_then(|k| k.images)),
+        images: *images,
         image_tokens: image_tokens.map(count).or(known.and_then(|k| k.image_tokens)),
+        capabilities: capabilities.as_ref().map(capability::capabilities).unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! since the API server counts a rule's worst case.
 
 mod budget;
+mod capability;
 mod classify;
 mod provider;
 mod resilience;
@@ -13,6 +14,7 @@ mod status;
 mod tier;
 
 pub use budget::*;
+pub use capability::*;
 pub use classify::*;
 pub use provider::*;
 pub use resilience::*;

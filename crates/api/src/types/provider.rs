@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Capabilities;
 use crate::text::{ApiPath, Factor, HeaderValue, KeyName, ModelName, Name, PerMTok, Span, Url, Usd};
 
 /// A provider account behind one base URL.
@@ -144,6 +145,9 @@ pub struct Model {
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_tokens: Option<i64>,
+    /// What else it takes and refuses. Unset: the catalogue's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
 }
 
 /// USD per million tokens by class.

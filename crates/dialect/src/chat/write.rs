@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{parts::written, schema::is_strict};
 use crate::{
-    capability::Thinks,
-    model::{Call, Choice, Media, Part, Request, Role, Text, Thinking, Thought, ToolResult, Turn},
+    capability::Limit,
+    model::{Call, Choice, Media, Part, Request, Role, Text, Thought, ToolResult, Turn},
     names,
     translate::{Read, TargetModel, refuse},
 };
@@ -18,28 +18,25 @@ const MAX_USER: usize = 64;
 
 /// Writes a request; what the model refuses is left out and listed.
 pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
-    let can = to.capability;
     forget_cache_marks(r);
     tell_prefill(r);
     let mut out = Map::new();
     out.insert("model".into(), to.model.into());
     out.insert("messages".into(), messages(r)?.into());
     if let Some(limit) = r.max_tokens {
-        let name = if can.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+        let name = if to.capability.limit == Limit::Old { "max_tokens" } else { "max_completion_tokens" };
         out.insert(name.into(), limit.into());
     }
     tools(r, &mut out);
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
-        match value {
-            Some(v) if can.sampling => _ = out.insert(name.into(), v.into()),
-            Some(v) if v != 1.0 => r.drop_member(name),
-            _ => {}
+        if let Some(value) = value {
+            out.insert(name.into(), value.into());
         }
     }
     if r.top_k.is_some() {
         r.drop_member("top_k");
     }
-    let stops = if can.stop { MAX_STOPS } else { 0 };
+    let stops = if to.capability.stop { MAX_STOPS } else { 0 };
     if r.stop.len() > stops {
         r.drop_member(r.words.stop);
         r.stop.truncate(stops);
@@ -50,7 +47,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if r.summary {
         r.drop_member("reasoning.summary");
     }
-    if let Some(effort) = effort(r, can.thinks) {
+    if let Some(effort) = r.effort.take() {
         out.insert("reasoning_effort".into(), effort.into());
     }
     if r.json_object {
@@ -132,45 +129,6 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
     }
     if r.parallel == Some(false) {
         out.insert("parallel_tool_calls".into(), false.into());
-    }
-}
-
-/// Effort for models that reason: as asked, or by the size of a thinking budget.
-pub(crate) fn effort(r: &mut Request, thinks: Thinks) -> Option<&'static str> {
-    if thinks != Thinks::Effort {
-        if matches!(r.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive)) {
-            r.drop_member("thinking");
-        }
-        if r.effort.is_some() {
-            r.drop_member(r.words.effort);
-        }
-        return None;
-    }
-    let asked = match r.effort.as_deref() {
-        None => None,
-        Some("low") => Some("low"),
-        Some("medium") => Some("medium"),
-        Some("high") => Some("high"),
-        Some("xhigh") => Some("xhigh"),
-        Some(other) => {
-            // `max` is more than there is; anything else is not known.
-            let most = (other == "max").then_some("xhigh");
-            r.drop_member(r.words.effort);
-            most
-        }
-    };
-    match r.thinking {
-        Some(Thinking::Budget(tokens)) => asked.or(Some(match tokens {
-            0..4096 => "low",
-            4096..16_384 => "medium",
-            _ => "high",
-        })),
-        Some(Thinking::Off) => {
-            // Newer models refuse the effort `none`; the least that all of them take is low.
-            r.drop_member("thinking");
-            asked.or(Some("low"))
-        }
-        Some(Thinking::Adaptive) | None => asked,
     }
 }
 

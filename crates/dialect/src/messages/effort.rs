@@ -3,47 +3,77 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    capability::Thinks,
+    capability::{Capability, Effort, Off, Thinks},
     model::{Part, Request, Role},
 };
 
-/// The least budget that is taken.
-const LEAST: u64 = 1024;
-
-/// Says the asked effort: members of `output_config`, or a `thinking` budget put into `out`; lists it where neither will
-/// do.
+/// Says the asked effort: members of `output_config`, or a `thinking` put into `out`; lists it where neither will do.
 pub(super) fn effort(
     r: &mut Request,
-    thinks: Thinks,
+    can: &Capability,
     max_tokens: u64,
     is_forced: bool,
     out: &mut Map<String, Value>,
 ) -> Map<String, Value> {
     let mut config = Map::new();
-    let level = match r.effort.as_deref() {
-        // Thinking is not asked for by silence, and `none` asks for silence.
-        None | Some("none") => return config,
-        Some("minimal" | "low") => ("low", 2048),
-        Some("medium") => ("medium", 8192),
-        Some("high") => ("high", 16_384),
-        Some("xhigh") => ("xhigh", 32_768),
-        Some("max") => ("max", 32_768),
-        Some(_) => {
+    let asked = match r.effort.as_deref().map(Effort::of) {
+        // Thinking is not asked for by silence.
+        None => return config,
+        // The least that Claude has a word for.
+        Some(Some(Effort::Minimal)) => Effort::Low,
+        Some(Some(asked)) => asked,
+        Some(None) => {
             r.drop_member(r.words.effort);
             return config;
         }
     };
-    let budget = level.1.min(max_tokens.saturating_sub(1));
-    // A forced call, a prefill, and a tool loop whose thinking was not kept exclude thinking.
-    let is_free = !is_forced && !in_tool_loop(r) && r.turns.last().is_some_and(|t| t.role == Role::User);
-    match thinks {
-        Thinks::Adaptive => _ = config.insert("effort".into(), level.0.into()),
-        Thinks::Budget if is_free && budget >= LEAST => {
-            out.insert("thinking".into(), json!({"type": "enabled", "budget_tokens": budget}));
+    let thinking = match (can.thinks, asked) {
+        (_, Effort::None) if !can.thinks_unasked => None,
+        (_, Effort::None) => match can.off {
+            Off::Disabled => Some(json!({"type": "disabled"})),
+            Off::BetweenTools => Some(json!({"type": "between_tools"})),
+            Off::Never => {
+                config.extend(can.efforts.nearest(asked).map(|e| ("effort".into(), e.word().into())));
+                r.drop_member(r.words.effort);
+                None
+            }
+        },
+        (Thinks::Adaptive, asked) => {
+            let given = can.efforts.nearest(asked);
+            config.extend(given.map(|e| ("effort".into(), e.word().into())));
+            if given != Some(asked) {
+                r.drop_member(r.words.effort);
+            }
+            (!can.thinks_unasked && !is_forced).then(|| json!({"type": "adaptive"}))
         }
-        Thinks::Budget | Thinks::Effort | Thinks::No => r.drop_member(r.words.effort),
-    }
+        (Thinks::Budget, asked) => {
+            let (least, most) = can.budget.unwrap_or_default();
+            let budget = budget(asked).min(most).min(max_tokens.saturating_sub(1));
+            // A forced call, a prefill, and a tool loop whose thinking was not kept exclude thinking.
+            let is_free = !is_forced && !in_tool_loop(r) && r.turns.last().is_some_and(|t| t.role == Role::User);
+            let thinks = is_free && budget >= least;
+            if !thinks {
+                r.drop_member(r.words.effort);
+            }
+            thinks.then(|| json!({"type": "enabled", "budget_tokens": budget}))
+        }
+        (Thinks::Effort | Thinks::No, _) => {
+            r.drop_member(r.words.effort);
+            None
+        }
+    };
+    out.extend(thinking.map(|t| ("thinking".into(), t)));
     config
+}
+
+/// Tokens for thinking at a level of effort.
+fn budget(effort: Effort) -> u64 {
+    match effort {
+        Effort::None | Effort::Minimal | Effort::Low => 2048,
+        Effort::Medium => 8192,
+        Effort::High => 16_384,
+        Effort::XHigh | Effort::Max => 32_768,
+    }
 }
 
 /// The last assistant turn called tools and has lost the thinking that it came from, with which it would have to begin.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{effort::effort, foreign::tell_foreign};
 use crate::{
+    capability::{Capability, Sampling},
     model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thought, ToolResult, Turn},
     translate::{Read, TargetModel, refuse},
 };
@@ -40,14 +41,15 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         out.insert("tools".into(), tools);
         out.insert("tool_choice".into(), json!({"type": "none"}));
     }
-    let choice = choice(r, can.forced_tools);
+    let choice = choice(r);
     let is_forced = choice.as_ref().is_some_and(|c| c["type"] == "any" || c["type"] == "tool");
     if let Some(choice) = choice {
         out.insert("tool_choice".into(), choice);
     }
-    let mut config = effort(r, can.thinks, limit, is_forced, &mut out);
-    sampling(r, to, out.contains_key("thinking"), &mut out);
-    stops(r, &mut out);
+    let mut config = effort(r, can, limit, is_forced, &mut out);
+    let thinks = out.get("thinking").is_some_and(|t| t["type"] == "enabled" || t["type"] == "adaptive");
+    sampling(r, can, thinks, &mut out);
+    stops(r, can, &mut out);
     if let Some(user) = &r.user {
         out.insert("metadata".into(), json!({"user_id": user}));
     }
@@ -196,7 +198,7 @@ fn called_tools(r: &Request) -> Option<Value> {
     (r.tools.is_empty() && !names.is_empty()).then(|| names.iter().map(define).collect())
 }
 
-fn choice(r: &mut Request, forced: bool) -> Option<Value> {
+fn choice(r: &mut Request) -> Option<Value> {
     if r.tools.is_empty() {
         if matches!(r.choice, Some(Choice::Any | Choice::Named(_))) {
             r.drop_member("tool_choice");
@@ -207,10 +209,6 @@ fn choice(r: &mut Request, forced: bool) -> Option<Value> {
         None => None,
         Some(Choice::Auto) => Some(json!({"type": "auto"})),
         Some(Choice::None) => Some(json!({"type": "none"})),
-        Some(Choice::Any | Choice::Named(_)) if !forced => {
-            r.drop_member("tool_choice");
-            None
-        }
         Some(Choice::Any) => Some(json!({"type": "any"})),
         Some(Choice::Named(name)) => Some(json!({"type": "tool", "name": name})),
     };
@@ -222,11 +220,11 @@ fn choice(r: &mut Request, forced: bool) -> Option<Value> {
 }
 
 /// Temperature ends at 1 here: more is told as 1, and listed. Thinking wants all of it at the default.
-fn sampling(r: &mut Request, to: &TargetModel<'_>, thinks: bool, out: &mut Map<String, Value>) {
-    let allowed = to.capability.sampling && !thinks;
+fn sampling(r: &mut Request, can: &Capability, thinks: bool, out: &mut Map<String, Value>) {
+    let allowed = matches!(can.sampling, Sampling::Free | Sampling::One) && !thinks;
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
         let Some(value) = value else { continue };
-        let is_second = out.contains_key("temperature") && !to.capability.sampling_pair;
+        let is_second = out.contains_key("temperature") && can.sampling == Sampling::One;
         if !allowed || is_second {
             if value != 1.0 {
                 r.drop_member(name);
@@ -245,9 +243,9 @@ fn sampling(r: &mut Request, to: &TargetModel<'_>, thinks: bool, out: &mut Map<S
     }
 }
 
-fn stops(r: &mut Request, out: &mut Map<String, Value>) {
+fn stops(r: &mut Request, can: &Capability, out: &mut Map<String, Value>) {
     let (keep, blank): (Vec<String>, Vec<String>) =
-        std::mem::take(&mut r.stop).into_iter().partition(|s| !s.trim().is_empty());
+        std::mem::take(&mut r.stop).into_iter().partition(|s| can.stop && !s.trim().is_empty());
     if !blank.is_empty() {
         r.drop_member(r.words.stop);
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::parts::written;
 use crate::{
     capability::Thinks,
-    chat::{effort, forget_cache_marks, is_strict, joined, tell_prefill, user_name},
+    chat::{forget_cache_marks, is_strict, joined, tell_prefill, user_name},
     model::{Call, Choice, Media, Part, Request, Role, Seal, Text, Thinking, Thought, ToolResult, Turn},
     translate::{Read, TargetModel, refuse},
 };
@@ -15,7 +15,6 @@ const LEAST_TOKENS: u64 = 16;
 
 /// Writes a request; what the model refuses is left out and listed. Nothing is kept at the provider.
 pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
-    let can = to.capability;
     forget_cache_marks(r);
     tell_prefill(r);
     let mut out = Map::new();
@@ -34,10 +33,8 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     }
     tools(r, &mut out);
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
-        match value {
-            Some(v) if can.sampling => _ = out.insert(name.into(), v.into()),
-            Some(v) if v != 1.0 => r.drop_member(name),
-            _ => {}
+        if let Some(value) = value {
+            out.insert(name.into(), value.into());
         }
     }
     if r.top_k.is_some() {
@@ -46,7 +43,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if !r.stop.is_empty() {
         r.drop_member(r.words.stop);
     }
-    reasoning(r, can.thinks, &mut out);
+    reasoning(r, to.capability.thinks, &mut out);
     text(r, &mut out);
     if let Some(user) = user_name(r) {
         out.insert("user".into(), user.into());
@@ -101,7 +98,7 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
 fn reasoning(r: &mut Request, thinks: Thinks, out: &mut Map<String, Value>) {
     let mut asked = Map::new();
     let shows = matches!(r.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive));
-    if let Some(effort) = effort(r, thinks) {
+    if let Some(effort) = r.effort.take() {
         asked.insert("effort".into(), effort.into());
     }
     if shows && thinks == Thinks::Effort {

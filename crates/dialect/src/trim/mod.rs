@@ -4,7 +4,12 @@
 mod items;
 mod keep;
 
-use crate::{Dialect, capability::Capability, edit::Edits, head::Head};
+use crate::{
+    Dialect,
+    capability::{Capability, Sampling},
+    edit::Edits,
+    head::Head,
+};
 
 /// How small a request becomes; what is `None` is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,9 +90,9 @@ impl items::Found {
         let own = self.temperature.clone().and_then(|span| body.get(span)).filter(|text| text != b"null");
         let lower = match own.and_then(|text| std::str::from_utf8(text).ok()) {
             Some(own) => own.parse::<f64>().is_ok_and(|own| own > f64::from(milli) / 1000.0),
-            None => milli < 1000 && (capability.sampling_pair || !self.has_top_p),
+            None => milli < 1000 && (capability.sampling == Sampling::Free || !self.has_top_p),
         };
-        lower && capability.sampling && !self.thinks
+        lower && matches!(capability.sampling, Sampling::Free | Sampling::One) && !self.thinks
     }
 }
 

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, AnswerHead, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, Trim, add_to_answer,
-    adopt_response, cache_key, capability, classify, echo_request, is_cacheable_answer, is_json, json,
-    pending_response, read_answer, read_bill, read_error, read_head, read_linked, restate_response, sse::Frame,
+    AnswerFault, AnswerHead, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, MODELS, Trim, add_to_answer,
+    adopt_response, cache_key, capability, classify, conform, echo_request, hindrance, is_cacheable_answer, is_json,
+    json, pending_response, read_answer, read_bill, read_error, read_head, read_linked, restate_response, sse::Frame,
     stream_of_answer, translate_answer, translate_request, trim, usage_of_answer, write_error, write_error_event,
 };
 use serde_json::Value;
@@ -61,6 +61,30 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
             assert_eq!(bill, read_bill(dialect, &body, &again));
         }
         assert!(!again.background);
+        true
+    });
+}
+
+for_each_dialect!(conformer: conform_chat Chat, conform_responses Responses, conform_messages Messages);
+
+fn conformer(parser: &str, dialect: Dialect) {
+    run(parser, &fixtures::requests(dialect), |input, mutator| {
+        let head = match read_head(dialect, input) {
+            Ok(head) => head,
+            Err(bad) => return !matches!(bad, BadBody::Json(_)),
+        };
+        let can = &MODELS[mutator.below(MODELS.len())].can;
+        let _ = hindrance(dialect, &head, can);
+        let mut edits = Edits::default();
+        let lost = conform(&mut edits, dialect, &head, input, can);
+        edits.set_model(&head, "other");
+        let body = edits.apply(&Bytes::copy_from_slice(input)).concat();
+        let again = read_head(dialect, &body).unwrap();
+        assert_eq!((again.model.as_deref(), again.messages, again.tools), (Some("other"), head.messages, head.tools));
+        // Once is enough, but for a body of nothing else.
+        let mut edits = Edits::default();
+        let more = conform(&mut edits, dialect, &again, &body, can);
+        assert!(edits.is_empty() && more.is_empty() || again.messages == 0, "{lost:?} {more:?}");
         true
     });
 }

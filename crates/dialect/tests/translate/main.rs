@@ -2,11 +2,13 @@
 //! hold for any two formats.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
+mod capability;
 mod cases;
 mod coverage;
 mod errors;
 mod laws;
 mod order;
+mod structured;
 
 use bytes::Bytes;
 use dialect::{

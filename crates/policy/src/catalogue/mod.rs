@@ -1,10 +1,13 @@
-//! What is known of models by name: prices with their tiers, context length, where each row comes from and when.
+//! What is known of models by name: prices with their tiers, context length, where each row comes from and when; and what
+//! a policy says of them.
 
+mod capabilities;
 mod models;
 mod price;
 mod server_tool;
 mod tiers;
 
+pub use capabilities::{Capabilities, ChatTools, Effort, OutputLimit, Sampling, Thinking, ThinkingOff};
 pub use models::{MODELS, Row};
 pub use price::{LongPrompt, Price, Tokens};
 pub use server_tool::{ServerTool, ServerToolCosts};
@@ -22,10 +25,12 @@ pub struct ModelFacts {
     pub context_tokens: Option<u64>,
     /// Longest answer, in tokens.
     pub max_output_tokens: Option<u64>,
-    /// Whether it takes images; `None` is taken for yes.
+    /// Whether it takes images, where the policy says so.
     pub images: Option<bool>,
     /// Most tokens that one image can be; `None`: the vendor's worst case.
     pub image_tokens: Option<u64>,
+    /// What else it takes, where the policy says so.
+    pub capabilities: Capabilities,
 }
 
 /// Built-in facts on `model`: the row of its name, or of its name without a date or `-latest` at its end
@@ -38,8 +43,9 @@ pub fn find(model: &str) -> Option<ModelFacts> {
         price: Some(row.price),
         context_tokens: Some(row.context),
         max_output_tokens: Some(row.output),
-        images: Some(true),
+        images: None,
         image_tokens: None,
+        capabilities: Capabilities::default(),
     })
 }
 

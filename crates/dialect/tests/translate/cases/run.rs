@@ -85,7 +85,7 @@ fn check_order((caller, _): Arrow, case: &Case) -> Result<(), String> {
 }
 
 fn plain_model(provider: Dialect) -> &'static str {
-    if provider == Dialect::Messages { "claude-haiku-5-5" } else { "gpt-4o" }
+    if provider == Dialect::Messages { "claude-haiku-4-5" } else { "gpt-4o" }
 }
 
 fn json_of(bytes: &[u8]) -> Value {

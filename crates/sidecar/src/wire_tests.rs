@@ -1,0 +1,77 @@
+use policy::{
+    catalogue::{self, Capabilities},
+    plan::{Standing, TargetKey, Worst},
+    snapshot::ProviderId,
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+const POLICY: &str = "{apiVersion: llmroute.dev/v1alpha1, kind: LLMRoutePolicy, metadata: {name: p}, spec: {\
+    providers: [{name: openai, api: OpenAI}, {name: claude, api: Anthropic}], \
+    scenes: [{name: s, targets: [{provider: openai, model: gpt-6-sol}, {provider: claude, model: claude-sonnet-5-5}]}]}}";
+
+fn inbound(caller: Dialect, body: &Value) -> Inbound {
+    let body = Bytes::from(body.to_string());
+    let head = dialect::read_head(caller, &body).ok();
+    let (parts, ()) = Request::new(()).into_parts();
+    Inbound { body, head, ..Inbound::new(parts) }
+}
+
+fn target(provider: u16, model: &str, capabilities: Capabilities) -> Target {
+    let facts = catalogue::find(model).map(|f| Arc::new(ModelFacts { capabilities, ..f }));
+    Target { provider: ProviderId(provider), model: Some(model.into()), facts }
+}
+
+fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>) {
+    let inbound = inbound(caller, body);
+    let key = TargetKey { provider: target.provider, model: target.model.clone().unwrap() };
+    let candidate = Candidate { target, key, standing: Standing::Preferred, worst: Worst::default() };
+    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, None);
+    (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
+}
+
+#[test]
+fn t06_a_model_put_in_the_place_of_another_is_asked_what_it_takes() {
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let body = |model: &str| json!({"model": model, "messages": messages, "max_tokens": 500_000, "temperature": 0.5});
+    let none = Capabilities::default;
+    // The caller's own choice is between it and the provider.
+    let own = body("gpt-6-sol");
+    assert_eq!(edited(Dialect::Chat, &own, target(0, "gpt-6-sol", none())), (own.clone(), vec![]));
+    let (got, lost) = edited(Dialect::Chat, &body("gpt-4o"), target(0, "gpt-6-sol", none()));
+    let want =
+        json!({"model": "gpt-6-sol", "messages": messages, "max_tokens": null, "max_completion_tokens": 128_000});
+    assert_eq!((got, lost), (want, vec!["temperature".to_owned()]));
+    // What the policy says has the last word.
+    let own = Capabilities { sampling: Some(catalogue::Sampling::All), ..none() };
+    let (got, lost) = edited(Dialect::Chat, &body("gpt-4o"), target(0, "gpt-6-sol", own));
+    assert_eq!((&got["temperature"], lost), (&json!(0.5), vec![]));
+}
+
+#[test]
+fn t06_what_hinders_and_what_strict_tiers_would_lose() {
+    let snapshot = api::load(POLICY).unwrap();
+    let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]);
+    let request = inbound(Dialect::Chat, &json!({"model": "gpt-4o", "messages": image}));
+    let why = |model, facts: Option<&ModelFacts>| request.hindered(Dialect::Chat, Api::OpenAi, model, facts);
+    assert!(why("gpt-3.5-turbo", None).is_some_and(|w| w.contains("images")));
+    assert_eq!((why("gpt-6-sol", None), why("gpt-4o", None)), (None, None));
+    let blind = ModelFacts { images: Some(false), ..catalogue::find("gpt-6-sol").unwrap() };
+    assert!(why("gpt-6-sol", Some(&blind)).is_some() && why("gpt-4o", Some(&blind)).is_some(), "as the policy says");
+
+    let body =
+        json!({"model": "gpt-6-sol", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5, "seed": 1});
+    let request = inbound(Dialect::Chat, &body);
+    let head = request.head.as_ref();
+    let headers = HeaderMap::new();
+    let (ask, _) =
+        crate::classify::ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, head, &request.body).unwrap();
+    let loses = |t: &Target| request.loses(&snapshot, &ask, Dialect::Chat, t, t.model.as_deref().unwrap());
+    let none = Capabilities::default;
+    assert_eq!(loses(&target(0, "gpt-6-sol", none())), None);
+    assert_eq!(loses(&target(0, "gpt-6-luna", none())).as_deref(), Some("temperature"));
+    assert_eq!(loses(&target(0, "gpt-4o", none())), None);
+    assert_eq!(loses(&target(1, "claude-sonnet-5-5", none())).as_deref(), Some("seed, temperature"));
+    assert_eq!(loses(&target(1, "claude-haiku-4-5", none())).as_deref(), Some("seed"));
+}

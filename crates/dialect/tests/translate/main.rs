@@ -8,6 +8,7 @@ mod coverage;
 mod errors;
 mod laws;
 mod order;
+mod rows;
 mod structured;
 
 use bytes::Bytes;

@@ -13,7 +13,6 @@ use crate::{
     target,
 };
 
-pub const ANY_OBJECT: &str = "Answer with one JSON object and nothing else: no words around it, no code fence.";
 const OLD: &str = "claude-opus-4-1";
 
 fn asked(extra: &Value) -> Value {

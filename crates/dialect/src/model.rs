@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) tools: Vec<Tool>,
     /// Names of tools that the caller has for free text; here they take it as their one argument.
     pub(crate) free: Vec<String>,
+    /// Tools of the caller that stand in a group, by both names as one, and the group's name.
+    pub(crate) groups: Vec<(String, String)>,
     pub(crate) choice: Option<Choice>,
     /// False: one call at a time.
     pub(crate) parallel: Option<bool>,
@@ -81,6 +83,7 @@ impl Request {
             turns: vec![],
             tools: vec![],
             free: vec![],
+            groups: vec![],
             choice: None,
             parallel: None,
             max_tokens: None,

@@ -56,6 +56,8 @@ pub struct Context {
     pub(crate) thoughts: bool,
     /// Tools of the caller that take free text.
     pub(crate) free: Vec<String>,
+    /// Tools of the caller that stand in a group, by both names as one, and the group's name.
+    pub(crate) groups: Vec<(String, String)>,
     /// Responses callers: what the answer repeats of the request, as members of an object.
     pub(crate) echo: String,
     /// The tool whose arguments are the answer, where a schema was not taken for what is said.
@@ -148,6 +150,7 @@ pub fn translate_request(
         provider_name: to.provider.to_owned(),
         thoughts,
         free: request.free,
+        groups: request.groups,
         echo,
         answer_tool,
         include_usage,

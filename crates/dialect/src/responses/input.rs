@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{parts::parts, tools::tools};
+use super::{
+    parts::parts,
+    tools::{take_name, tools},
+};
 use crate::{
     chat::arguments,
     model::{Call, Part, Request, Role, Seal, Text, Thought, ToolResult, Turn},
@@ -42,7 +45,7 @@ fn read(r: &mut Request, at: String, mut item: Item) -> Read<()> {
         }
         None | Some("message") => message(r, &at, &mut item)?,
         Some("function_call" | "custom_tool_call") => {
-            let (Some(id), Some(name)) = (take_string(&mut item, "call_id"), take_string(&mut item, "name")) else {
+            let (Some(id), Some(name)) = (take_string(&mut item, "call_id"), take_name(&mut item)) else {
                 return refuse(at, "a tool call needs a call_id and a name");
             };
             let arguments = match take_string(&mut item, "input") {

@@ -79,15 +79,27 @@ pub(super) fn item(context: &Context, id: &str, status: &str, content: &Content<
         }
         Content::Call { id: call, name, arguments } if is_free(context, name) => {
             let input = if begins { String::new() } else { free_input(arguments) };
-            let name = context.restore(name);
-            json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call, "name": name, "input": input})
+            let item = json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call, "name": "", "input": input});
+            named(context, name, item)
         }
         Content::Call { id: call, name, arguments } => {
             let arguments = if begins { "" } else { arguments };
-            let name = context.restore(name);
-            json!({"id": id, "type": "function_call", "status": status, "call_id": call, "name": name, "arguments": arguments})
+            let item = json!({"id": id, "type": "function_call", "status": status, "call_id": call, "name": "", "arguments": arguments});
+            named(context, name, item)
         }
     }
+}
+
+/// A call under the caller's name of the tool, and of the group that it stands in.
+fn named(context: &Context, wire: &str, mut item: Value) -> Value {
+    let own = context.restore(wire);
+    let group = context.groups.iter().find(|(both, _)| *both == own).map(|(_, group)| group.as_str());
+    let name = group.and_then(|group| own.strip_prefix(group)?.strip_prefix('.'));
+    item["name"] = name.unwrap_or(&own).into();
+    if let Some(group) = group {
+        item["namespace"] = group.into();
+    }
+    item
 }
 
 /// The part of an item that holds its text; null for a call.

@@ -17,7 +17,7 @@ def rows():
 def expected():
     """Every cell that must be there, as (row, column)."""
     cells = [(f"{language}/{api}/{way}", feature) for language in LANGUAGES for feature in FEATURES for api, way in rows()]
-    return cells + [(agent, "tool loop") for agent in AGENTS]
+    return cells + [(f"{agent}/{way}", "tool loop") for agent in AGENTS for way in WAYS]
 
 
 def note(path, row, cell, outcome):
@@ -52,5 +52,6 @@ def render(outcomes):
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    told += [f"{agent}: tool loop {signs.get(outcomes.get((agent, 'tool loop')), 'MISSING')}" for agent in AGENTS]
+    for row in (f"{agent}/{way}" for agent in AGENTS for way in WAYS):
+        told.append(f"{row}: tool loop {signs.get(outcomes.get((row, 'tool loop')), 'MISSING')}")
     return "\n".join(told)

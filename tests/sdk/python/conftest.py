@@ -121,5 +121,5 @@ def pytest_runtest_makereport(item, call):
     marker = item.get_closest_marker("cell")
     if marker and (report.when == "call" or not report.passed):
         given = item.callspec.params
-        name = given.get("agent") or f"{given['row'].language}/{given['api']}/{given['way']}"
+        name = f"{given['agent']}/{given['way']}" if "agent" in given else f"{given['row'].language}/{given['api']}/{given['way']}"
         table.note(os.environ["LLMROUTE_RESULTS"], name, marker.args[0], report.outcome)

@@ -1,4 +1,4 @@
-"""Claude Code and Codex CLI each finish a tool loop through the sidecar on their own provider, with no other network."""
+"""Claude Code and Codex CLI each finish a tool loop through the sidecar on either provider, with no other network."""
 
 import json
 import os
@@ -11,10 +11,12 @@ import threading
 import pytest
 
 import stack
+import table
 from conftest import KEY_IN, received
 
 WITHIN = 90.0
 MODULES = stack.HERE / "node_modules"
+EXEC = "functions_exec_dd48ea0c017c1ff9"
 
 
 class Outside:
@@ -79,7 +81,7 @@ def run(command, work, environment):
 
 
 def looped(provider, path):
-    """The two requests of a tool loop, both answered by the agent's own provider."""
+    """The two requests of a tool loop, both answered by this provider."""
     header, scheme = KEY_IN[provider]
     asked = received()
     assert [(entry["path"].split("?")[0], entry["status"], entry["stream"]) for entry in asked] == [(path, 200, True)] * 2
@@ -89,9 +91,11 @@ def looped(provider, path):
 
 @pytest.mark.cell("tool loop")
 @pytest.mark.parametrize("agent", ["claude-code"])
-def test_claude_code_reads_a_file(desk, agent):
+@pytest.mark.parametrize("way", table.WAYS)
+def test_claude_code_reads_a_file(desk, agent, way):
     work, environment, word = desk
     environment |= {
+        "ANTHROPIC_CUSTOM_HEADERS": f"x-llmroute-scene: {'claude' if way == 'same' else 'openai'}",
         "ANTHROPIC_BASE_URL": os.environ["LLMROUTE_URL"],
         "ANTHROPIC_API_KEY": stack.CALLERS_KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -105,17 +109,31 @@ def test_claude_code_reads_a_file(desk, agent):
     said = json.loads(run([*command, *options], work, environment))
     assert (said["subtype"], said["is_error"], said["num_turns"], said["permission_denials"]) == ("success", False, 2, [])
     assert said["result"].startswith("The tools answered: ") and word in said["result"]
-    asked, told = looped("claude", "/v1/messages")
+    if way == "translated":
+        asked, told = looped("openai", "/v1/chat/completions")
+        answer, result = told["messages"][-2:]
+        [call] = answer["tool_calls"]
+        assert (call["function"]["name"], result["role"], result["tool_call_id"]) == ("Bash", "tool", call["id"])
+    else:
+        asked, told = looped("claude", "/v1/messages")
+        call, result = claude_exchange(told)
+        assert call["name"] == "Bash"
     assert word not in json.dumps(asked)
-    [call] = [part for part in told["messages"][-2]["content"] if part["type"] == "tool_use"]
-    [result] = [part for part in told["messages"][-1]["content"] if part["type"] == "tool_result"]
-    assert call["name"] == "Bash" and result["tool_use_id"] == call["id"]
     assert word in json.dumps(result["content"])
+
+
+def claude_exchange(body):
+    """The last call and its result in a request for Claude."""
+    [call] = [part for part in body["messages"][-2]["content"] if part["type"] == "tool_use"]
+    [result] = [part for part in body["messages"][-1]["content"] if part["type"] == "tool_result"]
+    assert result["tool_use_id"] == call["id"]
+    return call, result
 
 
 @pytest.mark.cell("tool loop")
 @pytest.mark.parametrize("agent", ["codex"])
-def test_codex_reads_a_file(desk, agent):
+@pytest.mark.parametrize("way", table.WAYS)
+def test_codex_reads_a_file(desk, agent, way):
     work, environment, word = desk
     environment["OPENAI_API_KEY"] = stack.CALLERS_KEY
     settings = {
@@ -125,6 +143,7 @@ def test_codex_reads_a_file(desk, agent):
         "model_providers.llmroute.base_url": os.environ["LLMROUTE_URL"] + "/v1",
         "model_providers.llmroute.env_key": "OPENAI_API_KEY",
         "model_providers.llmroute.wire_api": "responses",
+        "model_providers.llmroute.http_headers.x-llmroute-scene": "openai" if way == "same" else "claude",
         "sandbox_mode": "danger-full-access",
         "approval_policy": "never",
         "analytics.enabled": False,
@@ -133,7 +152,9 @@ def test_codex_reads_a_file(desk, agent):
     }
     options = [word for name, value in settings.items() for word in ["--config", f"{name}={json.dumps(value)}"]]
     script = 'text((await tools.exec_command({cmd: "cat word.txt"})).output)'
-    prompt = f"@@sim:tool=exec,args={script}@@ Which word is it?"
+    # Claude knows no tools for free text and no groups of tools: it calls `exec` of `functions` with one argument.
+    called = f"exec,args={script}" if way == "same" else f"{EXEC},args={json.dumps({'input': script})}"
+    prompt = f"@@sim:tool={called}@@ Which word is it?"
     command = ["node", MODULES / "@openai/codex/bin/codex.js", "exec", "--skip-git-repo-check", "--ephemeral", "--json"]
     lines = [json.loads(line) for line in run([*command, *options, prompt], work, environment).splitlines()]
     items = [line["item"] for line in lines if line["type"] == "item.completed"]
@@ -141,8 +162,16 @@ def test_codex_reads_a_file(desk, agent):
     assert (ran["exit_code"], ran["aggregated_output"]) == (0, word + "\n")
     assert said["text"].startswith("The tools answered: ") and word in said["text"]
     assert lines[-1]["type"] == "turn.completed"
-    asked, told = looped("openai", "/v1/responses")
+    if way == "translated":
+        asked, told = looped("claude", "/v1/messages")
+        call, result = claude_exchange(told)
+        assert (call["name"], call["input"]) == (EXEC, {"input": script})
+        output = result["content"]
+    else:
+        asked, told = looped("openai", "/v1/responses")
+        *_, call, result = told["input"]
+        assert (call["type"], call["name"], result["type"]) == ("custom_tool_call", "exec", "custom_tool_call_output")
+        assert result["call_id"] == call["call_id"]
+        output = result["output"]
     assert word not in json.dumps(asked)
-    *_, call, result = told["input"]
-    assert (call["type"], call["name"], result["type"]) == ("custom_tool_call", "exec", "custom_tool_call_output")
-    assert result["call_id"] == call["call_id"] and word in json.dumps(result["output"])
+    assert word in json.dumps(output)

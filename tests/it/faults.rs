@@ -180,10 +180,9 @@ impl Cell {
     }
 
     fn backup(self) -> Vendor {
-        match self.speech {
-            Speech::Responses => Vendor::OpenAi,
-            _ if self.vendor() == Vendor::OpenAi => Vendor::Anthropic,
-            _ => Vendor::OpenAi,
+        match self.vendor() {
+            Vendor::OpenAi => Vendor::Anthropic,
+            Vendor::Anthropic => Vendor::OpenAi,
         }
     }
 
@@ -469,9 +468,7 @@ fn cells() -> Vec<Cell> {
         for speech in Speech::ALL {
             for bits in 0..8 {
                 let (stream, translated, alone) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
-                if !(translated && speech == Speech::Responses) {
-                    cells.push(Cell { fault, speech, stream, translated, alone });
-                }
+                cells.push(Cell { fault, speech, stream, translated, alone });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Stories over real sockets: one binary, a story a file.
 
+mod arrows;
 mod bad_input;
 mod breaker;
 mod by_id;

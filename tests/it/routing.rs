@@ -388,10 +388,6 @@ async fn targets_that_cannot_serve_are_left_out_with_their_reason() {
         "{}",
         reply.text()
     );
-    // A Responses call is for OpenAI providers.
-    world.script("openai", vec![Rule::fault(Fault::Unauthorized)]);
-    let reply = world.app.say(Speech::Responses, "hi", false).send().await;
-    assert_eq!((reply.status, reply.header("x-llmroute-attempts")), (401, "1"), "{}", reply.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,8 +94,12 @@ impl Speech {
     /// Listens to a stream.
     pub fn listen(self, events: &[Event]) -> Heard {
         let mut heard = Heard::default();
+        let mut number = None;
         for event in events {
             let data = event.json();
+            if let Some(next) = data["sequence_number"].as_u64() {
+                assert_eq!(number.replace(next).map_or(next, |n| n + 1), next, "events are numbered: {}", event.data);
+            }
             match self {
                 Speech::Chat => chat(event, &data, &mut heard),
                 Speech::Responses => responses(event, &data, &mut heard),

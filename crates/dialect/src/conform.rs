@@ -22,6 +22,9 @@ pub fn hindrance(target: Dialect, head: &Head, can: &Capability) -> Option<&'sta
     if head.audio > 0 && !can.audio {
         return Some("the request has audio, and the model takes none");
     }
+    if head.stateful && target != Dialect::Responses {
+        return Some("the request goes on from state that one provider keeps; send the earlier turns in input");
+    }
     if target == Dialect::Chat && head.tools > 0 && can.tools_in_chat == ToolsInChat::Never {
         return Some("the model takes tools in the Responses API alone");
     }

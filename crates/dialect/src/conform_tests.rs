@@ -340,3 +340,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_changed_within_a_member_goes_with_it() {
+    let ours = r#"{"type":"thinking","thinking":"a","signature":"llmroute:openai:n:"}"#;
+    let call = r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#;
+    let body = format!(
+        r#"{{"model":"m","thinking":{{"type":"enabled","budget_tokens":2048}},"messages":[{{"role":"assistant","content":[{ours},{call}]}}]}}"#
+    );
+    let head = read_head(Dialect::Messages, body.as_bytes()).unwrap();
+    let mut edits = Edits::default();
+    let mut lost = edits.cut_foreign_thoughts(&head, Dialect::Messages, body.as_bytes());
+    let can = Capability { thinks: Thinks::No, budget: None, ..Capability::OPEN };
+    lost.extend(conform(&mut edits, Dialect::Messages, &head, body.as_bytes(), &can));
+    let out = String::from_utf8(edits.apply(&Bytes::from(body)).concat()).unwrap();
+    assert_eq!(out, format!(r#"{{"model":"m","messages":[{{"role":"assistant","content":[{call}]}}]}}"#));
+    assert_eq!(lost, ["messages[0].content[0]", "thinking", "thinking"]);
+}

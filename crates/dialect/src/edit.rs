@@ -85,8 +85,9 @@ impl Edits {
         self.replace(own, value.to_owned());
     }
 
-    /// Takes bytes out.
+    /// Takes bytes out, and with them what was to be changed within.
     pub(crate) fn cut(&mut self, span: Span) {
+        self.list.retain(|(s, _)| s.start <= span.start || s.end > span.end);
         self.replace(span, String::new());
     }
 

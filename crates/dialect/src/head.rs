@@ -230,7 +230,7 @@ fn take(
             });
         }
         (b"output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
-        (b"previous_response_id" | b"conversation", Dialect::Responses) => head.stateful = !null,
+        (b"previous_response_id" | b"conversation", Dialect::Responses) => head.stateful |= !null,
         (b"background", Dialect::Responses) => {
             (head.background, head.spots.background) = (text == b"true", Some(value.clone()));
         }

@@ -255,14 +255,8 @@ fn group_by_provider(order: Vec<Target>) -> Vec<Target> {
 /// The most that this request can take at a target, or why that cannot serve it, whatever its health.
 fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, (Cause, String)> {
     let provider = snapshot.provider(t.provider);
-    match ask.call {
-        Call::Responses if provider.api != Api::OpenAi => {
-            return Err((Cause::CannotCarry, "the Responses API is served by OpenAI providers only".into()));
-        }
-        Call::CountTokens if provider.api != Api::Anthropic => {
-            return Err((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
-        }
-        Call::Chat | Call::Messages | Call::Responses | Call::CountTokens | Call::Through(_) => {}
+    if ask.call == Call::CountTokens && provider.api != Api::Anthropic {
+        return Err((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
     }
     if !view.has_credential(t.provider) {
         let file = provider.credential_key.as_deref().unwrap_or_default();

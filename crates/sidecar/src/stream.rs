@@ -178,7 +178,9 @@ impl StreamReply {
                 request_id: Some(x.trace.id()),
             };
             self.writer.waiting = None;
-            self.queue.push_back(dialect::write_error_event(self.writer.caller, &shape, self.tee.next_sequence()));
+            let translator = self.writer.translator.as_ref();
+            let number = translator.map_or_else(|| self.tee.next_sequence(), StreamTranslator::next_sequence);
+            self.queue.push_back(dialect::write_error_event(self.writer.caller, &shape, number));
         }
         self.told.reason = Some(reason);
         self.close(Some(failure));

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Dialect, Edits, Head};
+use dialect::{Capability, Dialect, Edits, Head, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Request, Uri,
     http::{request::Parts, uri::PathAndQuery},
@@ -97,17 +97,18 @@ impl Inbound {
     pub fn hindered(&self, caller: Dialect, api: Api, model: &str, facts: Option<&ModelFacts>) -> Option<&'static str> {
         let head = self.head.as_ref()?;
         // Most requests have nothing that a model may be unable to carry.
-        let is_plain = head.images + head.documents + head.audio + head.tools == 0 && !head.ends_with_model;
-        if is_plain {
+        let is_plain = head.images + head.documents + head.audio + head.tools == 0;
+        if is_plain && !head.ends_with_model && !head.stateful {
             return None;
         }
-        let target = target_dialect(caller, api);
+        let can = capability(model, facts);
+        let target = self.target_dialect(caller, api, model, &can);
         // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
         let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
         if target == caller && !self.is_swapped(model) && !is_told {
             return None;
         }
-        dialect::hindrance(target, head, &capability(model, facts))
+        dialect::hindrance(target, head, &can)
     }
 
     /// What of the request would be lost at a target, for strict tiers.
@@ -123,10 +124,9 @@ impl Inbound {
         let provider = snapshot.provider(target.provider);
         let facts = target.facts.as_deref();
         let can = capability(model, facts);
-        let wire = target_dialect(caller, provider.api);
+        let wire = self.target_dialect(caller, provider.api, model, &can);
         let lost = if wire == caller {
-            let head = self.head.as_ref().filter(|_| self.is_swapped(model))?;
-            dialect::conform(&mut Edits::default(), caller, head, &self.body, &can)
+            self.fitted(&mut Edits::default(), self.head.as_ref()?, caller, model, &can)
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -142,6 +142,37 @@ impl Inbound {
             }
         };
         (!lost.is_empty()).then(|| lost.join(", "))
+    }
+
+    /// What a target of `api` is asked in.
+    fn target_dialect(&self, caller: Dialect, api: Api, model: &str, can: &Capability) -> Dialect {
+        match (caller, api) {
+            (_, Api::Anthropic) => Dialect::Messages,
+            (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
+            // Some models take tools in the Responses API alone.
+            (_, Api::OpenAi)
+                if can.tools_in_chat == ToolsInChat::Never
+                    && self.head.as_ref().is_some_and(|head| head.tools > 0)
+                    && (caller == Dialect::Messages || self.is_swapped(model)) =>
+            {
+                Dialect::Responses
+            }
+            (_, Api::OpenAi) => Dialect::Chat,
+        }
+    }
+
+    /// Edits that make the body one for `model` at a provider of the caller's dialect; what is lost, as paths of the body.
+    fn fitted(&self, edits: &mut Edits, head: &Head, caller: Dialect, model: &str, can: &Capability) -> Vec<String> {
+        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body);
+        if self.is_swapped(model) {
+            let more = dialect::conform(edits, caller, head, &self.body, can);
+            more.into_iter().for_each(|member| {
+                if !lost.contains(&member) {
+                    lost.push(member)
+                }
+            });
+        }
+        lost
     }
 
     /// Whether another model goes on the wire than the caller named.
@@ -163,11 +194,12 @@ impl Inbound {
     ) -> Result<Wire, Untranslatable> {
         let snapshot = &in_force.snapshot;
         let provider = snapshot.provider(candidate.key.provider);
-        let target = target_dialect(caller, provider.api);
+        let can = capability(&candidate.key.model, candidate.target.facts.as_deref());
+        let target = self.target_dialect(caller, provider.api, &candidate.key.model, &can);
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
-            (Some(head), true) => self.edited(head, caller, candidate, limit),
-            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, limit)?,
+            (Some(head), true) => self.edited(head, caller, candidate, &can, limit),
+            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, &can, limit)?,
             (None, _) => self.untouched(caller),
         };
         let path = match wire.translation {
@@ -186,20 +218,25 @@ impl Inbound {
         Ok(wire)
     }
 
-    fn edited(&self, head: &Head, caller: Dialect, candidate: &Candidate, limit: Option<u64>) -> Wire {
+    fn edited(
+        &self,
+        head: &Head,
+        caller: Dialect,
+        candidate: &Candidate,
+        can: &Capability,
+        limit: Option<u64>,
+    ) -> Wire {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
         let facts = candidate.target.facts.as_deref();
-        let can = capability(model, facts);
-        let mut dropped = vec![];
+        let dropped = self.fitted(&mut edits, head, caller, model, can);
         if self.is_swapped(model) {
-            dropped = dialect::conform(&mut edits, caller, head, &self.body, &can);
             edits.set_model(head, model);
         }
         // A limit above the longest answer of another model is refused.
         let most = facts.and_then(|f| f.max_output_tokens).filter(|_| self.is_swapped(model));
         if let Some(limit) = limit.or(most.filter(|most| head.max_tokens.is_some_and(|own| own > *most))) {
-            edits.set_max_tokens(head, caller, limit, &can);
+            edits.set_max_tokens(head, caller, limit, can);
         }
         let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
         if usage_added {
@@ -214,17 +251,17 @@ impl Inbound {
         target: Dialect,
         provider: &str,
         candidate: &Candidate,
+        can: &Capability,
         limit: Option<u64>,
     ) -> Result<Wire, Untranslatable> {
         let model = &*candidate.key.model;
         let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-        let can = capability(model, candidate.target.facts.as_deref());
         let to = dialect::TargetModel {
             provider,
             model,
             default_max_tokens: limit.or(most),
             most_tokens: most,
-            capability: &can,
+            capability: can,
             now: clock::unix().as_secs(),
         };
         let done = dialect::translate_request(caller, target, &self.body, &to)?;
@@ -291,16 +328,6 @@ impl Wire {
         let mut request = self.build();
         *request.body_mut() = body;
         request
-    }
-}
-
-/// What a target of `api` is asked in.
-#[must_use]
-pub fn target_dialect(caller: Dialect, api: Api) -> Dialect {
-    match (caller, api) {
-        (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
-        (_, Api::OpenAi) => Dialect::Chat,
-        (_, Api::Anthropic) => Dialect::Messages,
     }
 }
 

@@ -26,8 +26,9 @@ fn target(provider: u16, model: &str, capabilities: Capabilities) -> Target {
 fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>) {
     let inbound = inbound(caller, body);
     let key = TargetKey { provider: target.provider, model: target.model.clone().unwrap() };
+    let can = capability(&key.model, target.facts.as_deref());
     let candidate = Candidate { target, key, standing: Standing::Preferred, worst: Worst::default() };
-    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, None);
+    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None);
     (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
 }
 
@@ -74,4 +75,25 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     assert_eq!(loses(&target(0, "gpt-4o", none())), None);
     assert_eq!(loses(&target(1, "claude-sonnet-5-5", none())).as_deref(), Some("seed, temperature"));
     assert_eq!(loses(&target(1, "claude-haiku-4-5", none())).as_deref(), Some("seed"));
+}
+
+#[test]
+fn t45_what_another_provider_thought_is_cut_for_a_provider_of_the_callers_dialect() {
+    let (said, next) = (json!({"role": "user", "content": "hi"}), json!({"role": "user", "content": "on"}));
+    let ours = json!({"type": "reasoning", "id": "rs_llmroute_1_0", "summary": [], "encrypted_content": "llmroute:claude:s:x"});
+    let own = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"});
+    for model in ["gpt-6-sol", "gpt-6-luna"] {
+        let body = |input: Value| json!({"model": model, "input": input});
+        let asked = json!({"model": "gpt-6-sol", "input": [said, ours, own, next]});
+        let (got, lost) = edited(Dialect::Responses, &asked, target(0, model, Capabilities::default()));
+        assert_eq!((got, lost), (body(json!([said, own, next])), vec!["input[1]".to_owned()]));
+        let snapshot = api::load(POLICY).unwrap();
+        let request = inbound(Dialect::Responses, &asked);
+        let head = request.head.as_ref();
+        let headers = HeaderMap::new();
+        let (ask, _) =
+            crate::classify::ask(&snapshot, Call::Responses, "/v1/responses", &headers, head, &request.body).unwrap();
+        let at = target(0, model, Capabilities::default());
+        assert_eq!(request.loses(&snapshot, &ask, Dialect::Responses, &at, model).as_deref(), Some("input[1]"));
+    }
 }

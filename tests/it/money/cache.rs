@@ -9,9 +9,11 @@ use super::{body, send};
 const LIMIT: u64 = 100;
 
 /// A scene that keeps answers for its rung and for outages, one that gives them always, and a budget a tenant.
-async fn start(limit_usd: &str) -> World {
+/// `by` is asked first.
+async fn start(limit_usd: &str, by: &str) -> World {
     let first = |p: harness::Policy, name: &str, when: &str| {
-        let targets = [("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")];
+        let mut targets = [("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")];
+        targets.sort_by_key(|(provider, _)| *provider != by);
         p.scene_with(name, &targets, &format!(", cache: {{ttl: 10m, use: {when}}}"))
     };
     World::builder()
@@ -26,8 +28,8 @@ async fn start(limit_usd: &str) -> World {
         .await
 }
 
-/// Responses are served by the OpenAI side alone.
-fn scenes(speech: Speech) -> Value {
+/// What is asked again.
+fn question(speech: Speech) -> Value {
     body(speech, "what is kept", false, LIMIT)
 }
 
@@ -70,11 +72,11 @@ fn is_cached(speech: Speech, reply: &Reply, stream: bool, reason: &str, text: &s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rung_gives_an_answer_from_before() {
     // Room for one request, not for two.
-    let world = start("0.0016").await;
+    let world = start("0.0016", "openai").await;
     for speech in Speech::ALL {
         for (first, again) in [(false, false), (false, true), (true, false), (true, true)] {
             let tenant = format!("{speech:?}-{first}-{again}").to_lowercase();
-            let reply = ask(&world, "kept", &tenant, speech, scenes(speech), first).await;
+            let reply = ask(&world, "kept", &tenant, speech, question(speech), first).await;
             assert_eq!(reply.header("x-llmroute-status"), "ok", "{tenant}: {}", reply.text());
             let (text, _) = said(speech, &reply, first);
             // The rest of the money goes for something else.
@@ -88,7 +90,7 @@ async fn the_rung_gives_an_answer_from_before() {
                 assert!(spends < 50, "{tenant}: the money never ends");
             }
             let before = calls(&world);
-            let reply = ask(&world, "kept", &tenant, speech, scenes(speech), again).await;
+            let reply = ask(&world, "kept", &tenant, speech, question(speech), again).await;
             is_cached(speech, &reply, again, "budget_exhausted", &text);
             let other = ask(&world, "kept", &tenant, speech, body(speech, "never asked", false, LIMIT), again).await;
             assert_eq!((other.status, other.header("x-llmroute-reason")), (429, "budget_exhausted"), "{tenant}");
@@ -99,40 +101,50 @@ async fn the_rung_gives_an_answer_from_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_equal_request_costs_nothing_where_the_scene_says_always() {
-    let world = start("10").await;
+    for by in ["openai", "claude"] {
+        equal_requests(&start("10", by).await).await;
+    }
+}
+
+async fn equal_requests(world: &World) {
     for speech in Speech::ALL {
-        let reply = ask(&world, "always", "a", speech, scenes(speech), false).await;
+        let reply = ask(world, "always", "a", speech, question(speech), false).await;
         let (text, _) = said(speech, &reply, false);
-        let before = calls(&world);
+        let before = calls(world);
         for stream in [false, true] {
-            let reply = ask(&world, "always", "a", speech, scenes(speech), stream).await;
+            let reply = ask(world, "always", "a", speech, question(speech), stream).await;
             is_cached(speech, &reply, stream, "", &text);
         }
-        assert_eq!(calls(&world), before, "{speech:?}");
-        let other = ask(&world, "always", "b", speech, scenes(speech), false).await;
+        assert_eq!(calls(world), before, "{speech:?}");
+        let other = ask(world, "always", "b", speech, question(speech), false).await;
         assert_eq!(other.header("x-llmroute-status"), "ok", "{speech:?}: another tenant has answers of its own");
-        assert_eq!(calls(&world), before + 1, "{speech:?}");
+        assert_eq!(calls(world), before + 1, "{speech:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_from_before_stands_in_when_no_provider_answers() {
-    let world = start("10").await;
+    for by in ["openai", "claude"] {
+        outage(&start("10", by).await, by).await;
+    }
+}
+
+async fn outage(world: &World, by: &str) {
     let mut texts = vec![];
     for speech in Speech::ALL {
-        let reply = ask(&world, "kept", "a", speech, scenes(speech), true).await;
+        let reply = ask(world, "kept", "a", speech, question(speech), true).await;
         texts.push(said(speech, &reply, true).0);
     }
     world.sim("openai").dark(None, Dark::Refuses);
     world.sim("claude").dark(None, Dark::Refuses);
     for (speech, text) in Speech::ALL.into_iter().zip(texts) {
         for stream in [false, true] {
-            let reply = ask(&world, "kept", "a", speech, scenes(speech), stream).await;
+            let reply = ask(world, "kept", "a", speech, question(speech), stream).await;
             let reason = reply.header("x-llmroute-reason").to_owned();
-            assert!(reason.starts_with("openai_"), "{speech:?}: {reason}");
+            assert!(reason.starts_with(&format!("{by}_")), "{speech:?}: {reason}");
             is_cached(speech, &reply, stream, &reason, &text);
         }
-        let other = ask(&world, "kept", "a", speech, body(speech, "never asked", false, LIMIT), false).await;
+        let other = ask(world, "kept", "a", speech, body(speech, "never asked", false, LIMIT), false).await;
         assert!(other.status >= 500, "{speech:?}: {}", other.text());
     }
 }

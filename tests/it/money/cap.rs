@@ -25,11 +25,12 @@ use super::{CALM, body, prompt, send, tenant_of, worst};
 const TENANTS: usize = 8;
 
 /// Who asks whom: each dialect at home, and across.
-const WAYS: [(Speech, &str); 5] = [
+const WAYS: [(Speech, &str); 6] = [
     (Speech::Chat, "openai"),
     (Speech::Responses, "openai"),
     (Speech::Messages, "claude"),
     (Speech::Chat, "claude"),
+    (Speech::Responses, "claude"),
     (Speech::Messages, "openai"),
 ];
 
@@ -120,7 +121,7 @@ impl Load {
         let tenant = format!("tenant-{tenant}");
         let mut body = body(speech, &prompt(&tenant), rng.bool(), size);
         if self.unruly {
-            if speech != Speech::Responses && rng.u8(..4) == 0 {
+            if rng.u8(..4) == 0 {
                 scene = "both";
             }
             if rng.u8(..3) == 0 {

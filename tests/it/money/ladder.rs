@@ -35,6 +35,7 @@ impl Way {
             (Speech::Responses, "openai"),
             (Speech::Messages, "claude"),
             (Speech::Chat, "claude"),
+            (Speech::Responses, "claude"),
             (Speech::Messages, "openai"),
         ];
         ways.into_iter().flat_map(|(speech, vendor)| [false, true].map(|stream| Way { speech, vendor, stream }))

@@ -88,9 +88,8 @@ impl Case {
                 Fault::SlowHead | Fault::SlowFirstToken => order.push_str(",ms=1300"),
                 _ => {}
             }
-            let claude = self.claude_first && self.speech != Speech::Responses;
             if !self.everywhere {
-                order.push_str(if claude { ",vendor=anthropic" } else { ",vendor=openai" });
+                order.push_str(if self.claude_first { ",vendor=anthropic" } else { ",vendor=openai" });
             }
         }
         format!("@@sim:{order}@@ {}", prompt(&self.tenant()))

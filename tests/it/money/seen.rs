@@ -59,7 +59,7 @@ async fn all_places_say_what_was_billed() {
 
     let mut billed = 0;
     for (speech, scene) in
-        [(Speech::Chat, "near"), (Speech::Responses, "near"), (Speech::Messages, "far"), (Speech::Chat, "far")]
+        [(Speech::Chat, "near"), (Speech::Responses, "near"), (Speech::Messages, "far"), (Speech::Responses, "far")]
     {
         for stream in [false, true] {
             let asked = body(speech, &prompt("one"), stream, 60);

@@ -19,6 +19,8 @@ fn messages_and_responses() {
     let h =
         read_head(Dialect::Responses, br#"{"input":"hi","max_output_tokens":7,"previous_response_id":"r"}"#).unwrap();
     assert_eq!((h.messages, h.max_tokens, h.stateful, h.model), (1, Some(7), true, None));
+    let both = br#"{"input":"hi","previous_response_id":"r","conversation":null}"#;
+    assert!(read_head(Dialect::Responses, both).unwrap().stateful);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     names.any(|name| name.eq_ignore_ascii_case(RESPOND_ASYNC.as_bytes()))
 }
 
-/// A Responses request that goes on from a response made by id, which no provider knows.
+/// A Responses request that goes on from a response with an id of ours, made by id or translated, which no provider knows.
 #[must_use]
 pub fn continues_ours(inbound: &Inbound) -> Option<Refusal> {
     if !inbound.head.as_ref().is_some_and(|h| h.stateful) {
@@ -76,8 +76,8 @@ pub fn continues_ours(inbound: &Inbound) -> Option<Refusal> {
     let previous = dialect::read_linked(&inbound.body).previous_response?;
     id::named(Dialect::Responses, &previous)?;
     Some(Refusal::own(Cause::BadRequest).because(
-        "previous_response_id names a response that was made later by llmroute, which no provider keeps; send its \
-         input and its output as input items instead",
+        "previous_response_id names a response of llmroute's own, made later or translated, which no provider keeps; \
+         send its input and its output as input items instead",
     ))
 }
 

@@ -1,0 +1,207 @@
+//! Any app is served by any provider: three dialects of callers, three of providers, over sockets.
+
+use harness::{
+    Reply, Speech, World,
+    policy::{PATIENT, QUICK},
+};
+use serde_json::{Value, json};
+use sim::{Dark, Entry};
+
+const SONNET: (&str, &str) = ("claude", "claude-sonnet-5-5");
+const SOL: (&str, &str) = ("openai", "gpt-6-sol");
+
+async fn world(targets: &[(&str, &str)]) -> World {
+    World::builder()
+        .openai("openai")
+        .claude("claude")
+        .start(|p| p.tier(QUICK).field(PATIENT).scene("chat", targets))
+        .await
+}
+
+async fn send(world: &World, speech: Speech, body: &Value) -> Reply {
+    let ask = world.app.post(speech.path(), body.to_string());
+    let ask = if speech == Speech::Messages { ask.header("anthropic-version", "2023-06-01") } else { ask };
+    ask.send().await.expect(hyper::StatusCode::OK)
+}
+
+fn sent(entry: Option<Entry>) -> Value {
+    serde_json::from_slice(&entry.expect("a request").body).expect("JSON")
+}
+
+/// The items or the response object of an answer for Responses, plain or streamed.
+fn response(reply: &Reply, stream: bool) -> Value {
+    if !stream {
+        return reply.json();
+    }
+    let last = reply.events().pop().expect("events").json();
+    assert_eq!(last["type"], "response.completed", "{}", reply.text());
+    last["response"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_dialect_is_answered_by_either_vendor_alone() {
+    for (target, path) in [(SOL, ""), (SONNET, "/v1/messages")] {
+        let world = world(&[target]).await;
+        for speech in Speech::ALL {
+            for stream in [false, true] {
+                let reply = world.app.say(speech, "ping pong", stream).send().await.expect(hyper::StatusCode::OK);
+                let what = format!("{speech:?} at {}, {stream}: {}", target.0, reply.text());
+                let seen = [reply.header("x-llmroute-status"), reply.header("x-llmroute-provider")];
+                assert_eq!((seen, reply.header("x-llmroute-attempts")), (["ok", target.0], "1"), "{what}");
+                let heard = stream.then(|| speech.listen(&reply.events()));
+                let text = heard.as_ref().map_or_else(|| speech.text(&reply.json()), |heard| heard.text.clone());
+                assert!(text.starts_with("You said: ping pong."), "{what}");
+                if let Some(heard) = heard {
+                    assert_eq!((heard.beginnings, heard.ends, heard.errors.len()), (1, 1, 0), "{what}");
+                }
+                let want = match (path, speech) {
+                    ("", Speech::Responses) => "/v1/responses",
+                    ("", _) => "/v1/chat/completions",
+                    (path, _) => path,
+                };
+                assert_eq!(world.seen(target.0).pop().map(|e| e.path).as_deref(), Some(want), "{what}");
+                if speech == Speech::Responses {
+                    let response = response(&reply, stream);
+                    let is_ours = response["id"].as_str().is_some_and(|id| id.starts_with("resp_llmroute_"));
+                    let kept = (is_ours, response["store"] == false, reply.header("x-llmroute-dropped"));
+                    let want = if target == SONNET { (true, true, "store") } else { (false, false, "") };
+                    assert_eq!(kept, want, "{what}");
+                }
+            }
+        }
+    }
+}
+
+fn tool(name: &str) -> Value {
+    let city = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false});
+    json!({"type": "function", "name": name, "description": "d", "parameters": city, "strict": true})
+}
+
+/// A tool loop of an app that speaks Responses goes on at Claude while OpenAI is dark: two tools at once, their results, the
+/// answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_loop_of_responses_fails_over_to_claude() {
+    let world = world(&[SOL, SONNET]).await;
+    world.sim("openai").dark(None, Dark::Refuses);
+    for stream in [false, true] {
+        let mut body = json!({
+            "model": "gpt-6-sol", "instructions": "be brief", "stream": stream, "store": false,
+            "input": [{"role": "user", "content": "Use both tools"}], "tools": [tool("get_weather"), tool("get_time")],
+        });
+        let reply = send(&world, Speech::Responses, &body).await;
+        let seen = [reply.header("x-llmroute-status"), reply.header("x-llmroute-provider")];
+        assert_eq!(seen, ["degraded", "claude"], "{}", reply.text());
+        let first = response(&reply, stream);
+        let items = first["output"].as_array().cloned().unwrap_or_default();
+        let calls: Vec<Value> = items.iter().filter(|i| i["type"] == "function_call").cloned().collect();
+        let names: Vec<&str> = calls.iter().filter_map(|c| c["name"].as_str()).collect();
+        assert_eq!(names, ["get_weather", "get_time"], "{first}");
+        let input = body["input"].as_array_mut().expect("a list");
+        input.extend(items);
+        for (call, result) in calls.iter().zip(["sunny", "noon"]) {
+            input.push(json!({"type": "function_call_output", "call_id": call["call_id"], "output": result}));
+        }
+        let reply = send(&world, Speech::Responses, &body).await;
+        let second = response(&reply, stream);
+        assert!(Speech::Responses.text(&second).starts_with("The tools answered: sunny; noon."), "{second}");
+        let asked = sent(world.seen("claude").pop());
+        let used = |call: &Value| {
+            let input: Value = serde_json::from_str(call["arguments"].as_str().unwrap_or_default()).expect("JSON");
+            json!({"type": "tool_use", "id": call["call_id"], "name": call["name"], "input": input})
+        };
+        let result = |call: &Value, text: &str| json!({"type": "tool_result", "tool_use_id": call["call_id"], "content": [{"type": "text", "text": text}]});
+        let want = json!([
+            {"role": "user", "content": [{"type": "text", "text": "Use both tools"}]},
+            {"role": "assistant", "content": [used(&calls[0]), used(&calls[1])]},
+            {"role": "user", "content": [result(&calls[0], "sunny"), result(&calls[1], "noon")]},
+        ]);
+        assert_eq!(asked["messages"], want);
+    }
+}
+
+/// What Claude thought comes back to Claude, signed as it was, and to nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thoughts_go_back_to_who_had_them_and_are_cut_for_others() {
+    let world = world(&[SOL, ("claude", "claude-opus-4-8")]).await;
+    world.sim("openai").dark(None, Dark::Refuses);
+    let mut body = json!({
+        "model": "gpt-6-sol", "store": false, "reasoning": {"effort": "high", "summary": "auto"},
+        "input": [{"role": "user", "content": "Use get_weather"}], "tools": [tool("get_weather")],
+    });
+    let first = send(&world, Speech::Responses, &body).await.json();
+    let items = first["output"].as_array().cloned().unwrap_or_default();
+    let kinds: Vec<&str> = items.iter().filter_map(|i| i["type"].as_str()).collect();
+    assert_eq!(kinds, ["reasoning", "function_call"], "{first}");
+    let input = body["input"].as_array_mut().expect("a list");
+    input.extend(items.clone());
+    input.push(json!({"type": "function_call_output", "call_id": items[1]["call_id"], "output": "sunny"}));
+    send(&world, Speech::Responses, &body).await;
+    let asked = sent(world.seen("claude").pop());
+    let thought = &asked["messages"][1]["content"][0];
+    let signature = thought["signature"].as_str().unwrap_or_default();
+    assert!(thought["type"] == "thinking" && !signature.is_empty() && !signature.contains("llmroute"), "{asked}");
+
+    world.sim("openai").light(None);
+    let reply = send(&world, Speech::Responses, &body).await;
+    assert_eq!((reply.header("x-llmroute-status"), reply.header("x-llmroute-dropped")), ("ok", "input[1]"));
+    let mut want = body.clone();
+    want["input"].as_array_mut().expect("a list").remove(1);
+    assert_eq!(sent(world.seen("openai").pop()), want);
+}
+
+/// Nobody but its keeper can go on from a response; ours has no keeper.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_of_a_provider_is_asked_of_nobody_else() {
+    let world = world(&[SONNET, SOL]).await;
+    let kept = world.app.say(Speech::Responses, "hi", false).header("x-llmroute-scene", "chat").send().await.json();
+    let follow = |id: &str| json!({"model": "gpt-6-sol", "input": "and then?", "previous_response_id": id}).to_string();
+    let refused = world.app.post("/v1/responses", follow(kept["id"].as_str().unwrap_or_default())).send().await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(refused.text().contains("send its input and its output as input items instead"), "{}", refused.text());
+
+    let asked = world.seen("claude").len();
+    let reply = world.app.post("/v1/responses", follow("resp_of_theirs")).send().await;
+    assert_eq!(reply.header("x-llmroute-provider"), "openai", "{}", reply.text());
+    assert_eq!((world.seen("openai").len(), world.seen("claude").len()), (1, asked));
+    let plan = world.admin.post("/explain?path=/v1/responses", follow("resp_of_theirs")).send().await.json();
+    assert_eq!(plan["left_out"][0]["reason"], "claude_cannot_carry", "{plan}");
+    assert!(plan["left_out"][0]["why"].as_str().is_some_and(|why| why.contains("state")), "{plan}");
+}
+
+/// Some models take tools in the Responses API alone: they are asked there, whatever the app speaks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_is_asked_in_the_api_that_takes_its_tools() {
+    let world = world(&[("openai", "gpt-6.1-sol")]).await;
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    let turns = json!([{"role": "user", "content": "Use get_weather"}]);
+    for stream in [false, true] {
+        let rows = [
+            (
+                Speech::Messages,
+                json!({"tools": [{"name": "get_weather", "input_schema": schema}], "max_tokens": 256, "model": "claude-opus-5-5"}),
+            ),
+            (
+                Speech::Chat,
+                json!({"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}], "model": "gpt-4o"}),
+            ),
+        ];
+        for (speech, mut body) in rows {
+            body["messages"] = turns.clone();
+            let without = {
+                let mut body = body.clone();
+                body.as_object_mut().expect("an object").remove("tools");
+                body
+            };
+            body["stream"] = stream.into();
+            let reply = send(&world, speech, &body).await;
+            assert_eq!(world.seen("openai").pop().map(|e| e.path).as_deref(), Some("/v1/responses"));
+            assert!(reply.text().contains("get_weather"), "{}", reply.text());
+            if stream {
+                let heard = speech.listen(&reply.events());
+                assert_eq!((heard.beginnings, heard.ends, heard.errors.len()), (1, 1, 0), "{}", reply.text());
+            }
+            send(&world, speech, &without).await;
+            assert_eq!(world.seen("openai").pop().map(|e| e.path).as_deref(), Some("/v1/chat/completions"));
+        }
+    }
+}

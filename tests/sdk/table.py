@@ -9,25 +9,14 @@ LANGUAGES = ["python", "python async", "node"]
 AGENTS = ["claude-code", "codex"]
 
 
-def left_out(api, way, feature):
-    """Why a cell may be empty, or None."""
-    if api == "responses" and way == "translated":
-        return "Responses is served by OpenAI providers only so far"
-    if feature == "structured" and way == "translated":
-        return "structured output is asked for in the same dialect only"
-    return None
-
-
-def rows(feature):
-    """The (API, way) pairs that have a cell in a column."""
-    return [(api, way) for api in APIS for way in WAYS if left_out(api, way, feature) is None]
+def rows():
+    """The (API, way) pairs; each has a cell in every column."""
+    return [(api, way) for api in APIS for way in WAYS]
 
 
 def expected():
     """Every cell that must be there, as (row, column)."""
-    cells = [
-        (f"{language}/{api}/{way}", feature) for language in LANGUAGES for feature in FEATURES for api, way in rows(feature)
-    ]
+    cells = [(f"{language}/{api}/{way}", feature) for language in LANGUAGES for feature in FEATURES for api, way in rows()]
     return cells + [(agent, "tool loop") for agent in AGENTS]
 
 
@@ -58,14 +47,10 @@ def render(outcomes):
         for api, vendor in APIS.items():
             for way in WAYS:
                 row = f"{language}/{api}/{way}"
-                cells = [
-                    "-" if left_out(api, way, feature) else signs.get(outcomes.get((row, feature)), "MISSING")
-                    for feature in FEATURES
-                ]
+                cells = [signs.get(outcomes.get((row, feature)), "MISSING") for feature in FEATURES]
                 lines.append([f"{language} {vendor}", api, way, *cells])
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     told += [f"{agent}: tool loop {signs.get(outcomes.get((agent, 'tool loop')), 'MISSING')}" for agent in AGENTS]
-    reasons = {left_out(api, way, feature) for api in APIS for way in WAYS for feature in FEATURES} - {None}
-    return "\n".join([*told, *(f"-  {why}" for why in sorted(reasons))])
+    return "\n".join(told)

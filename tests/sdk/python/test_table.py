@@ -9,7 +9,7 @@ def full():
 
 def test_a_full_table_has_no_faults():
     assert table.faults(full())[1] == []
-    assert len(table.expected()) == 3 * (10 + 9 + 10 + 10 + 9) + 2
+    assert len(table.expected()) == 3 * 6 * 10 + 2
 
 
 def test_every_lost_failed_or_skipped_cell_is_a_fault():
@@ -20,6 +20,6 @@ def test_every_lost_failed_or_skipped_cell_is_a_fault():
     assert len(table.faults([*full(), {"row": "x", "cell": "y", "outcome": "passed"}])[1]) == 1
 
 
-def test_what_is_left_out_is_told():
-    text = table.render(table.faults(full())[0])
-    assert "MISSING" not in text and "Responses is served by OpenAI providers only so far" in text
+def test_the_table_shows_what_is_missing():
+    assert "MISSING" not in table.render(table.faults(full())[0])
+    assert table.render(table.faults(full()[1:])[0]).count("MISSING") == 1

@@ -87,7 +87,8 @@ Control:
   GET  /sim/faults                 the faults below as JSON
 
 One request alone: the header `x-sim-fault: NAME,after=N,...`, or in the prompt `@@sim:fault=NAME,after=N,...@@`, also with
-vendor=, model= (only there), times=N (only so often), words=N, say=TEXT, tool=NAME|none, args=JSON (last).
+vendor=, model= (only there), times=N (only so often), words=N, say=TEXT, tool=NAME|none, args=JSON (last). After tools'
+results the model talks; a result that holds an order, `@@sim:tool=NAME,...@@`, has it call once more.
 
 Faults:
 ";

@@ -1,4 +1,4 @@
-//! Orders to the simulator inside a prompt: `@@sim:fault=cut_stream,after=3@@`.
+//! Orders to the simulator inside a prompt or a tool's result: `@@sim:fault=cut_stream,after=3@@`.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +52,11 @@ impl Marker {
     pub(crate) fn key(&self) -> String {
         self.0.iter().map(|(name, value)| format!("{name}={value},")).collect()
     }
+}
+
+/// Whether there is an order in the text.
+pub(crate) fn is_in(text: &str) -> bool {
+    text.contains(OPEN)
 }
 
 /// The text without orders in it.

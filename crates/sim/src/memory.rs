@@ -75,6 +75,12 @@ impl Memory {
         self.responses.lock().by_id.get(id).cloned()
     }
 
+    /// An item of a stored response.
+    pub(crate) fn item(&self, id: &str) -> Option<Value> {
+        let responses = self.responses.lock();
+        responses.by_id.values().flat_map(|stored| &stored.items).find(|item| item["id"] == id).cloned()
+    }
+
     pub(crate) fn delete(&self, id: &str) -> bool {
         let mut responses = self.responses.lock();
         responses.order.retain(|kept| kept != id);

@@ -163,7 +163,7 @@ fn speech(ask: &Ask, mood: &Mood<'_>, nth: usize) -> String {
         let said: Vec<String> = marker::strip(&ask.prompt).split_whitespace().take(12).map(str::to_owned).collect();
         format!("You said: {}.", said.join(" "))
     } else {
-        let results: Vec<String> = ask.results.iter().map(|r| r.chars().take(200).collect()).collect();
+        let results: Vec<String> = ask.results.iter().map(|r| marker::strip(r).chars().take(200).collect()).collect();
         format!("The tools answered: {}.", results.join("; "))
     };
     match ask.images {
@@ -217,7 +217,9 @@ fn chosen<'a>(ask: &'a Ask, mood: &Mood<'_>) -> Vec<&'a Tool> {
     let first = match &ask.choice {
         Choice::None => None,
         Choice::Named(name) => named(name),
-        Choice::Auto if !ask.results.is_empty() || mood.marker.get("tool") == Some("none") => None,
+        Choice::Auto if mood.marker.get("tool") == Some("none") => None,
+        // After results the model talks, unless one of them orders a further call.
+        Choice::Auto if !ask.results.is_empty() && !ask.results.iter().any(|r| marker::is_in(r)) => None,
         Choice::Auto | Choice::Required => mood
             .marker
             .get("tool")
@@ -232,7 +234,10 @@ fn chosen<'a>(ask: &'a Ask, mood: &Mood<'_>) -> Vec<&'a Tool> {
         return Vec::new();
     };
     let prompt = ask.prompt.to_ascii_lowercase();
-    if !ask.parallel || !["twice", "both", "parallel"].iter().any(|word| prompt.contains(word)) {
+    if !ask.parallel
+        || !ask.results.is_empty()
+        || !["twice", "both", "parallel"].iter().any(|word| prompt.contains(word))
+    {
         return vec![first];
     }
     let second = ask.tools.iter().find(|tool| tool.name != first.name && !prompt.contains("twice"));

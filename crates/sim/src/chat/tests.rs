@@ -133,12 +133,16 @@ fn tools_are_called_and_their_results_told() {
         assert_eq!(calls(&body), want, "{more}");
         assert_eq!(body["choices"][0]["finish_reason"], if want.is_empty() { "stop" } else { "tool_calls" });
     }
-    let told = plain(&request(json!({"tools": weather(), "messages": [
-        {"role": "user", "content": "weather?"},
-        {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]},
-        {"role": "tool", "tool_call_id": "a", "content": "sunny"},
-    ]})));
+    let after = |result: &str| {
+        plain(&request(json!({"tools": weather(), "messages": [
+            {"role": "user", "content": "weather twice?"},
+            {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "a", "content": result},
+        ]})))
+    };
+    let told = after("sunny");
     assert!(told["choices"][0]["message"]["content"].as_str().unwrap().starts_with("The tools answered: sunny."));
+    assert_eq!(calls(&after("sunny@@sim:tool=get_weather@@")), [r#"{"city":"Paris"}"#], "one step more");
 }
 
 #[test]

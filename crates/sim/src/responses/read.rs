@@ -27,10 +27,22 @@ pub(crate) fn items(body: &Value, memory: &Memory) -> Checked<Vec<Value>> {
     };
     match &body["input"] {
         Value::String(text) => items.push(json!({"type": "message", "role": "user", "content": text})),
-        Value::Array(more) => items.extend(more.iter().cloned()),
+        Value::Array(more) => {
+            for item in more {
+                items.push(if item["type"] == "item_reference" { referred(item, memory)? } else { item.clone() });
+            }
+        }
         _ => {}
     }
     Ok(items)
+}
+
+/// The item that a reference names.
+fn referred(reference: &Value, memory: &Memory) -> Checked<Value> {
+    let id = reference["id"].as_str().unwrap_or_default();
+    memory.item(id).ok_or_else(|| {
+        Refusal::new(404, "invalid_request_error", format!("Item with id '{id}' not found.")).param("input")
+    })
 }
 
 pub(crate) fn ask(body: &Value, items: &[Value], model: &'static Model) -> Checked<Ask> {

@@ -137,11 +137,16 @@ fn stored_responses_go_on() {
         let more = request(json!({"previous_response_id": id, "input": "and more"}));
         let second: Value = serde_json::from_str(answer(&more, ctx).unwrap().plain()).unwrap();
         assert!(second["usage"]["input_tokens"].as_u64() > first["usage"]["input_tokens"].as_u64());
+        let said = json!({"type": "item_reference", "id": first["output"][0]["id"]});
+        let again = json!([said, {"role": "user", "content": "and more"}]);
+        assert!(answer(&request(json!({"input": again})), ctx).is_ok());
         assert!(delete(id, ctx).is_ok());
         assert_eq!(stored(id, ctx).unwrap_err().status, 404);
         let unkept: Value =
             serde_json::from_str(answer(&request(json!({"store": false})), ctx).unwrap().plain()).unwrap();
         assert!(stored(unkept["id"].as_str().unwrap(), ctx).is_err());
+        let lost = json!([{"type": "item_reference", "id": unkept["output"][0]["id"]}]);
+        assert_eq!(answer(&request(json!({"input": lost})), ctx).unwrap_err().status, 404);
     });
 }
 

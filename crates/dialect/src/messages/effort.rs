@@ -16,18 +16,31 @@ pub(super) fn effort(
     out: &mut Map<String, Value>,
 ) -> Map<String, Value> {
     let mut config = Map::new();
+    let thinking = thinking(r, can, max_tokens, is_forced, &mut config);
+    let thinking = if r.summary { shown(r, can, is_forced, thinking) } else { thinking };
+    out.extend(thinking.map(|t| ("thinking".into(), t)));
+    config
+}
+
+fn thinking(
+    r: &mut Request,
+    can: &Capability,
+    max_tokens: u64,
+    is_forced: bool,
+    config: &mut Map<String, Value>,
+) -> Option<Value> {
     let asked = match r.effort.as_deref().map(Effort::of) {
         // Thinking is not asked for by silence.
-        None => return config,
+        None => return None,
         // The least that Claude has a word for.
         Some(Some(Effort::Minimal)) => Effort::Low,
         Some(Some(asked)) => asked,
         Some(None) => {
             r.drop_member(r.words.effort);
-            return config;
+            return None;
         }
     };
-    let thinking = match (can.thinks, asked) {
+    match (can.thinks, asked) {
         (_, Effort::None) if !can.thinks_unasked => None,
         (_, Effort::None) => match can.off {
             Off::Disabled => Some(json!({"type": "disabled"})),
@@ -61,9 +74,21 @@ pub(super) fn effort(
             r.drop_member(r.words.effort);
             None
         }
-    };
-    out.extend(thinking.map(|t| ("thinking".into(), t)));
-    config
+    }
+}
+
+/// The same for a caller that asks for a summary of the thoughts: newer models show them only if they are told to.
+fn shown(r: &mut Request, can: &Capability, is_forced: bool, thinking: Option<Value>) -> Option<Value> {
+    let is_unasked = thinking.is_none() && can.thinks_unasked && !is_forced;
+    match thinking {
+        _ if r.effort.as_deref() == Some("none") => thinking,
+        Some(told) if told["type"] != "adaptive" => Some(told),
+        None if !is_unasked => {
+            r.drop_member("reasoning.summary");
+            None
+        }
+        _ => Some(json!({"type": "adaptive", "display": "summarized"})),
+    }
 }
 
 /// Tokens for thinking at a level of effort.

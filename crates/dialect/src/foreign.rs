@@ -91,7 +91,7 @@ impl Edits {
 }
 
 /// The places of an array's elements; none of what is no array.
-fn elements(body: &[u8], array: &Span) -> Vec<Span> {
+pub(crate) fn elements(body: &[u8], array: &Span) -> Vec<Span> {
     let mut found = vec![];
     let mut walk = Walk::new(body, array.start);
     if walk.first() == b'[' {

@@ -43,6 +43,8 @@ pub struct Head {
     pub background: bool,
     /// Messages and Responses: the history holds thoughts.
     pub thoughts: bool,
+    /// Responses: items are named by their ids.
+    pub references: bool,
     pub(crate) spots: Spots,
     pub(crate) noted: Noted,
 }
@@ -256,6 +258,7 @@ impl Head {
     fn add(&mut self, media: &Media, value: &Span) {
         self.noted.odd_types(media.odd);
         self.thoughts |= media.thoughts;
+        self.references |= media.references;
         self.images += media.images;
         self.documents += media.documents;
         self.audio += media.audio;
@@ -288,6 +291,7 @@ struct Media {
     documents: u32,
     audio: u32,
     thoughts: bool,
+    references: bool,
     /// The last role that was seen is the model's.
     ends_with_model: bool,
     /// More than plain text was seen.
@@ -296,7 +300,16 @@ struct Media {
 
 impl Media {
     fn new(dialect: Dialect) -> Media {
-        Media { dialect, images: 0, documents: 0, audio: 0, thoughts: false, ends_with_model: false, odd: false }
+        Media {
+            dialect,
+            images: 0,
+            documents: 0,
+            audio: 0,
+            thoughts: false,
+            references: false,
+            ends_with_model: false,
+            odd: false,
+        }
     }
 }
 
@@ -314,6 +327,7 @@ impl Types for Media {
             (Dialect::Messages, b"thinking" | b"redacted_thinking") | (Dialect::Responses, b"reasoning") => {
                 self.thoughts = true;
             }
+            (Dialect::Responses, b"item_reference") => self.references = true,
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ mod conform;
 mod edit;
 mod foreign;
 mod head;
+mod refer;
 mod trim;
 mod walk;
 
@@ -60,6 +61,7 @@ pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_er
 pub use head::{BadBody, Head, is_json, read_head};
 pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
+pub use refer::{Item, items_of_answer, items_of_events, put_items};
 pub use replay::{NoAnswer, stream_of_answer};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
 pub use tee::{Seen, Tee, is_usage_chunk};

@@ -192,6 +192,13 @@ impl Exchange {
         (Status::Degraded, failed().or_else(passed).or_else(left_out).or_else(any))
     }
 
+    /// Whether its caller may name items of the answer by their ids: it asked for them to be stored, and who answers stores
+    /// none.
+    #[must_use]
+    pub fn keeps_items(&self) -> bool {
+        self.dialect == Dialect::Responses && self.dropped.iter().any(|member| member == "store")
+    }
+
     /// The request went to `target`: a fallback, if another one is preferred.
     pub fn went_to(&self, target: &TargetKey, reason: Option<Reason>) {
         let preferred = self.plan.as_ref().and_then(|p| p.preferred.as_ref()).filter(|p| *p != target);

@@ -47,6 +47,7 @@ pub mod refusal;
 mod bill;
 mod burst;
 mod cache;
+mod items;
 pub mod money;
 mod record;
 mod usage;

@@ -195,7 +195,19 @@ async fn take_in(x: &Exchange, call: Call, inbound: &mut Inbound, body: Incoming
     if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {
         inbound.head = Some(classify::head(call, &inbound.body)?);
     }
+    if inbound.head.as_ref().is_some_and(|head| head.references) {
+        put_items(x, call, inbound)?;
+    }
     Ok(Streamed::No)
+}
+
+/// Puts items into the body that it only names, as far as they are here and there is room for them.
+fn put_items(x: &Exchange, call: Call, inbound: &mut Inbound) -> Result<(), Refusal> {
+    let Some(body) = x.state.items.put_into(&inbound.body) else { return Ok(()) };
+    let Ok(more) = x.state.memory.try_hold(body.len()) else { return Ok(()) };
+    inbound.head = Some(classify::head(call, &body)?);
+    (inbound.body, inbound.room) = (body, Some(more));
+    Ok(())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -54,6 +54,9 @@ pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Resp
         let provider = &in_force.snapshot.provider(candidate.key.provider).name;
         x.state.answers.keep(keeping, x.dialect, body.clone(), provider, &candidate.key.model);
     }
+    if x.keeps_items() {
+        x.state.items.keep(dialect::items_of_answer(&body));
+    }
     let mut told = Told::new(status, http.as_u16(), reason);
     told.served = Some(candidate.key.clone());
     told.tokens = tokens;

@@ -27,6 +27,7 @@ use policy::{
 use crate::{
     cache::Answers,
     credentials::Keys,
+    items::Items,
     later::Later,
     memory::Memory,
     money::Money,
@@ -47,6 +48,8 @@ pub struct State {
     pub memory: Memory,
     /// Answers from before.
     pub answers: Answers,
+    /// Items that callers may name by their ids.
+    pub items: Items,
     /// What may be spent.
     pub money: Money,
     /// Connections.
@@ -178,6 +181,7 @@ impl State {
             refused: ArcSwapOption::empty(),
             keys: ArcSwap::default(),
             answers: Answers::new(memory.total()),
+            items: Items::new(&memory),
             memory,
             money: Money::default(),
             upstream,

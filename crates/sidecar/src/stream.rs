@@ -66,6 +66,7 @@ impl StreamReply {
         let keeping = x.keeping.take().filter(|_| x.squeeze.is_none());
         let writer = Writer {
             assembly: keeping.map(|k| Box::new(Assembly::new(k, x.dialect))),
+            keeps_items: x.keeps_items(),
             caller: x.dialect,
             translator,
             hide_usage: usage_added,
@@ -239,6 +240,8 @@ struct Sign<'a> {
 struct Writer {
     /// Puts the answer together, where it is to be kept.
     assembly: Option<Box<Assembly>>,
+    /// The caller may name the items of the answer later.
+    keeps_items: bool,
     caller: Dialect,
     translator: Option<StreamTranslator>,
     /// The usage chunk was asked by us, not by the app.
@@ -265,6 +268,9 @@ impl Writer {
         };
         let bytes = translator.push(&frame).map_err(|_| Broken)?;
         self.assemble(&bytes);
+        if self.keeps_items {
+            sign.x.state.items.keep(dialect::items_of_events(&bytes));
+        }
         if !self.unsigned && !self.signs_cost {
             if !bytes.is_empty() {
                 out.push_back(bytes);

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use dialect::{
     AnswerFault, AnswerHead, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, MODELS, Trim, add_to_answer,
     adopt_response, cache_key, capability, classify, conform, echo_request, hindrance, is_cacheable_answer, is_json,
-    json, pending_response, read_answer, read_bill, read_error, read_head, read_linked, restate_response, sse::Frame,
-    stream_of_answer, translate_answer, translate_request, trim, usage_of_answer, write_error, write_error_event,
+    items_of_answer, items_of_events, json, pending_response, put_items, read_answer, read_bill, read_error, read_head,
+    read_linked, restate_response, sse::Frame, stream_of_answer, translate_answer, translate_request, trim,
+    usage_of_answer, write_error, write_error_event,
 };
 use serde_json::Value;
 
@@ -62,6 +63,28 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
         }
         assert!(!again.background);
         true
+    });
+}
+
+/// A body with items put in is read like the one before, and has not grown by more than it may.
+#[test]
+fn items() {
+    let item = Bytes::from_static(br#"{"type":"message","role":"assistant","id":"msg_9","content":"a, [b] }"}"#);
+    let naming = r#"{"model":"m","input":[{"type":"item_reference","id":"msg_1"} , {"id":"x","type":"item_reference"},{"role":"user","content":"hi"}]}"#;
+    let seeds =
+        [&[naming], &fixtures::requests(Dialect::Responses)[..], &fixtures::answers(Dialect::Responses)].concat();
+    run("items", &seeds, |input, _| {
+        let _ = (items_of_answer(input), items_of_events(input));
+        let body = put_items(input, 100, |_| Some(item.clone()));
+        match read_head(Dialect::Responses, input) {
+            Ok(_) => {
+                let body = body.unwrap_or_else(|| Bytes::copy_from_slice(input));
+                assert!(body.len() <= input.len() + 100);
+                read_head(Dialect::Responses, &body).unwrap();
+                true
+            }
+            Err(bad) => !matches!(bad, BadBody::Json(_)),
+        }
     });
 }
 

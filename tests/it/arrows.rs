@@ -168,6 +168,42 @@ async fn state_of_a_provider_is_asked_of_nobody_else() {
     assert!(plan["left_out"][0]["why"].as_str().is_some_and(|why| why.contains("state")), "{plan}");
 }
 
+/// An app that asked for its answer to be stored may name the items of it by their ids, as the Vercel AI SDK does. Claude
+/// stores none: whoever answers next gets the items themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn items_of_claude_can_be_named_by_their_ids() {
+    let world = world(&[SONNET, SOL]).await;
+    let follow = |id: &Value| json!({"model": "m", "input": [{"type": "item_reference", "id": id}, {"role": "user", "content": "more"}]});
+    for stream in [false, true] {
+        let mut body = json!({"model": "m", "input": "ping pong", "stream": stream});
+        let item = response(&send(&world, Speech::Responses, &body).await, stream)["output"][0].clone();
+        let text = item["content"][0]["text"].clone();
+        assert!(text.as_str().is_some_and(|text| text.starts_with("You said: ping pong.")), "{item}");
+        send(&world, Speech::Responses, &follow(&item["id"])).await;
+        let want = json!([
+            {"role": "assistant", "content": [{"type": "text", "text": text}]},
+            {"role": "user", "content": [{"type": "text", "text": "more"}]},
+        ]);
+        let asked = sent(world.seen("claude").pop());
+        assert!(
+            asked["messages"].as_array().is_some_and(|turns| turns.ends_with(want.as_array().expect("two"))),
+            "{asked}"
+        );
+
+        world.sim("claude").dark(None, Dark::Refuses);
+        let reply = send(&world, Speech::Responses, &follow(&item["id"])).await;
+        assert_eq!(reply.header("x-llmroute-provider"), "openai");
+        assert_eq!(sent(world.seen("openai").pop())["input"][0], item);
+        world.sim("claude").light(None);
+
+        body["store"] = false.into();
+        let unkept = response(&send(&world, Speech::Responses, &body).await, stream)["output"][0]["id"].clone();
+        let refused = world.app.post("/v1/responses", follow(&unkept).to_string()).send().await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert!(refused.text().contains("input[0]: names an item"), "{}", refused.text());
+    }
+}
+
 /// Some models take tools in the Responses API alone: they are asked there, whatever the app speaks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_is_asked_in_the_api_that_takes_its_tools() {

@@ -1,4 +1,4 @@
-"""Which cells the suite must fill, and how the table is printed."""
+"""Which cells the suite must fill, and how the tables are printed."""
 
 import json
 
@@ -6,7 +6,16 @@ FEATURES = ["plain", "stream", "helper", "tools", "parallel", "images", "structu
 APIS = {"chat": "openai", "responses": "openai", "messages": "anthropic"}
 WAYS = ["same", "translated"]
 LANGUAGES = ["python", "python async", "node"]
-AGENTS = ["claude-code", "codex"]
+# What runs a tool loop by itself, in the APIs that it speaks.
+LOOP = "tool loop"
+AGENTS = {
+    "claude-code": ["messages"],
+    "codex": ["responses"],
+    "langchain": ["chat", "responses", "messages"],
+    "pydantic-ai": ["chat", "responses", "messages"],
+    "agents-sdk": ["chat", "responses"],
+    "ai-sdk": ["chat", "responses", "messages"],
+}
 
 
 def rows():
@@ -14,10 +23,15 @@ def rows():
     return [(api, way) for api in APIS for way in WAYS]
 
 
+def loops(*agents):
+    """The (agent, API, way) triples; each is a cell of the second table."""
+    return [(agent, api, way) for agent in agents for api in AGENTS[agent] for way in WAYS]
+
+
 def expected():
     """Every cell that must be there, as (row, column)."""
     cells = [(f"{language}/{api}/{way}", feature) for language in LANGUAGES for feature in FEATURES for api, way in rows()]
-    return cells + [(f"{agent}/{way}", "tool loop") for agent in AGENTS for way in WAYS]
+    return cells + [("/".join(loop), LOOP) for loop in loops(*AGENTS)]
 
 
 def note(path, row, cell, outcome):
@@ -40,18 +54,25 @@ def faults(results):
 
 
 def render(outcomes):
-    """The table as text."""
+    """Both tables as text: what SDKs do, and who finishes a tool loop."""
     signs = {"passed": "ok", "failed": "FAILED", "skipped": "SKIPPED"}
-    lines = [["SDK", "API", "dialect", *FEATURES]]
+
+    def sign(row, cell):
+        return signs.get(outcomes.get((row, cell)), "MISSING")
+
+    sdks = [["SDK", "API", "dialect", *FEATURES]]
     for language in LANGUAGES:
-        for api, vendor in APIS.items():
-            for way in WAYS:
-                row = f"{language}/{api}/{way}"
-                cells = [signs.get(outcomes.get((row, feature)), "MISSING") for feature in FEATURES]
-                lines.append([f"{language} {vendor}", api, way, *cells])
+        for api, way in rows():
+            cells = [sign(f"{language}/{api}/{way}", feature) for feature in FEATURES]
+            sdks.append([f"{language} {APIS[api]}", api, way, *cells])
+    agents = [[LOOP, "API", *WAYS]]
+    for agent, apis in AGENTS.items():
+        agents += [[agent, api, *(sign(f"{agent}/{api}/{way}", LOOP) for way in WAYS)] for api in apis]
+    return f"{aligned(sdks)}\n\n{aligned(agents)}"
+
+
+def aligned(lines):
+    """Lines of cells as text, the first of them a heading."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
-    told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    for row in (f"{agent}/{way}" for agent in AGENTS for way in WAYS):
-        told.append(f"{row}: tool loop {signs.get(outcomes.get((row, 'tool loop')), 'MISSING')}")
-    return "\n".join(told)
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)

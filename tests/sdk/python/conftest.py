@@ -35,16 +35,31 @@ def forgetful():
     stack.post(os.environ["LLMROUTE_SIM_URL"] + "/sim/reset")
 
 
-class Row:
-    """An API, called by a kind of client, served in the same dialect or translated."""
+class Target:
+    """Who serves an API, in the same dialect or translated."""
 
-    def __init__(self, caller, name, way):
-        self.api = apis.APIS[name](caller, os.environ["LLMROUTE_URL"], stack.CALLERS_KEY)
+    def __init__(self, name, way):
         self.name, self.way = name, way
         openai_serves = (name == "messages") == (way == "translated")
         self.provider, self.other = ("openai", "claude") if openai_serves else ("claude", "openai")
         self.model, self.cheaper = MODELS[self.provider]
         self.served_api = name if way == "same" else ("chat" if openai_serves else "messages")
+
+    def reached(self, request):
+        """The simulator was asked under the sidecar's key, and got no hint or key of the app's."""
+        assert request["path"] == apis.APIS[self.served_api].path
+        header, scheme = KEY_IN[self.provider]
+        assert request["headers"][header] == scheme + stack.KEYS[self.provider]
+        assert stack.CALLERS_KEY not in json.dumps(request["headers"])
+        assert not [name for name in request["headers"] if name.startswith("x-llmroute-")]
+
+
+class Row(Target):
+    """An API, called by a kind of client."""
+
+    def __init__(self, caller, name, way):
+        super().__init__(name, way)
+        self.api = apis.APIS[name](caller, os.environ["LLMROUTE_URL"], stack.CALLERS_KEY)
 
     def ask(self, feature, scene=None, tier="quick"):
         """What the SDK is given."""
@@ -53,12 +68,8 @@ class Row:
         return {"model": ASKED_MODEL, **CELLS[self.name][feature]["ask"], "extra_headers": hints}
 
     def served(self, request, body, model=None):
-        """The simulator received this body, under the sidecar's key and the target's model, and no hint or key of the app's."""
-        assert request["path"] == apis.APIS[self.served_api].path
-        header, scheme = KEY_IN[self.provider]
-        assert request["headers"][header] == scheme + stack.KEYS[self.provider]
-        assert stack.CALLERS_KEY not in json.dumps(request["headers"])
-        assert not [name for name in request["headers"] if name.startswith("x-llmroute-")]
+        """The simulator received this body, with the target's model in it."""
+        self.reached(request)
         # The target takes tools in Chat Completions only if it is told not to think.
         silent = {"reasoning_effort": "none"} if self.served_api == "chat" and "tools" in body else {}
         assert request["body"] == {**silent, **body, "model": model or self.model}
@@ -98,6 +109,13 @@ def plain(value):
     return value.to_dict() if hasattr(value, "to_dict") else value
 
 
+def untitled(schema):
+    """`schema` without the titles and descriptions that a Python class brings."""
+    if not isinstance(schema, dict):
+        return schema
+    return {name: untitled(value) for name, value in schema.items() if name not in ("title", "description")}
+
+
 @pytest.fixture(params=[apis.Blocking, apis.Async], ids=lambda caller: caller.language)
 def row(request, api, way):
     caller = request.param()
@@ -121,5 +139,5 @@ def pytest_runtest_makereport(item, call):
     marker = item.get_closest_marker("cell")
     if marker and (report.when == "call" or not report.passed):
         given = item.callspec.params
-        name = f"{given['agent']}/{given['way']}" if "agent" in given else f"{given['row'].language}/{given['api']}/{given['way']}"
+        name = f"{given.get('agent') or given['row'].language}/{given['api']}/{given['way']}"
         table.note(os.environ["LLMROUTE_RESULTS"], name, marker.args[0], report.outcome)

@@ -89,10 +89,9 @@ def looped(provider, path):
     return [entry["body"] for entry in asked]
 
 
-@pytest.mark.cell("tool loop")
-@pytest.mark.parametrize("agent", ["claude-code"])
-@pytest.mark.parametrize("way", table.WAYS)
-def test_claude_code_reads_a_file(desk, agent, way):
+@pytest.mark.cell(table.LOOP)
+@pytest.mark.parametrize("agent,api,way", table.loops("claude-code"))
+def test_claude_code_reads_a_file(desk, agent, api, way):
     work, environment, word = desk
     environment |= {
         "ANTHROPIC_CUSTOM_HEADERS": f"x-llmroute-scene: {'claude' if way == 'same' else 'openai'}",
@@ -130,10 +129,9 @@ def claude_exchange(body):
     return call, result
 
 
-@pytest.mark.cell("tool loop")
-@pytest.mark.parametrize("agent", ["codex"])
-@pytest.mark.parametrize("way", table.WAYS)
-def test_codex_reads_a_file(desk, agent, way):
+@pytest.mark.cell(table.LOOP)
+@pytest.mark.parametrize("agent,api,way", table.loops("codex"))
+def test_codex_reads_a_file(desk, agent, api, way):
     work, environment, word = desk
     environment["OPENAI_API_KEY"] = stack.CALLERS_KEY
     settings = {

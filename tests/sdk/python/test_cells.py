@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import ASKED_MODEL, CELLS, received
+from conftest import ASKED_MODEL, CELLS, received, untitled
 
 HELLO = "You said: Hello there."
 
@@ -112,13 +112,6 @@ def test_structured_output(row):
         assert untitled(row.api.schema(request["body"])) == schema
     else:
         row.served({**request, "body": untitled(request["body"])}, row.translated())
-
-
-def untitled(schema):
-    """`schema` without the titles and descriptions that a Python class brings."""
-    if not isinstance(schema, dict):
-        return schema
-    return {name: untitled(value) for name, value in schema.items() if name not in ("title", "description")}
 
 
 @pytest.mark.cell("errors")

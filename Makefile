@@ -62,7 +62,7 @@ prometheus: ## installs the one that scrapes the sidecar in a test, where it is 
 	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; }
 
 .PHONY: sdk
-sdk: bins $(VENV)/.done tests/sdk/node_modules/.done ## official SDKs and agents, every cell of the table
+sdk: bins $(VENV)/.frameworks tests/sdk/node_modules/.done ## official SDKs, frameworks and agents, every cell of the tables
 	tests/sdk/run
 
 .PHONY: readme
@@ -82,6 +82,11 @@ $(VENV)/.done: tests/sdk/requirements.txt
 	python3 -c 'import ensurepip' 2>/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv; }
 	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Apart, so that the demo need not wait for them.
+$(VENV)/.frameworks: tests/sdk/frameworks.txt $(VENV)/.done
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 

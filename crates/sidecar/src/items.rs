@@ -1,7 +1,7 @@
 //! Items of Responses answers that the caller asked to be stored and whose provider stores none, for requests that name them
 //! by id later instead of sending them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use moka::sync::Cache;
@@ -18,7 +18,7 @@ const ENTRY: usize = 256;
 
 /// By their ids, which are made of the provider's own and cannot be guessed.
 pub struct Items {
-    kept: Cache<Box<str>, Bytes>,
+    kept: Cache<Arc<str>, Bytes>,
     most: usize,
 }
 
@@ -26,14 +26,14 @@ impl Items {
     /// Beside a budget of `memory` bytes for bodies.
     #[must_use]
     pub fn new(memory: &Memory) -> Items {
-        let weigh = |_: &Box<str>, item: &Bytes| u32::try_from(item.len() + ENTRY).unwrap_or(u32::MAX);
+        let weigh = |_: &Arc<str>, item: &Bytes| u32::try_from(item.len() + ENTRY).unwrap_or(u32::MAX);
         let most = MOST.min(memory.total() / SHARE);
         Items { kept: Cache::builder().max_capacity(most as u64).weigher(weigh).time_to_idle(IDLE).build(), most }
     }
 
     /// Keeps what an answer said.
     pub fn keep(&self, items: Vec<dialect::Item>) {
-        items.into_iter().for_each(|(id, item)| self.kept.insert(id, item));
+        items.into_iter().for_each(|(id, item)| self.kept.insert(id.into(), item));
     }
 
     /// The body with the items that it names, if they are here.

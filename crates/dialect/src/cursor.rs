@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::unescape;
+use crate::json::{self, unescape};
 
 /// Where one stands in a text.
 #[derive(Clone, Debug)]
@@ -78,6 +78,23 @@ impl<'a> Cursor<'a> {
         }
         self.value();
         None
+    }
+
+    /// Where it stands.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Passes the value at hand, and gives the raw text between the quotes if it is a string that JSON allows.
+    pub(crate) fn checked_text(&mut self) -> Option<&'a [u8]> {
+        let Ok(end) = json::string_end(self.text, self.at) else {
+            self.value();
+            return None;
+        };
+        let raw = self.text.get(self.at + 1..end - 1);
+        self.at = end;
+        self.blanks();
+        raw
     }
 
     fn goes_on(&mut self, close: u8) -> bool {

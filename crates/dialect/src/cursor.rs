@@ -10,12 +10,14 @@ use crate::json::{self, unescape};
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
+    /// Objects and arrays that were entered and not left.
+    depth: u32,
 }
 
 impl<'a> Cursor<'a> {
     /// Before the first value of `text`.
     pub(crate) fn new(text: &'a [u8]) -> Cursor<'a> {
-        let mut c = Cursor { text, at: 0 };
+        let mut c = Cursor { text, at: 0, depth: 0 };
         c.blanks();
         c
     }
@@ -30,6 +32,7 @@ impl<'a> Cursor<'a> {
         let is = self.peek() == open;
         if is {
             self.at += 1;
+            self.depth += 1;
             self.blanks();
         }
         is
@@ -80,6 +83,16 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// Whether all that was entered has been left, and nothing follows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.depth == 0 && self.at >= self.text.len()
+    }
+
+    /// Passes the value at hand, which must be null.
+    pub(crate) fn null(&mut self) -> Option<()> {
+        (self.value() == b"null").then_some(())
+    }
+
     /// Where it stands.
     pub(crate) fn at(&self) -> usize {
         self.at
@@ -106,6 +119,7 @@ impl<'a> Cursor<'a> {
             0 => false,
             b if b == close => {
                 self.at += 1;
+                self.depth = self.depth.saturating_sub(1);
                 self.blanks();
                 false
             }

@@ -1,78 +1,112 @@
-//! The event that most of a stream is made of: some more text. It is read without building a value; whatever says
+//! The event that most of a stream is made of: some more text. It is read in one pass and without a value; whatever says
 //! anything beside, or is spelt oddly, is left to the readers of whole events.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, de::IgnoredAny};
+use crate::{cursor::Cursor, json::unescape};
 
-/// What a chunk of Chat adds to the text of the first choice.
+/// What a chunk of Chat adds to the text of its only choice, the first.
 pub(crate) fn chat(data: &[u8]) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Chunk<'a> {
-        #[serde(borrow)]
-        choices: [Choice<'a>; 1],
-        error: Option<IgnoredAny>,
-        usage: Option<IgnoredAny>,
+    let mut c = Cursor::new(data);
+    let mut said = None;
+    open(&mut c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"choices" => said = Some(choice(&mut c)?),
+            b"error" | b"usage" => c.null()?,
+            _ => _ = c.value(),
+        }
     }
-    #[derive(Deserialize)]
-    struct Choice<'a> {
-        index: u64,
-        #[serde(borrow)]
-        delta: Delta<'a>,
-        finish_reason: Option<IgnoredAny>,
-    }
-    #[derive(Deserialize)]
-    struct Delta<'a> {
-        #[serde(borrow)]
-        content: Cow<'a, str>,
-        refusal: Option<IgnoredAny>,
-        reasoning: Option<IgnoredAny>,
-        reasoning_content: Option<IgnoredAny>,
-        tool_calls: Option<IgnoredAny>,
-    }
-    let Chunk { choices: [choice], error: None, usage: None } = serde_json::from_slice(data).ok()? else { return None };
-    let Choice { index: 0, delta, finish_reason: None } = choice else { return None };
-    let Delta { content, refusal: None, reasoning: None, reasoning_content: None, tool_calls: None } = delta else {
+    said.filter(|_| c.is_over()).and_then(text)
+}
+
+fn choice<'a>(c: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let mut said = None;
+    open(c, b'[')?;
+    if !c.element() {
         return None;
-    };
-    (!content.is_empty()).then_some(content)
+    }
+    open(c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"index" if c.value() == b"0" => {}
+            b"index" => return None,
+            b"delta" => said = Some(delta(c)?),
+            b"finish_reason" => c.null()?,
+            _ => _ = c.value(),
+        }
+    }
+    said.filter(|_| !c.element())
+}
+
+fn delta<'a>(c: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let mut said = None;
+    open(c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"content" => said = Some(c.checked_text()?),
+            b"refusal" | b"reasoning" | b"reasoning_content" | b"tool_calls" => c.null()?,
+            _ => _ = c.value(),
+        }
+    }
+    said
 }
 
 /// What a `content_block_delta` of Messages adds to a text.
 pub(crate) fn messages(data: &[u8]) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Event<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        #[serde(borrow)]
-        delta: Delta<'a>,
+    let mut c = Cursor::new(data);
+    let (mut is_delta, mut said) = (false, None);
+    open(&mut c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"type" => is_delta = c.checked_text()? == b"content_block_delta",
+            b"delta" => said = Some(text_delta(&mut c)?),
+            _ => _ = c.value(),
+        }
     }
-    #[derive(Deserialize)]
-    struct Delta<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        #[serde(borrow)]
-        text: Cow<'a, str>,
+    said.filter(|_| is_delta && c.is_over()).and_then(text)
+}
+
+fn text_delta<'a>(c: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let (mut is_text, mut said) = (false, None);
+    open(c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"type" => is_text = c.checked_text()? == b"text_delta",
+            b"text" => said = Some(c.checked_text()?),
+            _ => _ = c.value(),
+        }
     }
-    let Event { r#type, delta } = serde_json::from_slice(data).ok()?;
-    let is_text = r#type == "content_block_delta" && delta.r#type == "text_delta" && !delta.text.is_empty();
-    is_text.then_some(delta.text)
+    said.filter(|_| is_text)
 }
 
 /// What a `response.output_text.delta` adds, with the places of its item and part.
 pub(crate) fn responses(data: &[u8]) -> Option<(u64, u64, Cow<'_, str>)> {
-    #[derive(Deserialize)]
-    struct Event<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        output_index: u64,
-        content_index: u64,
-        #[serde(borrow)]
-        delta: Cow<'a, str>,
+    let mut c = Cursor::new(data);
+    let (mut is_delta, mut item, mut part, mut said) = (false, None, None, None);
+    let number = |c: &mut Cursor<'_>| std::str::from_utf8(c.value()).ok()?.parse().ok();
+    open(&mut c, b'{')?;
+    while let Some(name) = c.member() {
+        match &*name {
+            b"type" => is_delta = c.checked_text()? == b"response.output_text.delta",
+            b"output_index" => item = number(&mut c),
+            b"content_index" => part = number(&mut c),
+            b"delta" => said = Some(c.checked_text()?),
+            _ => _ = c.value(),
+        }
     }
-    let Event { r#type, output_index, content_index, delta } = serde_json::from_slice(data).ok()?;
-    let is_text = r#type == "response.output_text.delta" && !delta.is_empty();
-    is_text.then_some((output_index, content_index, delta))
+    let said = said.filter(|_| is_delta && c.is_over()).and_then(text)?;
+    Some((item?, part?, said))
+}
+
+fn open(c: &mut Cursor<'_>, with: u8) -> Option<()> {
+    c.enter(with).then_some(())
+}
+
+/// A text that says something.
+fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
+    let plain = std::str::from_utf8(raw).ok().filter(|t| !t.is_empty())?;
+    Some(if raw.contains(&b'\\') { unescape(raw) } else { plain.into() })
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ mod lift;
 mod messages;
 mod model;
 mod names;
+mod object;
+mod plain;
 mod responses;
 mod rest;
 mod seal;

@@ -10,8 +10,8 @@ use crate::{
     fit::fit,
     lift::Lifted,
     messages,
-    model::{Event, Thinking},
-    names, read_answer, responses,
+    model::{Answer, Event, Thinking},
+    names, plain, read_answer, responses,
     sse::Frame,
     structured, turns,
     usage::Usage,
@@ -161,13 +161,7 @@ pub fn translate_request(
         include_usage,
         created: to.now,
     };
-    Ok(Translated { body: lifted.put_back(text(&body)).into(), dropped: request.dropped, context })
-}
-
-/// A value as JSON.
-fn text(value: &Value) -> String {
-    // A value has no other keys than strings, and memory does not fail.
-    serde_json::to_string(value).unwrap_or_default()
+    Ok(Translated { body: lifted.put_back(body).into(), dropped: request.dropped, context })
 }
 
 /// An answer in another format.
@@ -185,13 +179,15 @@ pub struct TranslatedAnswer {
 /// It is no answer.
 pub fn translate_answer(context: &Context, body: &[u8]) -> Result<TranslatedAnswer, AnswerFault> {
     let usage = read_answer(context.provider, body)?.usage;
-    let value: Value = serde_json::from_slice(body).map_err(|_| AnswerFault::NotJson)?;
-    let mut answer = match context.provider {
-        Dialect::Chat => chat::read_answer(&value),
-        Dialect::Responses => responses::read_answer(&value),
-        Dialect::Messages => messages::read_answer(&value),
-    }
-    .ok_or(AnswerFault::WrongShape)?;
+    let plain = match context.provider {
+        Dialect::Chat => plain::chat(body),
+        Dialect::Responses => plain::responses(body),
+        Dialect::Messages => plain::messages(body),
+    };
+    let mut answer = match plain {
+        Some(answer) => answer,
+        None => read_whole(context.provider, body)?,
+    };
     answer.usage.clone_from(&usage);
     if let Some(tool) = &context.answer_tool {
         structured::undo(&mut answer, tool);
@@ -202,6 +198,16 @@ pub fn translate_answer(context: &Context, body: &[u8]) -> Result<TranslatedAnsw
         Dialect::Messages => messages::write_answer(&answer, context),
     };
     Ok(TranslatedAnswer { body: body.into(), usage })
+}
+
+fn read_whole(provider: Dialect, body: &[u8]) -> Result<Answer, AnswerFault> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| AnswerFault::NotJson)?;
+    match provider {
+        Dialect::Chat => chat::read_answer(&value),
+        Dialect::Responses => responses::read_answer(&value),
+        Dialect::Messages => messages::read_answer(&value),
+    }
+    .ok_or(AnswerFault::WrongShape)
 }
 
 /// Most tool calls of one answer.

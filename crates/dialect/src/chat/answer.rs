@@ -58,7 +58,7 @@ pub(super) fn thought(message: &Value) -> Option<&str> {
 }
 
 /// A finish reason; calls in the answer and a refusal say more than the word `stop`.
-pub(super) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop {
+pub(crate) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop {
     match reason {
         Some("stop") if has_calls => Stop::Tools,
         Some("stop") if refused => Stop::Refusal,

@@ -54,7 +54,7 @@ fn thought(text: &str, seal: Option<Seal>) -> Thought {
     Thought { text: text.to_owned(), seal, by: String::new(), at: String::new() }
 }
 
-pub(super) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
+pub(crate) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
     match reason {
         Some("end_turn") => Stop::End,
         Some("stop_sequence") => Stop::Sequence(sequence.map(str::to_owned)),

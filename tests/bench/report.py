@@ -4,11 +4,14 @@ import math
 import statistics
 from collections import defaultdict
 
-from peers import FLOOR, NAMES, SIDECAR, SPAN_RATIO
+from peers import ARROWS, FLOOR, MEMORY, NAMES, SIDECAR, SPAN_RATIO
 
 SPANS_A_REQUEST = 3  # server, GenAI client, one attempt
 SIGMAS = 4
 MIB = 1024
+# What a translation may cost over the pass-through of its caller, in microseconds, by load.
+ALLOWED = {"1k": 2.0, "32k": 10.0, "stream": 0.5}
+SAID = {"1k": "a request of 1 KiB", "32k": "a request of 32 KiB", "stream": "a stream event"}
 
 
 class Medians:
@@ -30,12 +33,16 @@ class Medians:
         return statistics.median(values) if values else None
 
     def cpu(self, peer, scenario):
-        chunk = scenario.startswith("stream")
+        chunk = "stream" in scenario
         return self.get(peer, scenario, "cpu_us_per_chunk" if chunk else "cpu_us_per_request") if peer != "direct" else None
 
     def added(self, peer, scenario, quantile):
-        ours, direct = (self.get(p, scenario, "latency_us", quantile) for p in (peer, "direct"))
-        return None if ours is None or direct is None else ours - direct
+        return minus(*(self.get(p, scenario, "latency_us", quantile) for p in (peer, "direct")))
+
+    def grown(self, peer):
+        """By how many percent resident memory has grown at full load."""
+        first, last = (self.get(peer, MEMORY, key) for key in ("rss_first_kib", "rss_last_kib"))
+        return (last / first - 1) * 100 if first and last else None
 
     def rss(self, peer, scenario, key):
         kib = self.get(peer, scenario, key)
@@ -50,6 +57,10 @@ class Medians:
 
 def ratio(a, b):
     return a / b if a and b else None
+
+
+def minus(a, b):
+    return None if a is None or b is None else a - b
 
 
 def num(value, digits=1):
@@ -106,12 +117,30 @@ def measurements(m):
 
     section("Resident memory, MiB", ("start", "rss_500"), ["at start", "with 500 open streams"], memory)
 
-    def translated(p):
-        return [num(m.get(p, "anthropic_1k", "rps"), 0), num(m.cpu(p, "anthropic_1k")),
-                num(m.get(p, "anthropic_stream", "cpu_us_per_chunk"), 2)]
+    def secure(p):
+        cpu = m.cpu(p, "tls_1k")
+        return [num(m.get(p, "tls_1k", "rps"), 0), num(cpu), num(ratio(cpu, m.cpu("nginx", "tls_1k")), 2)]
 
-    section("Messages caller, Chat Completions provider", ("anthropic_1k", "anthropic_stream"),
-            ["requests/s", "CPU µs, 1 KiB", "CPU µs a chunk"], translated)
+    section("Provider behind TLS 1.3, 1 KiB at full load", ("tls_1k",), ["requests/s", "CPU µs", "x nginx"], secure)
+
+    rows = []
+    for arrow, (caller, _) in ARROWS.items():
+        cells = []
+        for load in ALLOWED:
+            passed, ours = m.cpu(SIDECAR, f"{caller}_passed_{load}"), m.cpu(SIDECAR, f"{arrow}_{load}")
+            digits = 2 if load == "stream" else 1
+            cells += [num(passed, digits), num(ours, digits), num(minus(ours, passed), digits)]
+        if any(cell != "-" for cell in cells):
+            rows.append([arrow.replace("_", " "), *cells])
+    if rows:
+        heads = [h for size in ("1 KiB", "32 KiB", "a stream event") for h in (f"passed on, {size}", "translated", "added")]
+        parts.append("### Translation at full load, CPU µs\n\n" + table(["caller to provider", *heads], rows))
+
+    def soaked(p):
+        cells = [num(m.rss(p, MEMORY, key), 2) for key in ("rss_first_kib", "rss_last_kib", "rss_peak_kib")]
+        return [num(m.get(p, MEMORY, "minutes")), *cells]
+
+    section("Resident memory at full load of every kind, MiB", (MEMORY,), ["minutes", "first tenth", "last tenth", "peak"], soaked)
     return "\n".join(parts)
 
 
@@ -125,6 +154,7 @@ class Bar:
     bar: float | None
     never: float | None
     at_least: bool = False
+    digits: int = 1
 
     def verdict(self):
         if self.value is None:
@@ -136,7 +166,7 @@ class Bar:
 
     def row(self):
         def show(v):
-            return "-" if v is None else f"{v:,.{2 if self.unit == 'x' else 1}f}".removesuffix(".0") + f" {self.unit}"
+            return "-" if v is None else f"{v:,.{2 if self.unit == 'x' else self.digits}f}".removesuffix(".0") + f" {self.unit}"
 
         word = "at least " if self.at_least else ""
         return [self.what, show(self.value), word + show(self.bar), word + show(self.never), self.verdict()]
@@ -161,13 +191,28 @@ def bars(m, binary_mib):
         added, nginx = m.added(us, "open_2000", q), m.added("nginx", "open_2000", q)
         all_bars.append(Bar(f"{q} added over direct at 2,000/s", added, "µs", bar, never))
         all_bars.append(Bar(f"{q} added, no worse than nginx", None if nginx is None else added, "µs", nginx, None))
-    return all_bars + [
+    return all_bars + translations(m) + [
+        Bar("CPU a request, 1 KiB, provider behind TLS, over nginx", over("tls_1k", "nginx"), "x", 0.8, 1.3),
+        Bar("resident memory grown at full load (up to 1%: not measurable)", m.grown(us), "%", 1, 5),
         Bar("CPU a stream event, paced, over bare hyper", over("stream_10k", FLOOR), "x", 1.15, 1.4),
         Bar("CPU a stream event, full load, over bare hyper", over("stream_max", FLOOR), "x", 1.15, 1.4),
         Bar("resident memory at start", m.rss(us, "start", "rss_start_kib"), "MiB", 10, 20),
         Bar("resident memory with 500 open streams", m.rss(us, "rss_500", "rss_peak_kib"), "MiB", 30, 60),
         Bar("stripped release binary", binary_mib, "MiB", 12, 20),
     ]
+
+
+def translations(m):
+    """A translation may cost what its caller's pass-through costs in the same run and an allowance, never 1.3 times that."""
+    made = []
+    for arrow, (caller, _) in ARROWS.items():
+        for load, allowed in ALLOWED.items():
+            passed = m.cpu(SIDECAR, f"{caller}_passed_{load}")
+            bar = None if passed is None else passed + allowed
+            value = None if bar is None else m.cpu(SIDECAR, f"{arrow}_{load}")
+            what = f"CPU of {SAID[load]}, {arrow.replace('_', ' ')}, passed on + {allowed:g}"
+            made.append(Bar(what, value, "µs", bar, bar and 1.3 * bar, digits=2 if load == "stream" else 1))
+    return made
 
 
 def checks(m):

@@ -5,8 +5,8 @@ use std::{hint::black_box, time::Instant};
 
 use bytes::Bytes;
 use dialect::{
-    AnswerOfStream, Dialect, Tee, Trim, cache_key, capability, classify, read_answer, read_head, sse::Splitter,
-    stream_of_answer, trim,
+    AnswerOfStream, Dialect, StreamTranslator, TargetModel, Tee, Trim, cache_key, capability, classify, read_answer,
+    read_head, sse::Splitter, stream_of_answer, translate_answer, translate_request, trim,
 };
 
 fn main() {
@@ -24,7 +24,34 @@ fn main() {
     time("read_answer, 1 KiB", 1, || read_answer(Dialect::Chat, &answer).unwrap());
     time("stream_of_answer, 1 KiB", 1, || stream_of_answer(Dialect::Chat, &answer, true).unwrap());
 
-    for dialect in [Dialect::Chat, Dialect::Messages, Dialect::Responses] {
+    use Dialect::{Chat, Messages, Responses};
+    for (caller, provider) in [(Chat, Messages), (Messages, Chat), (Messages, Responses), (Responses, Messages)] {
+        println!("{caller:?} to {provider:?}");
+        let to = TargetModel {
+            provider: "p",
+            model: "gpt-6-sol",
+            default_max_tokens: Some(256),
+            most_tokens: None,
+            capability: capability("gpt-6-sol"),
+            now: 1,
+        };
+        for kib in [1usize, 32] {
+            let body = request(caller, kib << 10);
+            time(&format!("  translate_request, {kib} KiB"), 1, || {
+                translate_request(caller, provider, &body, &to).unwrap()
+            });
+        }
+        let context = translate_request(caller, provider, &request(caller, 1024), &to).unwrap().context;
+        let answer = answer_of(provider);
+        time("  translate_answer, 1 KiB", 1, || translate_answer(&context, &answer).unwrap());
+        let chunk = Bytes::from(opening(provider).to_owned() + &event(provider).repeat(1000));
+        time("  split and translate events", 1000, || {
+            let mut translator = StreamTranslator::new(&context);
+            split(&chunk, |f| _ = black_box(translator.push(&f)));
+        });
+    }
+
+    for dialect in [Chat, Messages, Responses] {
         let event = event(dialect);
         let chunk = Bytes::from(event.repeat(1000));
         println!("{dialect:?} events of {} bytes", event.len());
@@ -79,6 +106,39 @@ fn conversation(size: usize) -> Vec<u8> {
 fn answer() -> Vec<u8> {
     let text = "word ".repeat(150);
     format!(r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":150,"total_tokens":159}},"service_tier":"default"}}"#).into_bytes()
+}
+
+/// A prompt with an escape or two in each line.
+fn request(dialect: Dialect, size: usize) -> Vec<u8> {
+    let line = r#"He said \"no\",\nand left. Then it rained for forty days. "#;
+    let text = line.repeat(size / line.len());
+    match dialect {
+        Dialect::Chat => format!(r#"{{"model":"m","messages":[{{"role":"system","content":"Be brief."}},{{"role":"user","content":"{text}"}}],"temperature":0.7,"max_tokens":256}}"#),
+        Dialect::Messages => format!(r#"{{"model":"m","max_tokens":256,"system":"Be brief.","messages":[{{"role":"user","content":"{text}"}}],"tools":[{{"name":"get_weather","description":"The weather at a place, now.","input_schema":{{"type":"object","properties":{{"place":{{"type":"string"}}}},"required":["place"]}}}}]}}"#),
+        Dialect::Responses => format!(r#"{{"model":"m","instructions":"Be brief.","input":[{{"role":"user","content":"{text}"}}],"max_output_tokens":256,"store":false}}"#),
+    }
+    .into_bytes()
+}
+
+fn answer_of(dialect: Dialect) -> Vec<u8> {
+    let text = "word ".repeat(40);
+    match dialect {
+        Dialect::Chat => format!(r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":40,"total_tokens":49,"prompt_tokens_details":{{"cached_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0}}}},"system_fingerprint":"fp"}}"#),
+        Dialect::Messages => format!(r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":9,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0}},"output_tokens":40,"service_tier":"standard"}}}}"#),
+        Dialect::Responses => format!(r#"{{"id":"resp_1","object":"response","created_at":1,"status":"completed","error":null,"incomplete_details":null,"model":"m","output":[{{"id":"msg_1","type":"message","status":"completed","role":"assistant","content":[{{"type":"output_text","text":"{text}","annotations":[],"logprobs":[]}}]}}],"parallel_tool_calls":true,"tools":[],"usage":{{"input_tokens":9,"input_tokens_details":{{"cached_tokens":0}},"output_tokens":40,"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":49}},"metadata":{{}}}}"#),
+    }
+    .into_bytes()
+}
+
+/// What comes before the first text of a stream.
+fn opening(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Chat => "",
+        Dialect::Messages => "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\"}}\n\n",
+        Dialect::Responses => {
+            "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\"}}\n\n"
+        }
+    }
 }
 
 fn event(dialect: Dialect) -> String {

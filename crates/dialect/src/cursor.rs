@@ -3,19 +3,21 @@
 
 use std::borrow::Cow;
 
-use crate::json::unescape;
+use crate::json::{self, unescape};
 
 /// Where one stands in a text.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
+    /// Objects and arrays that were entered and not left.
+    depth: u32,
 }
 
 impl<'a> Cursor<'a> {
     /// Before the first value of `text`.
     pub(crate) fn new(text: &'a [u8]) -> Cursor<'a> {
-        let mut c = Cursor { text, at: 0 };
+        let mut c = Cursor { text, at: 0, depth: 0 };
         c.blanks();
         c
     }
@@ -30,6 +32,7 @@ impl<'a> Cursor<'a> {
         let is = self.peek() == open;
         if is {
             self.at += 1;
+            self.depth += 1;
             self.blanks();
         }
         is
@@ -80,6 +83,33 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// Whether all that was entered has been left, and nothing follows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.depth == 0 && self.at >= self.text.len()
+    }
+
+    /// Passes the value at hand, which must be null.
+    pub(crate) fn null(&mut self) -> Option<()> {
+        (self.value() == b"null").then_some(())
+    }
+
+    /// Where it stands.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Passes the value at hand, and gives the raw text between the quotes if it is a string that JSON allows.
+    pub(crate) fn checked_text(&mut self) -> Option<&'a [u8]> {
+        let Ok(end) = json::string_end(self.text, self.at) else {
+            self.value();
+            return None;
+        };
+        let raw = self.text.get(self.at + 1..end - 1);
+        self.at = end;
+        self.blanks();
+        raw
+    }
+
     fn goes_on(&mut self, close: u8) -> bool {
         if self.peek() == b',' {
             self.at += 1;
@@ -89,6 +119,7 @@ impl<'a> Cursor<'a> {
             0 => false,
             b if b == close => {
                 self.at += 1;
+                self.depth = self.depth.saturating_sub(1);
                 self.blanks();
                 false
             }

@@ -1,5 +1,7 @@
 //! A body is the caller's bytes plus a list of edits; what no edit touches is never copied.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use crate::{
@@ -187,7 +189,34 @@ impl Edits {
 
 /// `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    quote(text, &mut out);
+    out
+}
+
+/// Puts `text` as a JSON string behind `out`.
+pub(crate) fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\') {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = from.chars();
+        match chars.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\u{8}') => out.push_str("\\b"),
+            Some('\u{c}') => out.push_str("\\f"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(other) => _ = write!(out, "\\u{:04x}", u32::from(other)),
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
 }
 
 #[cfg(test)]
@@ -203,6 +232,13 @@ mod tests {
         assert_eq!(edits.len_of(body.len()), pieces.iter().map(Bytes::len).sum::<usize>());
         assert!(pieces.iter().all(|p| !p.is_empty()), "each piece is a write");
         String::from_utf8(pieces.concat()).unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_text_is_as_the_json_library_has_it(text in "[a-c\"\\\\\u{0}-\u{20}\u{7f}\u{e9}\u{2028}\u{1f600}]{0,20}") {
+            proptest::prop_assert_eq!(quoted(&text), serde_json::Value::from(text.as_str()).to_string());
+        }
     }
 
     #[test]

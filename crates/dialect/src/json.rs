@@ -83,6 +83,16 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
     s.end()
 }
 
+/// The end of the string that begins at `at`, behind its closing quote.
+///
+/// # Errors
+/// Where there is no string that JSON allows.
+pub(crate) fn string_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    let mut s = Scanner { text, at, around: 0, escaped: false };
+    s.string()?;
+    Ok(s.at)
+}
+
 /// The members of the object that `text` is, in order; `Ok(false)` if it is another kind of value.
 ///
 /// # Errors

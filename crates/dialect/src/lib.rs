@@ -15,6 +15,7 @@ mod walk;
 
 mod bill;
 mod cursor;
+mod delta;
 
 pub mod sse;
 
@@ -29,9 +30,12 @@ mod usage;
 mod blocks;
 mod chat;
 mod fit;
+mod lift;
 mod messages;
 mod model;
 mod names;
+mod object;
+mod plain;
 mod responses;
 mod rest;
 mod seal;
@@ -66,7 +70,8 @@ pub use replay::{NoAnswer, stream_of_answer};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
 pub use tee::{Seen, Tee, is_usage_chunk};
 pub use translate::{
-    BadStream, Context, StreamTranslator, TargetModel, Translated, Untranslatable, translate_answer, translate_request,
+    BadStream, Context, StreamTranslator, TargetModel, Translated, TranslatedAnswer, Untranslatable, translate_answer,
+    translate_request,
 };
 pub use trim::{Trim, Trimmed, trim};
 pub use usage::{Usage, usage_of_answer};

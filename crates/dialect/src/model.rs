@@ -277,7 +277,7 @@ pub(crate) struct Schema {
 }
 
 /// Why an answer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stop {
     End,
     Length,
@@ -285,11 +285,12 @@ pub(crate) enum Stop {
     Refusal,
     Sequence(Option<String>),
     /// Something this version does not know; never told as a clean end.
+    #[default]
     Unknown,
 }
 
 /// A whole answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) id: String,
     pub(crate) model: String,

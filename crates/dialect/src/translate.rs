@@ -1,16 +1,20 @@
 //! Translation between formats: reader, neutral model, writer. What cannot be carried is listed, or refused in words.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
     AnswerFault, Capability, Dialect, chat,
     fit::fit,
+    lift::Lifted,
     messages,
-    model::{Event, Thinking},
-    names, read_answer, responses,
+    model::{Answer, Event, Thinking},
+    names, plain, read_answer, responses,
     sse::Frame,
     structured, turns,
+    usage::Usage,
 };
 
 /// Whom a request is written for.
@@ -103,12 +107,13 @@ pub fn translate_request(
     body: &[u8],
     to: &TargetModel<'_>,
 ) -> Result<Translated, Untranslatable> {
-    let value: Map<String, Value> = match serde_json::from_slice(body) {
+    let lifted = Lifted::new(body);
+    let value: Map<String, Value> = match serde_json::from_slice(lifted.body()) {
         Ok(map) => map,
         Err(_) => return refuse("body", "must be a JSON object, its numbers within the range of a double"),
     };
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
-    let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
+    let echo = if caller == Dialect::Responses { lifted.put_back(responses::echo(&value)) } else { String::new() };
     let mut request = match caller {
         Dialect::Chat => chat::read_request(value)?,
         Dialect::Responses => responses::read_request(value)?,
@@ -156,31 +161,53 @@ pub fn translate_request(
         include_usage,
         created: to.now,
     };
-    Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
+    Ok(Translated { body: lifted.put_back(body).into(), dropped: request.dropped, context })
+}
+
+/// An answer in another format.
+#[derive(Clone, Debug)]
+pub struct TranslatedAnswer {
+    /// The body.
+    pub body: Bytes,
+    /// What the provider counted.
+    pub usage: Option<Usage>,
 }
 
 /// A provider's whole answer in the caller's format.
 ///
 /// # Errors
 /// It is no answer.
-pub fn translate_answer(context: &Context, body: &[u8]) -> Result<Bytes, AnswerFault> {
+pub fn translate_answer(context: &Context, body: &[u8]) -> Result<TranslatedAnswer, AnswerFault> {
     let usage = read_answer(context.provider, body)?.usage;
+    let plain = match context.provider {
+        Dialect::Chat => plain::chat(body),
+        Dialect::Responses => plain::responses(body),
+        Dialect::Messages => plain::messages(body),
+    };
+    let mut answer = match plain {
+        Some(answer) => answer,
+        None => read_whole(context.provider, body)?,
+    };
+    answer.usage.clone_from(&usage);
+    if let Some(tool) = &context.answer_tool {
+        structured::undo(&mut answer, tool);
+    }
+    let body = match context.caller {
+        Dialect::Chat => chat::write_answer(&answer, context),
+        Dialect::Responses => responses::write_answer(&answer, context),
+        Dialect::Messages => messages::write_answer(&answer, context),
+    };
+    Ok(TranslatedAnswer { body: body.into(), usage })
+}
+
+fn read_whole(provider: Dialect, body: &[u8]) -> Result<Answer, AnswerFault> {
     let value: Value = serde_json::from_slice(body).map_err(|_| AnswerFault::NotJson)?;
-    let mut answer = match context.provider {
+    match provider {
         Dialect::Chat => chat::read_answer(&value),
         Dialect::Responses => responses::read_answer(&value),
         Dialect::Messages => messages::read_answer(&value),
     }
-    .ok_or(AnswerFault::WrongShape)?;
-    answer.usage = usage;
-    if let Some(tool) = &context.answer_tool {
-        structured::undo(&mut answer, tool);
-    }
-    Ok(match context.caller {
-        Dialect::Chat => chat::write_answer(&answer, context).to_string().into(),
-        Dialect::Responses => responses::write_answer(&answer, context).into(),
-        Dialect::Messages => messages::write_answer(&answer, context).to_string().into(),
-    })
+    .ok_or(AnswerFault::WrongShape)
 }
 
 /// Most tool calls of one answer.
@@ -252,6 +279,12 @@ impl StreamTranslator {
         if self.over {
             return Ok(Bytes::new());
         }
+        let mut out = String::new();
+        if let Some(text) = self.more_text(frame) {
+            out.reserve(frame.raw.len() + 256);
+            self.write(Event::Text(text.into_owned()), &mut out)?;
+            return Ok(out.into());
+        }
         let mut events = vec![];
         match &mut self.reader {
             Reader::Chat(r) => r.read(frame, &mut events)?,
@@ -263,18 +296,31 @@ impl StreamTranslator {
                 undo.pass(event, &mut events)?;
             }
         }
-        let mut out = String::new();
         for event in events {
             if self.over {
                 break;
             }
             self.over = matches!(event, Event::End | Event::Error(_));
-            match &mut self.writer {
-                Writer::Chat(w) => w.write(event, &mut out)?,
-                Writer::Responses(w) => w.write(event, &mut out)?,
-                Writer::Messages(w) => w.write(event, &mut out)?,
-            }
+            self.write(event, &mut out)?;
         }
         Ok(out.into())
+    }
+
+    /// The text, where the event is nothing but some more of it, as most are.
+    fn more_text<'a>(&mut self, frame: &'a Frame) -> Option<Cow<'a, str>> {
+        match &mut self.reader {
+            _ if self.undo.is_some() => None,
+            Reader::Chat(r) => r.text(frame),
+            Reader::Responses(r) => r.text(frame),
+            Reader::Messages(r) => r.text(frame),
+        }
+    }
+
+    fn write(&mut self, event: Event, out: &mut String) -> Result<(), BadStream> {
+        match &mut self.writer {
+            Writer::Chat(w) => w.write(event, out),
+            Writer::Responses(w) => w.write(event, out),
+            Writer::Messages(w) => w.write(event, out),
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Parts {
             return None;
         }
         out.insert("choices".into(), choices.into());
-        if let Some(usage) = self.usage.or_else(|| counted.map(usage_member)) {
+        if let Some(usage) = self.usage.or_else(|| serde_json::from_str(&usage_member(counted?)).ok()) {
             out.insert("usage".into(), usage);
         }
         Some(Value::from(out).to_string().into())

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::read::arguments;
 use crate::{
+    edit::quoted,
     model::{Answer, Call, Part, Stop, Text, Thought},
     names,
     translate::Context,
@@ -57,7 +58,7 @@ pub(super) fn thought(message: &Value) -> Option<&str> {
 }
 
 /// A finish reason; calls in the answer and a refusal say more than the word `stop`.
-pub(super) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop {
+pub(crate) fn stop(reason: Option<&str>, has_calls: bool, refused: bool) -> Stop {
     match reason {
         Some("stop") if has_calls => Stop::Tools,
         Some("stop") if refused => Stop::Refusal,
@@ -81,7 +82,7 @@ pub(super) fn finish_reason(stop: &Stop, refused: bool) -> &'static str {
 }
 
 /// Writes an answer.
-pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
+pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
     let mut text = String::new();
     let mut refusal: Option<String> = None;
     let mut calls: Vec<Value> = vec![];
@@ -99,23 +100,20 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
     }
     // Nothing beside calls or a refusal is null; an empty answer is still text.
     let is_null = text.is_empty() && (!calls.is_empty() || refusal.is_some());
-    let content = if is_null { Value::Null } else { text.into() };
-    let refused = refusal.is_some();
-    let mut message = json!({"role": "assistant", "content": content, "refusal": refusal});
-    if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
-    }
-    let mut out = json!({
-        "id": chat_id(&a.id),
-        "object": "chat.completion",
-        "created": context.created,
-        "model": a.model,
-        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&a.stop, refused)}],
-    });
-    if let Some(u) = &a.usage {
-        out["usage"] = usage(u);
-    }
-    out
+    let null = || "null".to_owned();
+    let content = if is_null { null() } else { quoted(&text) };
+    let calls = if calls.is_empty() { String::new() } else { format!(",\"tool_calls\":{}", Value::from(calls)) };
+    let usage = a.usage.as_ref().map_or_else(String::new, |u| format!(",\"usage\":{}", usage(u)));
+    format!(
+        "{{\"id\":{},\"object\":\"chat.completion\",\"created\":{},\"model\":{},\"choices\":[{{\"index\":0,\"message\":\
+         {{\"role\":\"assistant\",\"content\":{content},\"refusal\":{}{calls}}},\"logprobs\":null,\
+         \"finish_reason\":\"{}\"}}]{usage}}}",
+        quoted(&chat_id(&a.id)),
+        context.created,
+        quoted(&a.model),
+        refusal.as_deref().map_or_else(null, quoted),
+        finish_reason(&a.stop, refusal.is_some()),
+    )
 }
 
 pub(super) fn chat_id(id: &str) -> String {
@@ -123,12 +121,14 @@ pub(super) fn chat_id(id: &str) -> String {
 }
 
 /// The count in Chat's words: cached and written tokens are inside the prompt's.
-pub(crate) fn usage(u: &Usage) -> Value {
-    json!({
-        "prompt_tokens": u.input,
-        "completion_tokens": u.output,
-        "total_tokens": u.input.saturating_add(u.output),
-        "prompt_tokens_details": {"cached_tokens": u.cached, "cache_write_tokens": u.cache_write + u.cache_write_long, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": u.reasoning, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
-    })
+pub(crate) fn usage(u: &Usage) -> String {
+    let Usage { input, cached, output, reasoning, .. } = u;
+    format!(
+        "{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{},\"prompt_tokens_details\":\
+         {{\"cached_tokens\":{cached},\"cache_write_tokens\":{},\"audio_tokens\":0}},\"completion_tokens_details\":\
+         {{\"reasoning_tokens\":{reasoning},\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\
+         \"rejected_prediction_tokens\":0}}}}",
+        input.saturating_add(*output),
+        u.cache_write + u.cache_write_long,
+    )
 }

@@ -8,7 +8,7 @@ mod stream_reader;
 mod stream_writer;
 mod write;
 
-pub(crate) use answer::{read_answer, usage as usage_member, write_answer};
+pub(crate) use answer::{read_answer, stop, usage as usage_member, write_answer};
 pub(crate) use parts::{source, url};
 pub(crate) use read::{arguments, limit, object_schema, read_request, stream_options};
 pub(crate) use schema::is_strict;

@@ -1,10 +1,12 @@
 //! A streamed Chat answer, read.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::answer::{stop, thought};
 use crate::{
-    Dialect,
+    Dialect, delta,
     fault::of_value,
     model::Event,
     names,
@@ -35,6 +37,11 @@ struct Call {
 }
 
 impl StreamReader {
+    /// The text, where the event is nothing but some more of it.
+    pub(crate) fn text<'a>(&self, frame: &'a Frame) -> Option<Cow<'a, str>> {
+        self.started.as_ref().and_then(|_| delta::chat(frame.data()))
+    }
+
     pub(crate) fn read(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), BadStream> {
         if frame.is_comment() {
             return Ok(());

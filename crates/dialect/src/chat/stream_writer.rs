@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{chat_id, finish_reason, usage};
 use crate::{
     Dialect, ErrorShape,
+    edit::{quote, quoted},
     model::{Event, Stop},
     translate::{BadStream, Context},
     write_error_event,
@@ -18,6 +19,8 @@ pub(crate) struct StreamWriter {
     context: Context,
     id: String,
     model: String,
+    /// What every chunk with a choice begins with.
+    opening: String,
     /// Keys of the calls so far; a call's place is its index.
     calls: Vec<u64>,
     refused: bool,
@@ -27,10 +30,12 @@ pub(crate) struct StreamWriter {
 
 impl StreamWriter {
     pub(crate) fn new(context: Context) -> StreamWriter {
+        let opening = opening(&context, "", "");
         StreamWriter {
             context,
             id: String::new(),
             model: String::new(),
+            opening,
             calls: vec![],
             refused: false,
             stop: None,
@@ -42,12 +47,13 @@ impl StreamWriter {
         match event {
             Event::Start { id, model } => {
                 (self.id, self.model) = (chat_id(&id), model);
-                self.chunk(out, &json!({"role": "assistant", "content": "", "refusal": null}), None);
+                self.opening = opening(&self.context, &self.id, &self.model);
+                self.chunk(out, r#"{"role":"assistant","content":"","refusal":null}"#, None);
             }
-            Event::Text(text) => self.chunk(out, &json!({"content": text}), None),
+            Event::Text(text) => self.text(out, "content", &text),
             Event::Refusal(text) => {
                 self.refused = true;
-                self.chunk(out, &json!({"refusal": text}), None);
+                self.text(out, "refusal", &text);
             }
             // It must not become visible text.
             Event::Thought(_) | Event::ThoughtEnd(_) => {}
@@ -55,15 +61,14 @@ impl StreamWriter {
                 let index = self.calls.len();
                 self.calls.push(key);
                 let f = json!({"name": self.context.restore(&name), "arguments": ""});
-                self.chunk(
-                    out,
-                    &json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": f}]}),
-                    None,
-                );
+                let call = json!({"index": index, "id": id, "type": "function", "function": f});
+                self.chunk(out, &format!("{{\"tool_calls\":[{call}]}}"), None);
             }
             Event::CallArguments { key, text } => {
                 let index = self.calls.iter().rposition(|k| *k == key).ok_or(BadStream)?;
-                self.chunk(out, &json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]}), None);
+                let text = quoted(&text);
+                let call = format!("{{\"index\":{index},\"function\":{{\"arguments\":{text}}}}}");
+                self.chunk(out, &format!("{{\"tool_calls\":[{call}]}}"), None);
             }
             Event::Stop(stop) => self.stop = Some(stop),
             Event::Usage(u) => self.usage = Some(u),
@@ -74,12 +79,15 @@ impl StreamWriter {
             }
             Event::End => {
                 let stop = self.stop.take().ok_or(BadStream)?;
-                self.chunk(out, &json!({}), Some(finish_reason(&stop, self.refused)));
+                self.chunk(out, "{}", Some(finish_reason(&stop, self.refused)));
                 if let Some(u) = self.usage.take().filter(|_| self.context.include_usage) {
-                    let chunk = json!({
-                        "id": self.id, "object": "chat.completion.chunk", "created": self.context.created, "model": self.model, "choices": [], "usage": usage(&u),
-                    });
-                    let _ = write!(out, "data: {chunk}\n\n");
+                    let (id, model, created) = (quoted(&self.id), quoted(&self.model), self.context.created);
+                    let _ = write!(
+                        out,
+                        "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\
+                         \"choices\":[],\"usage\":{}}}\n\n",
+                        usage(&u)
+                    );
                 }
                 out.push_str("data: [DONE]\n\n");
             }
@@ -87,14 +95,37 @@ impl StreamWriter {
         Ok(())
     }
 
-    fn chunk(&self, out: &mut String, delta: &Value, finish: Option<&str>) {
-        let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.context.created, "model": self.model,
-            "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
-        });
-        if self.context.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        let _ = write!(out, "data: {chunk}\n\n");
+    fn text(&self, out: &mut String, member: &str, text: &str) {
+        out.push_str(&self.opening);
+        out.push_str("{\"");
+        out.push_str(member);
+        out.push_str("\":");
+        quote(text, out);
+        out.push('}');
+        self.end_chunk(out, None);
     }
+
+    /// A chunk; `delta` is an object.
+    fn chunk(&self, out: &mut String, delta: &str, finish: Option<&str>) {
+        out.push_str(&self.opening);
+        out.push_str(delta);
+        self.end_chunk(out, finish);
+    }
+
+    fn end_chunk(&self, out: &mut String, finish: Option<&str>) {
+        out.push_str(",\"logprobs\":null,\"finish_reason\":");
+        match finish {
+            Some(finish) => quote(finish, out),
+            None => out.push_str("null"),
+        }
+        out.push_str(if self.context.include_usage { "}],\"usage\":null}\n\n" } else { "}]}\n\n" });
+    }
+}
+
+fn opening(context: &Context, id: &str, model: &str) -> String {
+    let (id, model, created) = (quoted(id), quoted(model), context.created);
+    format!(
+        "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\
+         \"choices\":[{{\"index\":0,\"delta\":"
+    )
 }

@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{parts::written, schema::is_strict};
 use crate::{
     capability::Limit,
-    model::{Call, Choice, Media, Part, Request, Role, Text, Thought, ToolResult, Turn},
+    model::{Call, Choice, Media, Part, Request, Role, Text, Thought, Tool, ToolResult, Turn},
     names,
+    object::{Object, list, put},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -17,17 +18,22 @@ const MAX_STOPS: usize = 4;
 const MAX_USER: usize = 64;
 
 /// Writes a request; what the model refuses is left out and listed.
-pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<String> {
     forget_cache_marks(r);
     tell_prefill(r);
-    let mut out = Map::new();
-    out.insert("model".into(), to.model.into());
-    out.insert("messages".into(), messages(r)?.into());
+    let mut body = String::with_capacity(1024);
+    let mut o = Object::new(&mut body);
+    o.text("model", to.model);
+    messages(r, o.member("messages"))?;
     if let Some(limit) = r.max_tokens {
         let name = if to.capability.limit == Limit::Old { "max_tokens" } else { "max_completion_tokens" };
-        out.insert(name.into(), limit.into());
+        o.plain(name, limit);
     }
-    tools(r, &mut out);
+    if !r.tools.is_empty() {
+        list(o.member("tools"), &r.tools, tool);
+    }
+    let mut out = Map::new();
+    choice(r, &mut out);
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
         if let Some(value) = value {
             out.insert(name.into(), value.into());
@@ -65,11 +71,13 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         out.insert("user".into(), user.into());
     }
     out.append(&mut r.shared);
+    o.extend(&out);
     if r.stream {
-        out.insert("stream".into(), true.into());
-        out.insert("stream_options".into(), json!({"include_usage": true}));
+        o.plain("stream", true);
+        o.plain("stream_options", r#"{"include_usage":true}"#);
     }
-    Ok(out.into())
+    o.end();
+    Ok(body)
 }
 
 /// Who asks, where no member says it as OpenAI has it.
@@ -92,24 +100,29 @@ pub(crate) fn tell_prefill(r: &mut Request) {
     }
 }
 
-fn tools(r: &mut Request, out: &mut Map<String, Value>) {
+fn tool(t: &Tool, out: &mut String) {
+    let mut o = Object::new(out);
+    o.text("type", "function");
+    let mut f = Object::new(o.member("function"));
+    f.text("name", &t.name);
+    f.value("parameters", &t.schema);
+    if let Some(description) = &t.description {
+        f.text("description", description);
+    }
+    if t.strict == Some(true) {
+        f.plain("strict", true);
+    }
+    f.end();
+    o.end();
+}
+
+fn choice(r: &mut Request, out: &mut Map<String, Value>) {
     if r.tools.is_empty() {
         if r.choice.as_ref().is_some_and(|c| matches!(c, Choice::Any | Choice::Named(_))) {
             r.drop_member("tool_choice");
         }
         return;
     }
-    let tools = r.tools.iter().map(|t| {
-        let mut f = json!({"name": t.name, "parameters": t.schema});
-        if let Some(d) = &t.description {
-            f["description"] = d.clone().into();
-        }
-        if t.strict == Some(true) {
-            f["strict"] = true.into();
-        }
-        json!({"type": "function", "function": f})
-    });
-    out.insert("tools".into(), tools.collect());
     let choice: Option<Value> = match &r.choice {
         None => None,
         Some(Choice::Auto) => Some("auto".into()),
@@ -132,25 +145,51 @@ fn tools(r: &mut Request, out: &mut Map<String, Value>) {
     }
 }
 
-fn messages(r: &mut Request) -> Read<Vec<Value>> {
+fn messages(r: &mut Request, out: &mut String) -> Read<()> {
     if r.turns.is_empty() && r.system.is_empty() {
         return refuse("messages", "must hold a turn that is not empty");
     }
-    let mut out = vec![];
+    let mut written = Messages { out, begun: false };
+    written.out.push('[');
     if !r.system.is_empty() {
-        out.push(json!({"role": "system", "content": joined(r.system.iter())}));
+        written.text("system", &joined(r.system.iter()));
     }
     for turn in std::mem::take(&mut r.turns) {
         match turn.role {
             Role::System => {
                 let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
-                out.push(json!({"role": "system", "content": joined(texts)}));
+                written.text("system", &joined(texts));
             }
-            Role::User => user(r, turn, &mut out)?,
-            Role::Assistant => out.push(assistant(r, turn)),
+            Role::User => user(r, turn, &mut written)?,
+            Role::Assistant => assistant(r, turn, &mut written),
         }
     }
-    Ok(out)
+    written.out.push(']');
+    Ok(())
+}
+
+/// A list of messages in the making.
+struct Messages<'a> {
+    out: &'a mut String,
+    begun: bool,
+}
+
+impl Messages<'_> {
+    /// The next message.
+    fn message(&mut self, role: &str) -> Object<'_> {
+        if std::mem::replace(&mut self.begun, true) {
+            self.out.push(',');
+        }
+        let mut o = Object::new(self.out);
+        o.text("role", role);
+        o
+    }
+
+    fn text(&mut self, role: &str, text: &str) {
+        let mut o = self.message(role);
+        o.text("content", text);
+        o.end();
+    }
 }
 
 pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
@@ -158,7 +197,7 @@ pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
 }
 
 /// Tool results become messages of their own, before the rest of the turn; their images follow in it.
-fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
+fn user(r: &mut Request, turn: Turn, out: &mut Messages<'_>) -> Read<()> {
     let mut rest = vec![];
     for part in turn.parts {
         match part {
@@ -174,47 +213,62 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
                         media => rest.push(media),
                     }
                 }
-                out.push(json!({"role": "tool", "tool_call_id": id, "content": words.join("\n")}));
+                let mut o = out.message("tool");
+                o.text("tool_call_id", &id);
+                o.text("content", &words.join("\n"));
+                o.end();
             }
             other => rest.push(other),
         }
     }
     if let [Part::Text(t)] = rest.as_slice() {
-        out.push(json!({"role": "user", "content": t.text}));
+        out.text("user", &t.text);
     } else if !rest.is_empty() {
         let parts = rest.iter().map(written).collect::<Read<Vec<_>>>()?;
-        out.push(json!({"role": "user", "content": parts}));
+        let mut o = out.message("user");
+        list(o.member("content"), &parts, put);
+        o.end();
     }
     Ok(())
 }
 
-fn assistant(r: &mut Request, turn: Turn) -> Value {
+fn assistant(r: &mut Request, turn: Turn, out: &mut Messages<'_>) {
     let mut text = String::new();
     let mut refusal = String::new();
-    let mut calls: Vec<Value> = vec![];
+    let mut calls: Vec<Call> = vec![];
     for part in turn.parts {
         match part {
             Part::Text(t) => text.push_str(&t.text),
             Part::Refusal(t) => refusal.push_str(&t),
-            Part::Call(Call { id, name, arguments, .. }) => {
-                let f = json!({"name": name, "arguments": arguments.to_string()});
-                calls.push(json!({"id": id, "type": "function", "function": f}));
-            }
+            Part::Call(call) => calls.push(call),
             // An assistant message holds text and calls only.
             Part::Image(Media { at, .. }) | Part::Document { media: Media { at, .. }, .. } => r.drop_member(at),
             Part::Thought(Thought { at, .. }) => r.drop_member(at),
             Part::Result(_) => {}
         }
     }
-    let content = if text.is_empty() && !(calls.is_empty() && refusal.is_empty()) { Value::Null } else { text.into() };
-    let mut message = json!({"role": "assistant", "content": content});
+    let mut o = out.message("assistant");
+    if text.is_empty() && !(calls.is_empty() && refusal.is_empty()) {
+        o.plain("content", "null");
+    } else {
+        o.text("content", &text);
+    }
     if !refusal.is_empty() {
-        message["refusal"] = refusal.into();
+        o.text("refusal", &refusal);
     }
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        list(o.member("tool_calls"), &calls, |Call { id, name, arguments, .. }, out| {
+            let mut o = Object::new(out);
+            o.text("id", id);
+            o.text("type", "function");
+            let mut f = Object::new(o.member("function"));
+            f.text("name", name);
+            f.text("arguments", &arguments.to_string());
+            f.end();
+            o.end();
+        });
     }
-    message
+    o.end();
 }
 
 pub(crate) fn forget_cache_marks(r: &mut Request) {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::blocks::arguments;
 use crate::{
+    edit::quoted,
     model::{Answer, Call, Part, Seal, Stop, Text, Thought},
     names, seal,
     translate::Context,
@@ -53,7 +54,7 @@ fn thought(text: &str, seal: Option<Seal>) -> Thought {
     Thought { text: text.to_owned(), seal, by: String::new(), at: String::new() }
 }
 
-pub(super) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
+pub(crate) fn stop(reason: Option<&str>, sequence: Option<&str>) -> Stop {
     match reason {
         Some("end_turn") => Stop::End,
         Some("stop_sequence") => Stop::Sequence(sequence.map(str::to_owned)),
@@ -76,33 +77,39 @@ pub(super) fn stop_reason(stop: &Stop) -> (&'static str, Option<&str>) {
 }
 
 /// Writes an answer.
-pub(crate) fn write_answer(a: &Answer, context: &Context) -> Value {
-    let mut content: Vec<Value> = vec![];
+pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
+    let mut content: Vec<String> = vec![];
+    let text = |text: &str| format!("{{\"type\":\"text\",\"text\":{}}}", quoted(text));
     for part in &a.parts {
         match part {
-            Part::Text(t) => content.push(json!({"type": "text", "text": t.text})),
-            Part::Refusal(text) => content.push(json!({"type": "text", "text": text})),
+            Part::Text(t) => content.push(text(&t.text)),
+            Part::Refusal(t) => content.push(text(t)),
             Part::Thought(t) if context.thoughts => {
                 let seal = seal::close(t.seal.as_ref(), &context.provider_name);
-                match (t.text.is_empty(), &t.seal) {
-                    (true, None) => {}
-                    (true, Some(_)) => content.push(json!({"type": "redacted_thinking", "data": seal})),
-                    (false, _) => content.push(json!({"type": "thinking", "thinking": t.text, "signature": seal})),
-                }
+                let block = match (t.text.is_empty(), &t.seal) {
+                    (true, None) => continue,
+                    (true, Some(_)) => json!({"type": "redacted_thinking", "data": seal}),
+                    (false, _) => json!({"type": "thinking", "thinking": t.text, "signature": seal}),
+                };
+                content.push(block.to_string());
             }
             Part::Call(c) => {
-                content.push(
-                    json!({"type": "tool_use", "id": c.id, "name": context.restore(&c.name), "input": c.arguments}),
-                );
+                let name = context.restore(&c.name);
+                content.push(json!({"type": "tool_use", "id": c.id, "name": name, "input": c.arguments}).to_string());
             }
             _ => {}
         }
     }
     let (reason, sequence) = stop_reason(&a.stop);
-    json!({
-        "id": message_id(&a.id), "type": "message", "role": "assistant", "model": a.model, "content": content,
-        "stop_reason": reason, "stop_sequence": sequence, "usage": usage(a.usage.as_ref()),
-    })
+    format!(
+        "{{\"id\":{},\"type\":\"message\",\"role\":\"assistant\",\"model\":{},\"content\":[{}],\
+         \"stop_reason\":\"{reason}\",\"stop_sequence\":{},\"usage\":{}}}",
+        quoted(&message_id(&a.id)),
+        quoted(&a.model),
+        content.join(","),
+        sequence.map_or_else(|| "null".to_owned(), quoted),
+        usage(a.usage.as_ref()),
+    )
 }
 
 pub(super) fn message_id(id: &str) -> String {
@@ -111,18 +118,17 @@ pub(super) fn message_id(id: &str) -> String {
 
 /// The count in Messages' words: what was cached or written is apart from the input. Nothing counted is told as zero,
 /// since the members are not optional there.
-pub(super) fn usage(u: Option<&Usage>) -> Value {
+pub(super) fn usage(u: Option<&Usage>) -> String {
     let none = Usage::default();
-    let u = u.unwrap_or(&none);
-    let written = u.cache_write + u.cache_write_long;
-    let mut counted = json!({
-        "input_tokens": u.input.saturating_sub(u.cached).saturating_sub(written),
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": u.cached,
-        "output_tokens": u.output,
-    });
-    if u.reasoning > 0 {
-        counted["output_tokens_details"] = json!({"thinking_tokens": u.reasoning});
-    }
-    counted
+    let Usage { input, cached, output, reasoning, cache_write, cache_write_long, .. } = u.unwrap_or(&none);
+    let written = cache_write + cache_write_long;
+    let thought = match reasoning {
+        0 => String::new(),
+        n => format!(",\"output_tokens_details\":{{\"thinking_tokens\":{n}}}"),
+    };
+    format!(
+        "{{\"input_tokens\":{},\"cache_creation_input_tokens\":{written},\"cache_read_input_tokens\":{cached},\
+         \"output_tokens\":{output}{thought}}}",
+        input.saturating_sub(*cached).saturating_sub(written),
+    )
 }

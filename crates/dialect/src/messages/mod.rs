@@ -10,7 +10,7 @@ mod stream_reader;
 mod stream_writer;
 mod write;
 
-pub(crate) use answer::{read_answer, write_answer};
+pub(crate) use answer::{read_answer, stop, write_answer};
 pub(crate) use read::read_request;
 pub(crate) use schema::narrow;
 pub(crate) use stream_reader::StreamReader;

@@ -1,10 +1,12 @@
 //! A streamed Messages answer, read.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::answer::stop;
 use crate::{
-    Dialect,
+    Dialect, delta,
     fault::of_value,
     model::{Event, Seal},
     sse::Frame,
@@ -26,6 +28,11 @@ pub(crate) struct StreamReader {
 }
 
 impl StreamReader {
+    /// The text, where the event is nothing but some more of it.
+    pub(crate) fn text<'a>(&self, frame: &'a Frame) -> Option<Cow<'a, str>> {
+        if self.started && self.thought.is_none() { delta::messages(frame.data()) } else { None }
+    }
+
     pub(crate) fn read(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), BadStream> {
         if frame.is_comment() {
             return Ok(());

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{message_id, stop_reason, usage};
 use crate::{
     Dialect, ErrorShape,
     blocks::{Blocks, Kind, Step},
+    edit::{quote, quoted},
     model::{Event, Stop},
     seal,
     translate::{BadStream, Context},
@@ -38,10 +39,13 @@ impl StreamWriter {
             Event::Start { id, model } => put(
                 out,
                 "message_start",
-                &json!({"message": {
-                    "id": message_id(&id), "type": "message", "role": "assistant", "model": model, "content": [],
-                    "stop_reason": null, "stop_sequence": null, "usage": usage(None),
-                }}),
+                format_args!(
+                    ",\"message\":{{\"id\":{},\"type\":\"message\",\"role\":\"assistant\",\"model\":{},\"content\":[],\
+                     \"stop_reason\":null,\"stop_sequence\":null,\"usage\":{}}}",
+                    quoted(&message_id(&id)),
+                    quoted(&model),
+                    usage(None)
+                ),
             ),
             Event::Text(text) => blocks.text(Kind::Text, &text, &mut step)?,
             Event::Refusal(text) => blocks.text(Kind::Refusal, &text, &mut step)?,
@@ -63,9 +67,16 @@ impl StreamWriter {
                 let stop = self.stop.take().ok_or(BadStream)?;
                 blocks.finish(&mut step);
                 let (reason, sequence) = stop_reason(&stop);
-                let delta = json!({"delta": {"stop_reason": reason, "stop_sequence": sequence}, "usage": usage(self.usage.as_ref())});
-                put(out, "message_delta", &delta);
-                put(out, "message_stop", &json!({}));
+                let sequence = sequence.map_or_else(|| "null".to_owned(), quoted);
+                put(
+                    out,
+                    "message_delta",
+                    format_args!(
+                        ",\"delta\":{{\"stop_reason\":\"{reason}\",\"stop_sequence\":{sequence}}},\"usage\":{}",
+                        usage(self.usage.as_ref())
+                    ),
+                );
+                put(out, "message_stop", format_args!(""));
             }
         }
         Ok(())
@@ -85,33 +96,36 @@ fn write_step(context: &Context, index: &mut u64, step: &Step<'_>, out: &mut Str
                     json!({"type": "tool_use", "id": id, "name": context.restore(name), "input": {}})
                 }
             };
-            put(out, "content_block_start", &json!({"index": index, "content_block": block}));
+            put(out, "content_block_start", format_args!(",\"index\":{index},\"content_block\":{block}"));
         }
         Step::Delta(kind, text) => {
             let delta = match kind {
-                Kind::Text | Kind::Refusal => json!({"type": "text_delta", "text": text}),
-                Kind::Thought { .. } | Kind::Hidden(_) => json!({"type": "thinking_delta", "thinking": text}),
-                Kind::Call { .. } => json!({"type": "input_json_delta", "partial_json": text}),
+                Kind::Text | Kind::Refusal => "\"text_delta\",\"text\"",
+                Kind::Thought { .. } | Kind::Hidden(_) => "\"thinking_delta\",\"thinking\"",
+                Kind::Call { .. } => "\"input_json_delta\",\"partial_json\"",
             };
-            put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
+            // Most of a stream: no value is built for it.
+            out.push_str("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
+            let _ = write!(out, "{index}");
+            out.push_str(",\"delta\":{\"type\":");
+            out.push_str(delta);
+            out.push(':');
+            quote(text, out);
+            out.push_str("}}\n\n");
         }
         Step::Close(block) => {
             if let Kind::Thought { seal, .. } = &block.kind {
                 let seal = seal::close(seal.as_ref(), &context.provider_name);
                 let delta = json!({"type": "signature_delta", "signature": seal});
-                put(out, "content_block_delta", &json!({"index": index, "delta": delta}));
+                put(out, "content_block_delta", format_args!(",\"index\":{index},\"delta\":{delta}"));
             }
-            put(out, "content_block_stop", &json!({"index": index}));
+            put(out, "content_block_stop", format_args!(",\"index\":{index}"));
             *index += 1;
         }
     }
 }
 
-/// One event, its type first in its data.
-fn put(out: &mut String, name: &str, members: &Value) {
-    let mut data = json!({"type": name});
-    if let (Some(data), Some(members)) = (data.as_object_mut(), members.as_object()) {
-        data.extend(members.clone());
-    }
-    let _ = write!(out, "event: {name}\ndata: {data}\n\n");
+/// One event, its type first in its data; each other member has a comma in front.
+fn put(out: &mut String, name: &str, members: std::fmt::Arguments<'_>) {
+    let _ = write!(out, "event: {name}\ndata: {{\"type\":\"{name}\"{members}}}\n\n");
 }

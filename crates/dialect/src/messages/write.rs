@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{effort::effort, foreign::tell_foreign};
 use crate::{
     capability::{Capability, Sampling},
-    model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thought, ToolResult, Turn},
+    model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thought, Tool, ToolResult, Turn},
+    object::{Object, list},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -14,29 +15,25 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 const MAX_CACHE_MARKS: u32 = 4;
 
 /// Writes a request; what the model refuses is left out and listed.
-pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<String> {
     let can = to.capability;
     let limit =
         r.max_tokens.unwrap_or_else(|| to.most_tokens.map_or(DEFAULT_MAX_TOKENS, |m| m.min(DEFAULT_MAX_TOKENS)));
-    let mut out = Map::new();
-    out.insert("model".into(), to.model.into());
-    out.insert("max_tokens".into(), limit.into());
     turns(r, can.prefill)?;
     tell_foreign(r);
     spare_cache_marks(r);
+    let mut body = String::with_capacity(1024);
+    let mut o = Object::new(&mut body);
+    o.text("model", to.model);
+    o.plain("max_tokens", limit);
     if !r.system.is_empty() {
-        out.insert("system".into(), r.system.iter().map(text).collect());
+        list(o.member("system"), &r.system, text);
     }
-    out.insert("messages".into(), r.turns.iter().map(turn).collect());
+    list(o.member("messages"), &r.turns, turn);
     if !r.tools.is_empty() {
-        let tools = r.tools.iter().map(|t| {
-            let mut tool = json!({"name": t.name, "input_schema": t.schema});
-            put(&mut tool, "description", t.description.clone().map(Value::from));
-            put(&mut tool, "cache_control", t.cache.clone());
-            tool
-        });
-        out.insert("tools".into(), tools.collect());
+        list(o.member("tools"), &r.tools, tool);
     }
+    let mut out = Map::new();
     if let Some(tools) = called_tools(r) {
         out.insert("tools".into(), tools);
         out.insert("tool_choice".into(), json!({"type": "none"}));
@@ -59,10 +56,12 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
     if !config.is_empty() {
         out.insert("output_config".into(), config.into());
     }
+    o.extend(&out);
     if r.stream {
-        out.insert("stream".into(), true.into());
+        o.plain("stream", true);
     }
-    Ok(out.into())
+    o.end();
+    Ok(body)
 }
 
 /// The first turn is the user's, and a last assistant turn is a prefill, which most models refuse.
@@ -128,60 +127,105 @@ fn spare_cache_marks(r: &mut Request) {
     }
 }
 
-fn turn(t: &Turn) -> Value {
-    let role = if t.role == Role::Assistant { "assistant" } else { "user" };
-    json!({"role": role, "content": t.parts.iter().map(part).collect::<Vec<_>>()})
+fn tool(t: &Tool, out: &mut String) {
+    let mut o = Object::new(out);
+    o.text("name", &t.name);
+    o.value("input_schema", &t.schema);
+    if let Some(description) = &t.description {
+        o.text("description", description);
+    }
+    o.maybe("cache_control", t.cache.as_ref());
+    o.end();
 }
 
-fn text(t: &Text) -> Value {
-    let mut block = json!({"type": "text", "text": t.text});
-    put(&mut block, "cache_control", t.cache.clone());
-    block
+fn turn(t: &Turn, out: &mut String) {
+    let mut o = Object::new(out);
+    o.text("role", if t.role == Role::Assistant { "assistant" } else { "user" });
+    list(o.member("content"), &t.parts, part);
+    o.end();
 }
 
-fn part(p: &Part) -> Value {
+fn text(t: &Text, out: &mut String) {
+    let mut o = block("text", out);
+    o.text("text", &t.text);
+    o.maybe("cache_control", t.cache.as_ref());
+    o.end();
+}
+
+fn part(p: &Part, out: &mut String) {
     match p {
-        Part::Text(t) => text(t),
-        Part::Refusal(text) => json!({"type": "text", "text": text}),
-        Part::Thought(t) => thought(t),
-        Part::Image(m) => media("image", m),
-        Part::Document { media: m, name } => {
-            let mut block = media("document", m);
-            put(&mut block, "title", name.clone().map(Value::from));
-            block
+        Part::Text(t) => text(t, out),
+        Part::Refusal(text) => {
+            let mut o = block("text", out);
+            o.text("text", text);
+            o.end();
         }
+        Part::Thought(t) => thought(t, out),
+        Part::Image(m) => media("image", m, None, out),
+        Part::Document { media: m, name } => media("document", m, name.as_deref(), out),
         Part::Call(Call { id, name, arguments, cache, .. }) => {
-            let mut block = json!({"type": "tool_use", "id": id, "name": name, "input": arguments});
-            put(&mut block, "cache_control", cache.clone());
-            block
+            let mut o = block("tool_use", out);
+            o.text("id", id);
+            o.text("name", name);
+            o.value("input", arguments);
+            o.maybe("cache_control", cache.as_ref());
+            o.end();
         }
         Part::Result(ToolResult { id, content, is_error, cache, .. }) => {
-            let content: Vec<Value> = content.iter().map(part).collect();
-            let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
-            put(&mut block, "is_error", is_error.then_some(true.into()));
-            put(&mut block, "cache_control", cache.clone());
-            block
+            let mut o = block("tool_result", out);
+            o.text("tool_use_id", id);
+            list(o.member("content"), content, part);
+            if *is_error {
+                o.plain("is_error", true);
+            }
+            o.maybe("cache_control", cache.as_ref());
+            o.end();
         }
     }
 }
 
 /// A thought as this provider sealed it; `turns::strip_thoughts` lets no other through.
-fn thought(t: &Thought) -> Value {
-    match &t.seal {
-        Some(Seal::Redacted(data)) => json!({"type": "redacted_thinking", "data": data}),
-        Some(Seal::Signature(s)) => json!({"type": "thinking", "thinking": t.text, "signature": s}),
-        Some(Seal::Encrypted { .. }) | None => json!({"type": "thinking", "thinking": t.text, "signature": ""}),
+fn thought(t: &Thought, out: &mut String) {
+    let (kind, member, text, signature) = match &t.seal {
+        Some(Seal::Redacted(data)) => ("redacted_thinking", "data", data, None),
+        Some(Seal::Signature(s)) => ("thinking", "thinking", &t.text, Some(s.as_str())),
+        Some(Seal::Encrypted { .. }) | None => ("thinking", "thinking", &t.text, Some("")),
+    };
+    let mut o = block(kind, out);
+    o.text(member, text);
+    if let Some(signature) = signature {
+        o.text("signature", signature);
     }
+    o.end();
 }
 
-fn media(kind: &str, m: &Media) -> Value {
-    let source = match &m.source {
-        Source::Url(url) => json!({"type": "url", "url": url}),
-        Source::Base64 { media_type, data } => json!({"type": "base64", "media_type": media_type, "data": data}),
-    };
-    let mut block = json!({"type": kind, "source": source});
-    put(&mut block, "cache_control", m.cache.clone());
-    block
+fn media(kind: &str, m: &Media, title: Option<&str>, out: &mut String) {
+    let mut o = block(kind, out);
+    match &m.source {
+        Source::Url(url) => {
+            let mut source = block("url", o.member("source"));
+            source.text("url", url);
+            source.end();
+        }
+        Source::Base64 { media_type, data } => {
+            let mut source = block("base64", o.member("source"));
+            source.text("media_type", media_type);
+            source.text("data", data);
+            source.end();
+        }
+    }
+    o.maybe("cache_control", m.cache.as_ref());
+    if let Some(title) = title {
+        o.text("title", title);
+    }
+    o.end();
+}
+
+/// An object with a type.
+fn block<'a>(kind: &str, out: &'a mut String) -> Object<'a> {
+    let mut o = Object::new(out);
+    o.text("type", kind);
+    o
 }
 
 /// Tools that the history calls and the caller no longer offers: blocks of calls without tools are refused
@@ -251,11 +295,5 @@ fn stops(r: &mut Request, can: &Capability, out: &mut Map<String, Value>) {
     }
     if !keep.is_empty() {
         out.insert("stop_sequences".into(), keep.into());
-    }
-}
-
-fn put(object: &mut Value, name: &str, value: Option<Value>) {
-    if let Some(value) = value {
-        object[name] = value;
     }
 }

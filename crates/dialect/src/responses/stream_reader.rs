@@ -1,10 +1,12 @@
 //! A streamed Responses answer, read.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::answer::{call_id, seal, stop};
 use crate::{
-    Dialect,
+    Dialect, delta,
     fault::of_value,
     model::Event,
     names,
@@ -51,6 +53,15 @@ enum Comes {
 }
 
 impl StreamReader {
+    /// The text, where the event is nothing but some more of one that has begun.
+    pub(crate) fn text<'a>(&mut self, frame: &'a Frame) -> Option<Cow<'a, str>> {
+        let (index, at, text) = delta::responses(frame.data())?;
+        let item = self.items.iter_mut().rfind(|item| item.index == index)?;
+        let (.., told) = item.said.iter_mut().find(|(what, i, _)| (*what, *i) == (What::Text, at))?;
+        *told += text.len();
+        Some(text)
+    }
+
     pub(crate) fn read(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<(), BadStream> {
         if frame.is_comment() {
             return Ok(());

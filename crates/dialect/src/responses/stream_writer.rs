@@ -6,7 +6,7 @@ use super::output::{Content, Named, State, free_input, is_free, item, part, resp
 use crate::{
     Dialect, ErrorShape, Fault,
     blocks::{Block, Blocks, Kind, Step},
-    edit::quoted,
+    edit::{quote, quoted},
     model::{Event, Stop},
     translate::{BadStream, Context, MOST_HELD},
     usage::Usage,
@@ -140,8 +140,12 @@ impl Told {
     }
 
     fn delta(&mut self, name: &str, kind: &Kind, text: &str, out: &mut String) {
-        let logprobs = if *kind == Kind::Text { ",\"logprobs\":[]" } else { "" };
-        self.put_at(name, format_args!(",\"delta\":{}{logprobs}", quoted(text)), out);
+        let number = self.sequence;
+        self.sequence += 1;
+        let _ = write!(out, "event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{number},{}", self.at);
+        out.push_str(",\"delta\":");
+        quote(text, out);
+        out.push_str(if *kind == Kind::Text { ",\"logprobs\":[]}\n\n" } else { "}\n\n" });
     }
 
     fn close(&mut self, block: &Block, out: &mut String) {

@@ -6,7 +6,8 @@ use super::parts::written;
 use crate::{
     capability::Thinks,
     chat::{forget_cache_marks, is_strict, joined, tell_prefill, user_name},
-    model::{Call, Choice, Media, Part, Request, Role, Seal, Text, Thinking, Thought, ToolResult, Turn},
+    model::{Call, Choice, Media, Part, Request, Role, Seal, Text, Thinking, Thought, Tool, ToolResult, Turn},
+    object::{Object, list, put},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -14,24 +15,29 @@ use crate::{
 const LEAST_TOKENS: u64 = 16;
 
 /// Writes a request; what the model refuses is left out and listed. Nothing is kept at the provider.
-pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value> {
+pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<String> {
     forget_cache_marks(r);
     tell_prefill(r);
-    let mut out = Map::new();
-    out.insert("model".into(), to.model.into());
+    let mut body = String::with_capacity(1024);
+    let mut o = Object::new(&mut body);
+    o.text("model", to.model);
     let items = input(r)?;
     if !r.system.is_empty() {
-        out.insert("instructions".into(), joined(r.system.iter()).into());
+        o.text("instructions", &joined(r.system.iter()));
     }
-    out.insert("input".into(), items.into());
-    out.insert("store".into(), false.into());
+    list(o.member("input"), &items, put);
+    o.plain("store", false);
     if let Some(limit) = r.max_tokens {
         if limit < LEAST_TOKENS {
             r.drop_member(r.words.limit);
         }
-        out.insert("max_output_tokens".into(), limit.max(LEAST_TOKENS).into());
+        o.plain("max_output_tokens", limit.max(LEAST_TOKENS));
     }
-    tools(r, &mut out);
+    if !r.tools.is_empty() {
+        list(o.member("tools"), &r.tools, tool);
+    }
+    let mut out = Map::new();
+    choice(r, &mut out);
     for (name, value) in [("temperature", r.temperature), ("top_p", r.top_p)] {
         if let Some(value) = value {
             out.insert(name.into(), value.into());
@@ -49,29 +55,34 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Value
         out.insert("user".into(), user.into());
     }
     out.append(&mut r.shared);
+    o.extend(&out);
     if r.stream {
-        out.insert("stream".into(), true.into());
+        o.plain("stream", true);
     }
-    Ok(out.into())
+    o.end();
+    Ok(body)
 }
 
-fn tools(r: &mut Request, out: &mut Map<String, Value>) {
+fn tool(t: &Tool, out: &mut String) {
+    let mut o = Object::new(out);
+    o.text("type", "function");
+    o.text("name", &t.name);
+    o.value("parameters", &t.schema);
+    // Unset would mean strict here.
+    o.plain("strict", t.strict == Some(true));
+    if let Some(description) = &t.description {
+        o.text("description", description);
+    }
+    o.end();
+}
+
+fn choice(r: &mut Request, out: &mut Map<String, Value>) {
     if r.tools.is_empty() {
         if matches!(r.choice, Some(Choice::Any | Choice::Named(_))) {
             r.drop_member("tool_choice");
         }
         return;
     }
-    // Unset would mean strict here.
-    let tools = r.tools.iter().map(|t| {
-        let strict = t.strict == Some(true);
-        let mut tool = json!({"type": "function", "name": t.name, "parameters": t.schema, "strict": strict});
-        if let Some(d) = &t.description {
-            tool["description"] = d.clone().into();
-        }
-        tool
-    });
-    out.insert("tools".into(), tools.collect());
     let choice: Option<Value> = match &r.choice {
         None => None,
         Some(Choice::Auto) => Some("auto".into()),

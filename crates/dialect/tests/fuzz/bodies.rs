@@ -200,8 +200,8 @@ fn answer_reader(parser: &str, provider: Dialect) {
             assert_eq!(read_answer(provider, &adopt_response(input, "resp_1")).as_ref(), Ok(head));
         }
         for caller in others(provider) {
-            if let Ok(body) = translate_answer(&context(caller, provider), input) {
-                assert!(read_answer(caller, &body).is_ok());
+            if let Ok(answer) = translate_answer(&context(caller, provider), input) {
+                assert!(read_answer(caller, &answer.body).is_ok());
             }
         }
         !matches!(read, Err(AnswerFault::NotJson | AnswerFault::Empty))

@@ -111,7 +111,7 @@ fn t48_what_is_undone_in_a_whole_answer() {
             "id": "msg_1", "type": "message", "role": "assistant", "model": "c", "content": content,
             "stop_reason": why, "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1},
         });
-        let got = translate_answer(&way_back(&json!({})), answer.to_string().as_bytes()).unwrap();
+        let got = translate_answer(&way_back(&json!({})), answer.to_string().as_bytes()).unwrap().body;
         let got: Value = serde_json::from_slice(&got).unwrap();
         let choice = &got["choices"][0];
         assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&said, &json!(finish)), "{content}");
@@ -133,7 +133,7 @@ fn t48_t49_a_cut_answer_stays_cut() {
         "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": f}]}}],
     });
     let got: Value =
-        serde_json::from_slice(&translate_answer(&done.context, answer.to_string().as_bytes()).unwrap()).unwrap();
+        serde_json::from_slice(&translate_answer(&done.context, answer.to_string().as_bytes()).unwrap().body).unwrap();
     assert_eq!((&got["content"][0]["text"], &got["stop_reason"]), (&json!("{\"a\": \"An"), &json!("max_tokens")));
 }
 

@@ -70,10 +70,13 @@ pub(super) async fn whole(
         };
         (Failure::NoAnswer, told)
     };
-    let usage = dialect::read_answer(wire.dialect, &bytes).map_err(no_answer)?.usage;
-    let body = match &wire.translation {
-        None => bytes.clone(),
-        Some(context) => dialect::translate_answer(context, &bytes).map_err(no_answer)?,
+    let (body, usage) = match &wire.translation {
+        None => (bytes.clone(), dialect::read_answer(wire.dialect, &bytes).map_err(no_answer)?.usage),
+        Some(context) => {
+            let dialect::TranslatedAnswer { body, usage } =
+                dialect::translate_answer(context, &bytes).map_err(no_answer)?;
+            (body, usage)
+        }
     };
     Ok(Whole { body, room, usage })
 }

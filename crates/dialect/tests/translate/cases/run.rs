@@ -46,7 +46,7 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     if let Some(answer) = &case.answer {
         let want = json!({"to": answer.to, "fault": answer.fault});
         let got = match translate_answer(&done.context, &bytes_of(&answer.from)) {
-            Ok(body) => json!({"to": json_of(&body), "fault": null}),
+            Ok(answer) => json!({"to": json_of(&answer.body), "fault": null}),
             Err(fault) => json!({"to": null, "fault": told(&fault)}),
         };
         compare("answer", want, got);

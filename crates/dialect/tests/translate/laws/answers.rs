@@ -8,7 +8,7 @@ use super::{any_arrow, context, heard, said::sayings};
 
 /// An answer of the provider as the caller gets it.
 pub fn answered(arrow: (Dialect, Dialect), answer: &Value) -> Value {
-    let body = translate_answer(&context(arrow), answer.to_string().as_bytes()).unwrap();
+    let body = translate_answer(&context(arrow), answer.to_string().as_bytes()).unwrap().body;
     serde_json::from_slice(&body).unwrap()
 }
 

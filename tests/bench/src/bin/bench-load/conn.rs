@@ -7,7 +7,10 @@ use std::{
 
 use llmroute_bench::monotonic_ns;
 
-use crate::reply::{Progress, Reply};
+use crate::{
+    body::Expected,
+    reply::{Progress, Reply},
+};
 
 /// How one request went. Times are `CLOCK_MONOTONIC` nanoseconds, 0 for what never happened.
 #[derive(Clone, Copy, Default)]
@@ -18,6 +21,8 @@ pub(crate) struct Exchange {
     pub(crate) end: u64,
     pub(crate) status: u16,
     pub(crate) complete: bool,
+    /// It is what was asked for, in the format that was asked in.
+    pub(crate) right: bool,
 }
 
 /// What reading brought.
@@ -30,15 +35,15 @@ pub(crate) struct Ready {
 pub(crate) struct Conn {
     addr: SocketAddr,
     pub(crate) socket: TcpStream,
-    stream: bool,
+    expected: Expected,
     written: usize,
     current: Option<Exchange>,
     reply: Reply,
 }
 
 impl Conn {
-    pub(crate) fn connect(addr: SocketAddr, stream: bool) -> io::Result<Self> {
-        Ok(Conn { addr, socket: dial(addr)?, stream, written: 0, current: None, reply: Reply::default() })
+    pub(crate) fn connect(addr: SocketAddr, expected: Expected) -> io::Result<Self> {
+        Ok(Conn { addr, socket: dial(addr)?, expected, written: 0, current: None, reply: Reply::default() })
     }
 
     /// Replaces a spent socket; the caller registers the new one.
@@ -50,7 +55,7 @@ impl Conn {
 
     pub(crate) fn start(&mut self, request: &[u8], due: u64) -> io::Result<()> {
         self.current = Some(Exchange { due, ..Exchange::default() });
-        self.reply.reset(self.stream);
+        self.reply.reset(self.expected.stream);
         self.written = 0;
         self.write(request)
     }
@@ -83,7 +88,7 @@ impl Conn {
             if current.first_byte == 0 {
                 current.first_byte = at;
             }
-            let progress = self.reply.feed(&scratch[..length], &mut |stamp| {
+            let progress = self.reply.feed(self.expected, &scratch[..length], &mut |stamp| {
                 if current.first_chunk == 0 {
                     current.first_chunk = at;
                 }
@@ -103,6 +108,7 @@ impl Conn {
             end: monotonic_ns(),
             status: self.reply.status(),
             complete: whole && self.reply.terminated(),
+            right: self.reply.right(self.expected),
             ..exchange
         });
         Ready { finished, spent }

@@ -49,7 +49,7 @@ pub(crate) fn run(config: &Config) -> io::Result<Value> {
             after = Some(load.clocks());
         }
         if now >= next_sample {
-            load.tally.rss_peak_kib = load.tally.rss_peak_kib.max(machine::rss_kib(&load.tree));
+            load.tally.rss(now, machine::rss_kib(&load.tree));
             next_sample = now + SAMPLE_EVERY;
         }
         if let Some(schedule) = &mut schedule {
@@ -96,7 +96,8 @@ impl<'a> Load<'a> {
     fn new(config: &'a Config) -> io::Result<Self> {
         let tree = machine::tree(&config.tested);
         let rss_start_kib = machine::rss_kib(&tree);
-        let conns = (0..config.conns).map(|_| Conn::connect(config.addr, config.stream)).collect::<io::Result<_>>()?;
+        let conns =
+            (0..config.conns).map(|_| Conn::connect(config.addr, config.expected)).collect::<io::Result<_>>()?;
         let from = monotonic_ns() + (config.warmup * SECOND as f64) as u64;
         let to = from + (config.duration * SECOND as f64) as u64;
         let load = Load {

@@ -53,6 +53,12 @@ struct Args {
     /// Ask for an event stream.
     #[arg(long)]
     stream: bool,
+    /// Offer a tool.
+    #[arg(long)]
+    tool: bool,
+    /// A further header line, such as "x-llmroute-scene: chat"; may be repeated.
+    #[arg(long)]
+    header: Vec<String>,
     /// Pace for the mock, such as chunk_delay_us=10000,chunks=50
     #[arg(long, default_value = "")]
     pace: String,
@@ -70,7 +76,7 @@ struct Args {
 struct Config {
     addr: SocketAddr,
     request: Vec<u8>,
-    stream: bool,
+    expected: body::Expected,
     rate: Option<f64>,
     conns: usize,
     duration: f64,
@@ -100,11 +106,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn config(args: Args) -> anyhow::Result<Config> {
-    let Args { url, rate, conns, duration, warmup, kib, format, stream, pace, pid, mock_pid, ignore_pid } = args;
+    let Args { url, rate, conns, duration, warmup, kib, format, stream, tool, header, pace, pid, mock_pid, ignore_pid } =
+        args;
     let rest = url.strip_prefix("http://").context("--url must start with http://")?;
     let (authority, path) = rest.split_once('/').context("--url needs a path")?;
-    let body = body::build(format, kib * 1024, stream, &pace);
-    let extra = format.headers();
+    let body = body::build(format, kib * 1024, stream, tool, &pace);
+    let extra: String = header.iter().map(|line| format!("{line}\r\n")).collect::<String>() + format.headers();
     let length = body.len();
     let mut request = format!(
         "POST /{path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\naccept: */*\r\n\
@@ -116,7 +123,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     Ok(Config {
         addr,
         request,
-        stream,
+        expected: body::Expected { format, stream, chunks: chunks(&pace)? },
         rate,
         conns,
         duration,
@@ -125,4 +132,11 @@ fn config(args: Args) -> anyhow::Result<Config> {
         mock: mock_pid,
         ignored: ignore_pid,
     })
+}
+
+/// How many content events a stream of this pace has.
+fn chunks(pace: &str) -> anyhow::Result<u64> {
+    const USUAL: u64 = 50;
+    let named = pace.split(',').find_map(|pair| pair.strip_prefix("chunks="));
+    named.map_or(Ok(USUAL), |n| n.parse().context("--pace: chunks must be a number"))
 }

@@ -2,6 +2,8 @@
 
 use memchr::{memchr, memmem};
 
+use crate::body::{Expected, Format};
+
 /// One answer in the making.
 #[derive(Default)]
 pub(crate) struct Reply {
@@ -9,8 +11,9 @@ pub(crate) struct Reply {
     phase: Phase,
     /// A head or a line of the chunked coding that has not ended yet.
     partial: Vec<u8>,
-    /// A line of the event stream that has not ended yet.
-    partial_event: Vec<u8>,
+    /// A line of the event stream that has not ended yet; the whole body of any other answer.
+    payload: Vec<u8>,
+    chunks: u64,
     status: u16,
     close: bool,
     terminated: bool,
@@ -42,11 +45,10 @@ pub(crate) struct Malformed;
 impl Reply {
     /// Starts over, keeping the buffers.
     pub(crate) fn reset(&mut self, stream: bool) {
-        let (mut partial, mut partial_event) =
-            (std::mem::take(&mut self.partial), std::mem::take(&mut self.partial_event));
+        let (mut partial, mut payload) = (std::mem::take(&mut self.partial), std::mem::take(&mut self.payload));
         partial.clear();
-        partial_event.clear();
-        *self = Reply { stream, partial, partial_event, ..Reply::default() };
+        payload.clear();
+        *self = Reply { stream, partial, payload, ..Reply::default() };
     }
 
     /// 0 before the head.
@@ -69,8 +71,18 @@ impl Reply {
         self.terminated || !self.stream
     }
 
+    /// Whether what ended is a right answer.
+    pub(crate) fn right(&self, expected: Expected) -> bool {
+        if self.stream { self.chunks == expected.chunks } else { expected.is_plain(&self.payload) }
+    }
+
     /// Takes the next bytes; `on_chunk` gets the time stamp of each content chunk of a stream.
-    pub(crate) fn feed(&mut self, mut data: &[u8], on_chunk: &mut dyn FnMut(u64)) -> Result<Progress, Malformed> {
+    pub(crate) fn feed(
+        &mut self,
+        expected: Expected,
+        mut data: &[u8],
+        on_chunk: &mut dyn FnMut(u64),
+    ) -> Result<Progress, Malformed> {
         while !data.is_empty() {
             match self.phase {
                 Phase::Head => {
@@ -85,7 +97,7 @@ impl Reply {
                 }
                 Phase::Sized(left) | Phase::ChunkData(left) => {
                     let (now, later) = data.split_at(data.len().min(left as usize));
-                    self.payload(now, on_chunk);
+                    self.take(expected.format, now, on_chunk);
                     data = later;
                     let left = left - now.len() as u64;
                     self.phase = match (self.phase, left) {
@@ -96,7 +108,7 @@ impl Reply {
                     };
                 }
                 Phase::UntilClose => {
-                    self.payload(data, on_chunk);
+                    self.take(expected.format, data, on_chunk);
                     return Ok(Progress::More);
                 }
                 Phase::ChunkSize | Phase::ChunkEnd | Phase::Trailer => {
@@ -146,21 +158,29 @@ impl Reply {
         Ok(Some(length))
     }
 
-    fn payload(&mut self, mut data: &[u8], on_chunk: &mut dyn FnMut(u64)) {
-        if !self.stream {
-            return;
-        }
-        while let Some(end) = memchr(b'\n', data) {
-            if self.partial_event.is_empty() {
-                self.terminated |= event_line(&data[..end], on_chunk);
+    fn take(&mut self, format: Format, mut data: &[u8], on_chunk: &mut dyn FnMut(u64)) {
+        while self.stream
+            && let Some(end) = memchr(b'\n', data)
+        {
+            let line = if self.payload.is_empty() {
+                Line::read(format, &data[..end])
             } else {
-                self.partial_event.extend_from_slice(&data[..end]);
-                self.terminated |= event_line(&self.partial_event, on_chunk);
-                self.partial_event.clear();
+                self.payload.extend_from_slice(&data[..end]);
+                let line = Line::read(format, &self.payload);
+                self.payload.clear();
+                line
+            };
+            match line {
+                Line::Content(stamp) => {
+                    self.chunks += 1;
+                    on_chunk(stamp);
+                }
+                Line::End => self.terminated = true,
+                Line::Other => {}
             }
             data = &data[end + 1..];
         }
-        self.partial_event.extend_from_slice(data);
+        self.payload.extend_from_slice(data);
     }
 }
 
@@ -169,49 +189,108 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     str::from_utf8(digits).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or(Malformed)
 }
 
-/// Whether the line says that the stream is over.
-fn event_line(line: &[u8], on_chunk: &mut dyn FnMut(u64)) -> bool {
-    let Some(data) = line.strip_prefix(b"data:") else { return false };
-    let Some(mark) = memmem::find(data, b"@t") else {
-        return [&b"[DONE]"[..], b"message_stop"].iter().any(|end| memmem::find(data, end).is_some());
-    };
-    let digits = data[mark + 2..].iter().take_while(|b| b.is_ascii_digit());
-    on_chunk(digits.fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))));
-    false
+/// What a line of an event stream says.
+enum Line {
+    /// Content, and when it was stamped.
+    Content(u64),
+    /// The stream is over.
+    End,
+    Other,
+}
+
+impl Line {
+    fn read(format: Format, line: &[u8]) -> Line {
+        let Some(data) = line.strip_prefix(b"data:") else { return Line::Other };
+        let has = |mark: &str| memmem::find(data, mark.as_bytes());
+        match has("@t").filter(|_| has(format.content()).is_some()) {
+            Some(mark) => {
+                let digits = data[mark + 2..].iter().take_while(|b| b.is_ascii_digit());
+                Line::Content(digits.fold(0, |n: u64, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))))
+            }
+            None if has(format.end()).is_some() => Line::End,
+            None => Line::Other,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
-        13\r\ndata: {\"x\":\"@t12;a\"\r\n9;ext=1\r\n}\n\ndata: \r\n1a\r\n@t345;\n\n: ping\ndata: [DONE\r\n3\r\n]\n\n\r\n0\r\n\r\n";
+    const CHAT: Expected = Expected { format: Format::Chat, stream: true, chunks: 2 };
     const SIZED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
 
-    fn feed(pieces: [&str; 2], stream: bool) -> (Reply, Vec<u64>, Progress) {
+    /// An event stream in the chunked coding, cut where no event ends.
+    fn chunked(events: &str) -> String {
+        let (a, b) = events.split_at(events.len() / 3);
+        format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{a}\r\n{:x};ext=1\r\n{b}\r\n0\r\n\r\n",
+            a.len(),
+            b.len()
+        )
+    }
+
+    fn feed(pieces: [&str; 2], expected: Expected) -> (Reply, Vec<u64>, Progress) {
         let mut reply = Reply::default();
-        reply.reset(stream);
+        reply.reset(expected.stream);
         let mut stamps = Vec::new();
         let mut last = Progress::More;
         for piece in pieces {
-            last = reply.feed(piece.as_bytes(), &mut |stamp| stamps.push(stamp)).unwrap();
+            last = reply.feed(expected, piece.as_bytes(), &mut |stamp| stamps.push(stamp)).unwrap();
         }
         (reply, stamps, last)
     }
 
     #[test]
     fn reads_a_stream_split_anywhere() {
-        for at in 0..CHUNKED.len() {
-            let (reply, stamps, last) = feed(CHUNKED.split_at(at).into(), true);
+        let events = [
+            "data: {\"object\":\"chat.completion.chunk\",\"x\":\"@t12;a\"}\n\ndata: \n: ping\n",
+            "data: {\"object\":\"chat.completion.chunk\",\"x\":\"@t345;\"}\n\ndata: [DONE]\n\n",
+        ];
+        let text = chunked(&events.concat());
+        for at in 0..text.len() {
+            let (reply, stamps, last) = feed(text.split_at(at).into(), CHAT);
             assert_eq!((stamps, last), (vec![12, 345], Progress::Done), "split at {at}");
-            assert!(reply.terminated() && !reply.closes() && reply.status() == 200);
+            assert!(reply.terminated() && !reply.closes() && reply.status() == 200 && reply.right(CHAT));
+            assert!(!reply.right(Expected { chunks: 3, ..CHAT }));
+        }
+    }
+
+    #[test]
+    fn counts_what_the_format_has_as_content_and_end() {
+        let text = |kind: &str, end: &str| {
+            chunked(&format!("event: x\ndata: {{{kind},\"delta\":\"@t7;\"}}\n\nevent: y\ndata: {{{end}}}\n\n"))
+        };
+        let delta = text(r#""type":"content_block_delta""#, r#""type":"message_stop""#);
+        let output = text(r#""type":"response.output_text.delta""#, r#""type":"response.completed""#);
+        for (format, text, right) in [
+            (Format::Messages, &delta, true),
+            (Format::Responses, &delta, false),
+            (Format::Chat, &delta, false),
+            (Format::Responses, &output, true),
+            (Format::Messages, &output, false),
+        ] {
+            let expected = Expected { format, stream: true, chunks: 1 };
+            let (reply, ..) = feed([text, ""], expected);
+            assert_eq!((reply.right(expected), reply.terminated()), (right, right), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_answer_must_be_the_mocks_in_the_callers_format() {
+        let body = r#"{"type":"message","content":"The mock upstream answers every question with the same sentence.","stop_reason":"end_turn"}"#;
+        let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        for (format, right) in [(Format::Messages, true), (Format::Chat, false), (Format::Responses, false)] {
+            let expected = Expected { format, stream: false, chunks: 0 };
+            let (reply, _, last) = feed(text.split_at(60).into(), expected);
+            assert_eq!((reply.right(expected), last), (right, Progress::Done));
         }
     }
 
     #[test]
     fn reads_a_sized_answer_split_anywhere() {
         for at in 0..SIZED.len() {
-            let (reply, _, last) = feed(SIZED.split_at(at).into(), false);
+            let (reply, _, last) = feed(SIZED.split_at(at).into(), Expected { stream: false, ..CHAT });
             assert_eq!(last, Progress::Done, "split at {at}");
             assert!(reply.terminated() && reply.closes());
         }
@@ -219,14 +298,14 @@ mod tests {
 
     #[test]
     fn a_stream_without_its_terminator_is_not_terminated() {
-        let (reply, _, last) = feed([SIZED, ""], true);
+        let (reply, _, last) = feed([SIZED, ""], CHAT);
         assert!(last == Progress::More && !reply.terminated());
     }
 
     #[test]
     fn refuses_what_is_no_answer() {
         for bytes in ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n"] {
-            assert!(Reply::default().feed(bytes.as_bytes(), &mut |_| {}).is_err());
+            assert!(Reply::default().feed(CHAT, bytes.as_bytes(), &mut |_| {}).is_err());
         }
     }
 }

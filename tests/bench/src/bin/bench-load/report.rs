@@ -7,20 +7,59 @@ use serde_json::{Value, json};
 
 use crate::{Config, conn::Exchange, machine};
 
-/// Durations in nanoseconds.
+/// Durations in nanoseconds: all, or of a long run evenly one in so many.
 #[derive(Default)]
-struct Samples(Vec<u64>);
+struct Samples {
+    kept: Vec<u64>,
+    seen: usize,
+    /// One in `1 << thinned` is kept.
+    thinned: u32,
+}
 
 impl Samples {
+    const MOST: usize = 1 << 22;
+
+    fn push(&mut self, ns: u64) {
+        if self.seen.trailing_zeros() >= self.thinned {
+            self.kept.push(ns);
+        }
+        self.seen += 1;
+        if self.kept.len() == Self::MOST {
+            let mut nth = 0;
+            self.kept.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+            self.thinned += 1;
+        }
+    }
+
     fn report(&mut self) -> Value {
-        self.0.sort_unstable();
-        let n = self.0.len();
+        self.kept.sort_unstable();
+        let n = self.kept.len();
         if n == 0 {
             return Value::Null;
         }
         let us = |ns: u64| tenths(ns as f64 / 1000.0);
-        let q = |q: f64| us(self.0[((q * n as f64).ceil() as usize).clamp(1, n) - 1]);
-        json!({"p50": q(0.5), "p90": q(0.9), "p99": q(0.99), "p999": q(0.999), "max": q(1.0), "n": n})
+        let q = |q: f64| us(self.kept[((q * n as f64).ceil() as usize).clamp(1, n) - 1]);
+        json!({"p50": q(0.5), "p90": q(0.9), "p99": q(0.99), "p999": q(0.999), "max": q(1.0), "n": self.seen})
+    }
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: u64,
+    n: u64,
+}
+
+impl Mean {
+    fn add(&mut self, kib: u64) {
+        self.sum += kib;
+        self.n += 1;
+    }
+
+    fn value(&self) -> Option<u64> {
+        self.sum.checked_div(self.n)
     }
 }
 
@@ -61,7 +100,10 @@ pub(crate) struct Tally {
     pub(crate) reconnects: u64,
     pub(crate) peak_in_flight: usize,
     rss_start_kib: u64,
-    pub(crate) rss_peak_kib: u64,
+    rss_peak_kib: u64,
+    /// Of the first and of the last tenth of the window.
+    rss_first: Mean,
+    rss_last: Mean,
     ended_in_window: u64,
     chunks_in_window: u64,
     errors: BTreeMap<String, u64>,
@@ -76,6 +118,17 @@ impl Tally {
         Tally { from, to, rss_start_kib, ..Tally::default() }
     }
 
+    /// Resident memory of the processes under test, now.
+    pub(crate) fn rss(&mut self, at: u64, kib: u64) {
+        self.rss_peak_kib = self.rss_peak_kib.max(kib);
+        let part = self.to.saturating_sub(self.from) / 10;
+        if (self.from..self.from + part).contains(&at) {
+            self.rss_first.add(kib);
+        } else if (self.to - part..self.to).contains(&at) {
+            self.rss_last.add(kib);
+        }
+    }
+
     pub(crate) fn error(&mut self, kind: impl Into<String>, count: u64) {
         *self.errors.entry(kind.into()).or_default() += count;
     }
@@ -83,24 +136,25 @@ impl Tally {
     pub(crate) fn chunk(&mut self, at: u64, stamp: u64) {
         if (self.from..self.to).contains(&at) {
             self.chunks_in_window += 1;
-            self.transit.0.push(at.saturating_sub(stamp));
+            self.transit.push(at.saturating_sub(stamp));
         }
     }
 
     pub(crate) fn exchange(&mut self, x: &Exchange) {
-        match (x.status, x.complete) {
-            (200, true) => self.answered += 1,
-            (200, false) => return self.error("cut short", 1),
-            (0, _) => return self.error("no answer", 1),
-            (status, _) => return self.error(format!("status {status}"), 1),
+        match (x.status, x.complete, x.right) {
+            (200, true, true) => self.answered += 1,
+            (200, true, false) => return self.error("wrong answer", 1),
+            (200, false, _) => return self.error("cut short", 1),
+            (0, ..) => return self.error("no answer", 1),
+            (status, ..) => return self.error(format!("status {status}"), 1),
         }
         let window = self.from..self.to;
         self.ended_in_window += u64::from(window.contains(&x.end));
         if window.contains(&x.due) {
-            self.latency.0.push(x.end - x.due);
-            self.first_byte.0.push(x.first_byte - x.due);
+            self.latency.push(x.end - x.due);
+            self.first_byte.push(x.first_byte - x.due);
             if x.first_chunk > 0 {
-                self.first_chunk.0.push(x.first_chunk - x.due);
+                self.first_chunk.push(x.first_chunk - x.due);
             }
         }
     }
@@ -136,10 +190,40 @@ impl Tally {
             "stolen_pct": percent((b.stolen - a.stolen) as f64),
             "rss_start_kib": self.rss_start_kib,
             "rss_peak_kib": self.rss_peak_kib,
+            "rss_first_kib": self.rss_first.value(),
+            "rss_last_kib": self.rss_last.value(),
         })
     }
 }
 
 fn tenths(n: f64) -> f64 {
     (n * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_keeps_an_even_part_of_its_samples() {
+        let mut samples = Samples::default();
+        let all = Samples::MOST as u64 * 5;
+        (0..all).for_each(|ns| samples.push(ns * 1000));
+        assert!(samples.kept.len() <= Samples::MOST && samples.kept.len() > Samples::MOST / 2);
+        let step = samples.kept[1] - samples.kept[0];
+        assert!(samples.kept.windows(2).all(|w| w[1] - w[0] == step));
+        let report = samples.report();
+        assert_eq!(report["n"], all);
+        assert!((report["p50"].as_f64().unwrap() / (all as f64 / 2.0) - 1.0).abs() < 0.001);
+    }
+
+    #[test]
+    fn memory_is_told_of_both_ends_of_the_window() {
+        let mut tally = Tally::new(1000, 2000, 1);
+        for (at, kib) in [(900, 9), (1000, 10), (1099, 20), (1500, 99), (1900, 30), (1999, 50), (2000, 70)] {
+            tally.rss(at, kib);
+        }
+        assert_eq!((tally.rss_first.value(), tally.rss_last.value(), tally.rss_peak_kib), (Some(15), Some(40), 99));
+        assert_eq!(Tally::new(0, 10, 0).rss_first.value(), None);
+    }
 }

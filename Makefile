@@ -30,12 +30,13 @@ clippy: ## lints, warnings are errors
 
 .PHONY: unit
 unit: ## tests beside the code and of the crates alone
-	cargo test --locked -p policy -p dialect -p api -p sidecar -p sim
+	cargo test --locked -p policy -p dialect -p api -p control -p sidecar -p operator -p sim
 	cargo test --locked -p llmroute-tests --test bounds
 
 .PHONY: gen
-gen: ## write generated files anew: crds/, the list of metrics
+gen: ## write generated files anew: crds/, the contract's code, the list of metrics
 	LLMROUTE_GENERATE=1 cargo test --locked -p api -- crd
+	LLMROUTE_GENERATE=1 cargo test --locked -p control --test generated
 	LLMROUTE_GENERATE=1 cargo test --locked -p sidecar --lib -- the_list_of_metrics
 
 ##@ Everything that must pass

@@ -12,7 +12,7 @@ use harness::{
 };
 use operator::{ca::CA_LIFE, push::Leader};
 use serde_json::{Value, json};
-use sim::{Sim, Vendor};
+use sim::Sim;
 
 const DAY: u64 = 86_400;
 
@@ -30,7 +30,7 @@ impl Pod {
         dir.write("ca.pem", cluster.bundle());
         dir.write("keys/openai", key_of("openai"));
         fs::create_dir(dir.join("state")).expect("a directory");
-        let provider = Sim::start(sim::Config { vendor: Vendor::OpenAi, ..Default::default() }).expect("a simulator");
+        let provider = Sim::start(sim::Config::default()).expect("a simulator");
         Pod { dir, provider }
     }
 
@@ -109,7 +109,10 @@ async fn a_policy_is_pushed_and_so_is_its_edit() {
     let policy = &page["policy"];
     assert_eq!((&policy["name"], &policy["generation"]), (&json!("shop/shop"), &json!(2)));
     assert_eq!((&policy["source"], &policy["hash"]), (&json!("Stream"), &json!(second.hash)));
-    assert_eq!((&page["control"]["connected"], &page["control"]["acknowledged"]["generation"]), (&json!(true), &json!(2)));
+    assert_eq!(
+        (&page["control"]["connected"], &page["control"]["acknowledged"]["generation"]),
+        (&json!(true), &json!(2))
+    );
     assert_eq!(metric(&sidecar, "llmroute_control_connected", &[]).await, Some(1.0));
     assert_eq!(metric(&sidecar, "llmroute_control_snapshots_total", &[("result", "accepted")]).await, Some(2.0));
     let report = eventually("a report of the second", async || {
@@ -160,10 +163,8 @@ async fn requests_go_on_without_the_operator_and_the_stream_comes_back() {
     plane.acknowledged("a", &first).await;
     let addr = plane.addr;
     plane.end().await;
-    eventually("the loss is told", async || {
-        (config(&sidecar).await["control"]["connected"] == false).then_some(())
-    })
-    .await;
+    eventually("the loss is told", async || (config(&sidecar).await["control"]["connected"] == false).then_some(()))
+        .await;
     assert_eq!(model(&sidecar).await, "gpt-6-sol");
     ready(&sidecar).await;
     let second = cluster.policy("shop", 2, &pod.policy("gpt-6-luna"));
@@ -361,7 +362,7 @@ async fn flags_that_cannot_be_used_end_it_and_a_missing_policy_does_not() {
         (&[], "--policy"),
         (&["--control", "http://localhost:1"], "https://"),
         (&["--control", "https://localhost:1", "--policy", "p.yaml"], "cannot be used with"),
-        (&["--policy", "p.yaml", "--control-ca", "ca.pem"], "--control"),
+        (&["--policy", "p.yaml", "--control-ca", "ca.pem"], "cannot be used with"),
     ];
     for (args, want) in rows {
         let ended = Builder::bare(args).run().await;

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use control::v1::{FromOperator, FromSidecar, Hello, from_operator, from_sidecar};
+use control::v1::{FromOperator, FromSidecar, Hello, from_operator, from_sidecar, go_away::Reason};
 use futures_util::{StreamExt, stream};
 use harness::{Cluster, Plane, eventually, plane::unix, program::Builder, temp::TempDir, world::loopback};
 use http_body_util::{BodyExt, StreamBody};
@@ -46,8 +46,111 @@ fn unframed(buffer: &mut BytesMut) -> Option<Bytes> {
 /// The lines of the record that begin with `mark`.
 fn recorded(mark: &str) -> Vec<Vec<u8>> {
     let text = include_str!("../goldens/control-v1.txt");
-    let bytes = |hex: &str| (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect();
+    let bytes =
+        |hex: &str| (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect();
     text.lines().filter_map(|line| line.strip_prefix(mark)).map(|hex| bytes(hex.trim())).collect()
+}
+
+/// A call of the operator, message by message.
+struct Peer {
+    say: mpsc::Sender<Frame<Bytes>>,
+    answer: Incoming,
+    buffer: BytesMut,
+}
+
+impl Peer {
+    async fn call(plane: &Plane, token: &str) -> Peer {
+        let mut roots = RootCertStore::empty();
+        let ca = plane.cluster.bundle();
+        roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("PEM")).expect("a root");
+        let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = TcpStream::connect(plane.addr).await.expect("a connection");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("TLS");
+        let (mut calls, connection) =
+            client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let (say, said) = mpsc::channel(8);
+        let call = Request::post(format!("{}/llmroute.control.v1.Control/Sync", plane.url()))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("authorization", format!("Bearer {token}"))
+            .body(StreamBody::new(ReceiverStream::new(said).map(Ok::<_, Infallible>)))
+            .expect("a call");
+        let answer = calls.send_request(call).await.expect("an answer").into_body();
+        Peer { say, answer, buffer: BytesMut::new() }
+    }
+
+    async fn say(&self, message: &[u8]) {
+        self.say.send(framed(message)).await.expect("said");
+    }
+
+    /// The next message; none when the stream has ended.
+    async fn hear(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(message) = unframed(&mut self.buffer) {
+                return Some(message);
+            }
+            let frame = self.answer.frame().await?.expect("whole");
+            self.buffer.extend_from_slice(&frame.into_data().ok()?);
+        }
+    }
+
+    /// The next message, which must be a go-away with which the stream ends.
+    async fn sent_away(&mut self) -> (Reason, String) {
+        let last = self.hear().await.expect("last words");
+        assert_eq!(self.hear().await, None, "nothing follows");
+        match FromOperator::decode(last).expect("decodes").message {
+            Some(from_operator::Message::GoAway(away)) => (away.reason(), away.message),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_keep_to_the_protocol_is_told_and_sent_away() {
+    let cluster = Cluster::new();
+    let token = cluster.pod("a", "shop");
+    let plane = Plane::start(&cluster).await;
+    let hello = |oldest: u32, newest: u32| {
+        let hello = Hello { protocol: newest, oldest_protocol: oldest, version: "0.0.0".to_owned() };
+        FromSidecar { message: Some(from_sidecar::Message::Hello(hello)) }.encode_to_vec()
+    };
+    let rows = [
+        (hello(9, 11), "this end speaks 1 to 1, the other 9 to 11"),
+        (hello(0, 0), "names no protocol"),
+        (FromSidecar { message: None }.encode_to_vec(), "begins with a hello"),
+        (b"\x0a\xff".to_vec(), "begins with a hello"),
+    ];
+    for (first, want) in rows {
+        let mut peer = Peer::call(&plane, &token).await;
+        peer.say(&first).await;
+        let (reason, message) = peer.sent_away().await;
+        assert!(reason == Reason::Protocol && message.contains(want), "{reason:?} {message}");
+    }
+    assert!(plane.fleet.view().is_empty());
+
+    // Of two streams of one pod the newer one stays, and one hello is enough.
+    let (mut older, mut newer) = (Peer::call(&plane, &token).await, Peer::call(&plane, &token).await);
+    for peer in [&mut older, &mut newer] {
+        peer.say(&hello(1, 1)).await;
+        for _ in ["hello", "trust", "unselected"] {
+            peer.hear().await.expect("a message");
+        }
+    }
+    assert_eq!(older.sent_away().await.0, Reason::Replaced);
+    newer.say(&hello(1, 1)).await;
+    assert_eq!(newer.sent_away().await, (Reason::Protocol, "a stream has one hello".to_owned()));
+
+    // A replica that ends says so.
+    let mut last = Peer::call(&plane, &token).await;
+    last.say(&hello(1, 1)).await;
+    for _ in ["hello", "trust", "unselected"] {
+        last.hear().await.expect("a message");
+    }
+    plane.end().await;
+    assert_eq!(last.sent_away().await.0, Reason::Ending);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,34 +162,10 @@ async fn a_recorded_sidecar_of_protocol_1_is_served() {
     let document = cluster.spec("recorded", 7, &spec);
     let plane = Plane::start(&cluster).await;
 
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(cluster.bundle().as_bytes()).expect("PEM")).expect("a root");
-    let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(plane.addr).await.expect("a connection");
-    let name = ServerName::try_from("localhost").expect("a name");
-    let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("TLS");
-    let (mut calls, connection) =
-        client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.expect("HTTP/2");
-    tokio::spawn(connection);
-    let (say, said) = mpsc::channel(8);
-    let body = StreamBody::new(ReceiverStream::new(said).map(Ok::<_, Infallible>));
-    let call = Request::post(format!("{}/llmroute.control.v1.Control/Sync", plane.url()))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("authorization", format!("Bearer {token}"))
-        .body(body)
-        .expect("a call");
+    let mut peer = Peer::call(&plane, &token).await;
     let mut ours = recorded(">").into_iter();
-    say.send(framed(&ours.next().expect("a hello"))).await.expect("said");
-    let mut answer = calls.send_request(call).await.expect("an answer").into_body();
-
-    let (mut buffer, mut heard) = (BytesMut::new(), vec![]);
-    while heard.len() < 3 {
-        let frame = answer.frame().await.expect("a message").expect("whole");
-        buffer.extend_from_slice(frame.data_ref().expect("no trailers yet"));
-        heard.extend(std::iter::from_fn(|| unframed(&mut buffer)));
-    }
+    peer.say(&ours.next().expect("a hello")).await;
+    let heard = [peer.hear().await, peer.hear().await, peer.hear().await].map(|m| m.expect("a message"));
     let known = heard.iter().map(|m| FromOperator::decode(&**m).expect("decodes").message.expect("known"));
     let known: Vec<_> = known.collect();
     let [from_operator::Message::Hello(hello), from_operator::Message::Trust(_), from_operator::Message::Snapshot(_)] =
@@ -97,7 +176,7 @@ async fn a_recorded_sidecar_of_protocol_1_is_served() {
     assert!(hello.oldest_protocol <= 1, "protocol 1 is spoken: {hello:?}");
     assert_eq!(heard[2], recorded("<")[1], "a snapshot is to the byte what it was then");
     for message in ours {
-        say.send(framed(&message)).await.expect("said");
+        peer.say(&message).await;
     }
     plane.acknowledged("old", &document).await;
     let view = plane.fleet.view();
@@ -142,7 +221,8 @@ async fn what_an_operator_of_tomorrow_adds_is_skipped() {
         }
     });
     let ended = CancellationToken::new();
-    let connection = server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), answer);
+    let connection =
+        server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), answer);
     tokio::spawn(ended.clone().run_until_cancelled_owned(connection));
 
     let hash = "fddcb353f63b9a559dd53f88eed474ed248cdcd3593f71ab0a505c2ee314ac25";
@@ -164,7 +244,8 @@ fn tomorrow() -> Vec<Frame<Bytes>> {
     let mut first = vec![0x0a, hello.len() as u8];
     first.extend(hello);
     let lease = vec![0x7a, 0x02, 0x08, 0x07];
-    let Ok(FromOperator { message: Some(from_operator::Message::Snapshot(snapshot)) }) = FromOperator::decode(&*recorded("<")[1])
+    let Ok(FromOperator { message: Some(from_operator::Message::Snapshot(snapshot)) }) =
+        FromOperator::decode(&*recorded("<")[1])
     else {
         panic!("the record holds a snapshot")
     };

@@ -19,7 +19,7 @@ pub struct Config {
     pub control: Option<String>,
 
     /// PEM of the operator's CA, read for each connect; else LLMROUTE_CA holds it
-    #[arg(long, value_name = "FILE", requires = "control")]
+    #[arg(long, value_name = "FILE", requires = "control", conflicts_with = "policy")]
     pub control_ca: Option<PathBuf>,
 
     /// The pod's token for the operator, read for each connect
@@ -27,7 +27,7 @@ pub struct Config {
     pub control_token: PathBuf,
 
     /// The policy's ConfigMap as a file, for a start while the operator does not answer
-    #[arg(long, value_name = "FILE", requires = "control")]
+    #[arg(long, value_name = "FILE", requires = "control", conflicts_with = "policy")]
     pub control_fallback: Option<PathBuf>,
 
     /// Where apps call; loopback only

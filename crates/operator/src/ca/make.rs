@@ -152,7 +152,7 @@ mod tests {
     fn through_years_whoever_heard_of_a_change_within_its_overlap_trusts_what_is_served() {
         let mut held = renewed(&Certificates::default(), NOW);
         let (mut heard, mut issuers) = (vec![(NOW, held.bundle())], vec![held.issuer.clone()]);
-        for day in 1..1500 {
+        for day in (1..1500).step_by(2) {
             let now = NOW + day * DAY;
             held = renewed(&held, now);
             heard.push((now, held.bundle()));
@@ -163,7 +163,7 @@ mod tests {
                 issuers.push(held.issuer.clone());
             }
         }
-        assert_eq!(issuers.len(), 6, "a CA lasts for about 250 days");
+        assert_eq!(issuers.len(), 7, "one begins each 244 days");
     }
 
     #[test]

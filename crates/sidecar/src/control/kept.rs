@@ -8,6 +8,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::connect::certificates;
+
 /// The last good document, as the operator sent it.
 const POLICY: &str = "policy.json";
 /// CA certificates that the operator sent.
@@ -29,7 +31,8 @@ impl Kept {
     pub(super) fn open(dir: Option<PathBuf>) -> Kept {
         let kept = Kept { dir, ca: Mutex::default() };
         match kept.read(CA, MAX_CA) {
-            Ok(ca) => *kept.ca.lock() = ca.unwrap_or_default(),
+            // One that cannot be read must not keep those from working that are given.
+            Ok(ca) => *kept.ca.lock() = ca.filter(|pem| certificates(pem).is_ok()).unwrap_or_default(),
             Err(error) => tracing::warn!(%error, "the kept CA certificates cannot be read"),
         }
         kept
@@ -89,6 +92,8 @@ pub(super) fn read(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
 mod tests {
     use super::*;
 
+    const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
     fn dir(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("llmroute-kept-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -102,13 +107,15 @@ mod tests {
         assert!(kept.policy().unwrap().is_none() && kept.ca().is_empty());
         kept.keep_policy(b"{\"a\":1}").unwrap();
         kept.keep_policy(b"{}").unwrap();
-        kept.keep_ca(b"pem").unwrap();
+        kept.keep_ca(PEM).unwrap();
         // As a crash in the midst of the next write leaves it.
         fs::write(dir.join(".policy.json.new"), b"{\"a\"").unwrap();
         let kept = Kept::open(Some(dir.clone()));
-        assert_eq!((kept.policy().unwrap(), kept.ca()), (Some(b"{}".to_vec()), b"pem".to_vec()));
+        assert_eq!((kept.policy().unwrap(), kept.ca()), (Some(b"{}".to_vec()), PEM.to_vec()));
+        fs::write(dir.join(CA), "-----BEGIN CERTIFICATE-----").unwrap();
         fs::write(dir.join(POLICY), vec![b'x'; MAX_DOCUMENT + 1]).unwrap();
-        assert!(kept.policy().is_err());
+        let kept = Kept::open(Some(dir.clone()));
+        assert!(kept.policy().is_err() && kept.ca().is_empty(), "what is not good is not used");
         fs::remove_dir_all(dir).unwrap();
     }
 

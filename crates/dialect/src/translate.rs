@@ -103,10 +103,23 @@ pub fn translate_request(
     body: &[u8],
     to: &TargetModel<'_>,
 ) -> Result<Translated, Untranslatable> {
-    let value: Map<String, Value> = match serde_json::from_slice(body) {
-        Ok(map) => map,
-        Err(_) => return refuse("body", "must be a JSON object, its numbers within the range of a double"),
-    };
+    let (written, done) = translate(caller, provider, members(body)?, to)?;
+    Ok(Translated { body: written.to_string().into(), ..done })
+}
+
+/// The members of a caller's body.
+pub(crate) fn members(body: &[u8]) -> Read<Map<String, Value>> {
+    serde_json::from_slice(body)
+        .or_else(|_| refuse("body", "must be a JSON object, its numbers within the range of a double"))
+}
+
+/// The body for a provider of another format, still to be put into the rest.
+pub(crate) fn translate(
+    caller: Dialect,
+    provider: Dialect,
+    value: Map<String, Value>,
+    to: &TargetModel<'_>,
+) -> Read<(Value, Translated)> {
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
     let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
     let mut request = match caller {
@@ -156,7 +169,7 @@ pub fn translate_request(
         include_usage,
         created: to.now,
     };
-    Ok(Translated { body: body.to_string().into(), dropped: request.dropped, context })
+    Ok((body, Translated { body: Bytes::new(), dropped: request.dropped, context }))
 }
 
 /// A provider's whole answer in the caller's format.

@@ -55,7 +55,8 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     let snapshot = api::load(POLICY).unwrap();
     let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]);
     let request = inbound(Dialect::Chat, &json!({"model": "gpt-4o", "messages": image}));
-    let why = |model, facts: Option<&ModelFacts>| request.hindered(Dialect::Chat, Api::OpenAi, model, facts);
+    let why =
+        |model, facts: Option<&ModelFacts>| request.hindered(Call::Chat, Dialect::Chat, Api::OpenAi, model, facts);
     assert!(why("gpt-3.5-turbo", None).is_some_and(|w| w.contains("images")));
     assert_eq!((why("gpt-6-sol", None), why("gpt-4o", None)), (None, None));
     let blind = ModelFacts { images: Some(false), ..catalogue::find("gpt-6-sol").unwrap() };

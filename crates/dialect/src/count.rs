@@ -1,0 +1,123 @@
+//! Counting the prompt of a request: `count_tokens` of Messages, which OpenAI has as `input_tokens` of Responses.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::{
+    AnswerFault, Dialect, TargetModel, Translated, Untranslatable, read_answer,
+    translate::{members, translate},
+};
+
+/// What is about the answer alone. `count_tokens` does not know it (anthropic 2.14, `message_count_tokens_params.py`).
+const OF_THE_ANSWER: [&str; 8] =
+    ["max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "stream", "metadata", "service_tier"];
+
+/// What `input_tokens` knows of what a translation holds (openai 3.57, `input_token_count_params.py`).
+const COUNTED: [&str; 8] =
+    ["model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text"];
+
+/// Writes a Messages caller's `count_tokens` as a request for `input_tokens` of Responses.
+///
+/// # Errors
+/// What has no form there.
+pub fn translate_count(body: &[u8], to: &TargetModel<'_>) -> Result<Translated, Untranslatable> {
+    let mut asked = members(body)?;
+    let lost = OF_THE_ANSWER.iter().filter(|name| asked.remove(**name).is_some_and(|v| !v.is_null()));
+    let mut dropped: Vec<String> = lost.map(|name| (*name).to_owned()).collect();
+    let to = TargetModel { default_max_tokens: None, ..*to };
+    let (mut written, done) = translate(Dialect::Messages, Dialect::Responses, asked, &to)?;
+    if let Some(written) = written.as_object_mut() {
+        written.retain(|name, _| COUNTED.contains(&name.as_str()));
+    }
+    dropped.extend(done.dropped);
+    Ok(Translated { body: written.to_string().into(), dropped, ..done })
+}
+
+/// The count in an answer to `count_tokens` or to `input_tokens`, which name it alike.
+///
+/// # Errors
+/// It holds none.
+pub fn read_count(dialect: Dialect, body: &[u8]) -> Result<u64, AnswerFault> {
+    let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let count = answer.and_then(|a| a.get("input_tokens")?.as_u64());
+    count.ok_or_else(|| read_answer(dialect, body).err().unwrap_or(AnswerFault::WrongShape))
+}
+
+/// The answer to `count_tokens`.
+#[must_use]
+pub fn write_count(count: u64) -> Bytes {
+    json!({"input_tokens": count}).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::capability;
+
+    fn counted(body: &Value) -> (Value, Vec<String>) {
+        let model = "gpt-6-sol";
+        let to = TargetModel {
+            provider: "p",
+            model,
+            default_max_tokens: Some(9),
+            most_tokens: Some(9),
+            capability: capability(model),
+            now: 1,
+        };
+        let done = translate_count(body.to_string().as_bytes(), &to).unwrap();
+        (serde_json::from_slice(&done.body).unwrap(), done.dropped)
+    }
+
+    #[test]
+    fn t58_a_prompt_is_counted_whole_and_nothing_but_the_prompt() {
+        let schema = json!({"type": "object", "properties": {}, "additionalProperties": false, "required": []});
+        let (written, dropped) = counted(&json!({
+            "model": "claude-sonnet-5-5", "system": "be brief", "max_tokens": 7, "stream": true, "top_k": null,
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "text", "text": "weather?", "cache_control": {"type": "ephemeral"}},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}},
+                ]},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"}]},
+            ],
+            "tools": [{"name": "f", "description": "d", "input_schema": schema}],
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+            "thinking": {"type": "adaptive"}, "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema}},
+        }));
+        let want = json!({
+            "model": "gpt-6-sol", "instructions": "be brief",
+            "input": [
+                {"type": "message", "role": "user", "content": [
+                    {"type": "input_text", "text": "weather?"},
+                    {"type": "input_image", "image_url": "data:image/png;base64,iVBO", "detail": "auto"},
+                ]},
+                {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": "{\"a\":1}"},
+                {"type": "function_call_output", "call_id": "toolu_1", "output": "rain"},
+            ],
+            "tools": [{"type": "function", "name": "f", "description": "d", "parameters": schema, "strict": false}],
+            "tool_choice": "auto", "parallel_tool_calls": false,
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "text": {"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": true}},
+        });
+        assert_eq!(written, want);
+        assert_eq!(dropped, ["max_tokens", "stream", "cache_control"]);
+    }
+
+    #[test]
+    fn t58_an_answer_without_a_count_is_none() {
+        let read = |text: &str| read_count(Dialect::Responses, text.as_bytes());
+        assert_eq!(read(r#"{"object":"response.input_tokens","input_tokens":11}"#), Ok(11));
+        assert_eq!(read_count(Dialect::Messages, br#"{"input_tokens":0,"more":[]}"#), Ok(0));
+        assert_eq!(read(""), Err(AnswerFault::Empty));
+        assert_eq!(read("<html>"), Err(AnswerFault::NotJson));
+        assert_eq!(read(r#"{"input_tokens":"11"}"#), Err(AnswerFault::WrongShape));
+        assert_eq!(read(r#"{"input_tokens":-1}"#), Err(AnswerFault::WrongShape));
+        assert_eq!(read("[11]"), Err(AnswerFault::WrongShape));
+        let error = read(r#"{"error":{"message":"no","type":"server_error"}}"#);
+        assert!(matches!(error, Err(AnswerFault::ErrorObject(_))), "{error:?}");
+        assert_eq!(&write_count(11)[..], br#"{"input_tokens":11}"#);
+    }
+}

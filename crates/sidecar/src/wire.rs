@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Capability, Dialect, Edits, Head, ToolsInChat};
+use dialect::{Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Request, Uri,
     http::{request::Parts, uri::PathAndQuery},
@@ -12,7 +12,7 @@ use policy::{
     ask::{Ask, Call},
     catalogue::ModelFacts,
     plan::Candidate,
-    snapshot::{Api, Snapshot, Target},
+    snapshot::{Api, Provider, Snapshot, Target},
 };
 
 use crate::{
@@ -130,7 +130,7 @@ impl Inbound {
     ) -> Option<String> {
         let provider = snapshot.provider(target.provider);
         let facts = target.facts.as_deref();
-        let can = capability(model, facts);
+        let can = self.capability(caller, provider, model, facts);
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
             self.fitted(&mut Edits::default(), self.head.as_ref()?, caller, model, &can)
@@ -149,6 +149,26 @@ impl Inbound {
             }
         };
         (!lost.is_empty()).then(|| lost.join(", "))
+    }
+
+    /// What `model` takes at `provider`, in the version of the API that it is asked in.
+    #[must_use]
+    pub fn capability(
+        &self,
+        caller: Dialect,
+        provider: &Provider,
+        model: &str,
+        facts: Option<&ModelFacts>,
+    ) -> Capability {
+        let mut can = capability(model, facts);
+        if provider.api == Api::Anthropic {
+            // A translation carries none of the caller's headers.
+            let passed_on = Some(&self.headers).filter(|_| caller == Dialect::Messages);
+            if headers::refuse_sampling(passed_on, provider) {
+                can.sampling = Sampling::Fixed;
+            }
+        }
+        can
     }
 
     /// What a target of `api` is asked in.
@@ -218,7 +238,7 @@ impl Inbound {
         let snapshot = &in_force.snapshot;
         let provider = snapshot.provider(candidate.key.provider);
         let (model, facts) = (&*candidate.key.model, candidate.target.facts.as_deref());
-        let can = capability(model, facts);
+        let can = self.capability(caller, provider, model, facts);
         let most_tokens = facts.and_then(|f| f.max_output_tokens);
         let target = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let limit = output_limit(snapshot, ask, candidate);

@@ -132,6 +132,7 @@ const TABLE: &[Line] = &[
         &[],
         &[
             ("tests/it/routing.rs", "headers_on_the_way_out"),
+            ("tests/it/arrows.rs", "every_version_of_messages_and_both_places_of_the_key"),
             ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),
             ("tests/it/secrets.rs", "nothing_leaks_over_every_fault_at_trace_level"),
         ],
@@ -151,7 +152,8 @@ const TABLE: &[Line] = &[
         58,
         &[],
         &[
-            ("tests/it/routing.rs", "tokens_are_counted_by_a_claude"),
+            ("tests/it/arrows.rs", "tokens_are_counted_by_either_vendor"),
+            ("crates/dialect/src/count.rs", "t58_a_prompt_is_counted_whole_and_nothing_but_the_prompt"),
             ("tests/it/routing.rs", "models_are_those_of_the_policy_and_no_provider_is_asked"),
             ("tests/it/bad_input.rs", "paths_and_methods"),
             ("tests/it/bad_input.rs", "content_encodings"),

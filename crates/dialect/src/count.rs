@@ -51,60 +51,7 @@ pub fn write_count(count: u64) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
-    use crate::capability;
-
-    fn counted(body: &Value) -> (Value, Vec<String>) {
-        let model = "gpt-6-sol";
-        let to = TargetModel {
-            provider: "p",
-            model,
-            default_max_tokens: Some(9),
-            most_tokens: Some(9),
-            capability: capability(model),
-            now: 1,
-        };
-        let done = translate_count(body.to_string().as_bytes(), &to).unwrap();
-        (serde_json::from_slice(&done.body).unwrap(), done.dropped)
-    }
-
-    #[test]
-    fn t58_a_prompt_is_counted_whole_and_nothing_but_the_prompt() {
-        let schema = json!({"type": "object", "properties": {}, "additionalProperties": false, "required": []});
-        let (written, dropped) = counted(&json!({
-            "model": "claude-sonnet-5-5", "system": "be brief", "max_tokens": 7, "stream": true, "top_k": null,
-            "messages": [
-                {"role": "user", "content": [
-                    {"type": "text", "text": "weather?", "cache_control": {"type": "ephemeral"}},
-                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}},
-                ]},
-                {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}]},
-                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"}]},
-            ],
-            "tools": [{"name": "f", "description": "d", "input_schema": schema}],
-            "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
-            "thinking": {"type": "adaptive"}, "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema}},
-        }));
-        let want = json!({
-            "model": "gpt-6-sol", "instructions": "be brief",
-            "input": [
-                {"type": "message", "role": "user", "content": [
-                    {"type": "input_text", "text": "weather?"},
-                    {"type": "input_image", "image_url": "data:image/png;base64,iVBO", "detail": "auto"},
-                ]},
-                {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": "{\"a\":1}"},
-                {"type": "function_call_output", "call_id": "toolu_1", "output": "rain"},
-            ],
-            "tools": [{"type": "function", "name": "f", "description": "d", "parameters": schema, "strict": false}],
-            "tool_choice": "auto", "parallel_tool_calls": false,
-            "reasoning": {"effort": "low", "summary": "auto"},
-            "text": {"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": true}},
-        });
-        assert_eq!(written, want);
-        assert_eq!(dropped, ["max_tokens", "stream", "cache_control"]);
-    }
 
     #[test]
     fn t58_an_answer_without_a_count_is_none() {

@@ -151,6 +151,7 @@ fn keys(parser: &str, dialect: Dialect) {
         if let Ok(value) = serde_json::from_slice::<Value>(input)
             && json::check(value.to_string().as_bytes()).is_ok()
             && !repeats_inside(input, &value)
+            && is_exact(&value)
         {
             let pretty = serde_json::to_string_pretty(&value).unwrap();
             let head = read_head(dialect, pretty.as_bytes()).unwrap();
@@ -158,6 +159,16 @@ fn keys(parser: &str, dialect: Dialect) {
         }
         true
     });
+}
+
+/// No number is so large or small that the other writer's reader rounds it.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(n) => n.as_f64().is_some_and(|n| n == 0.0 || (1e-22..=1e22).contains(&n.abs())),
+        Value::Array(list) => list.iter().all(is_exact),
+        Value::Object(map) => map.values().all(is_exact),
+        _ => true,
+    }
 }
 
 /// Some member inside stands twice.

@@ -1,11 +1,12 @@
 //! Any app is served by any provider: three dialects of callers, three of providers, over sockets.
 
 use harness::{
-    Reply, Speech, World,
+    Policy, Reply, Speech, World,
     policy::{PATIENT, QUICK},
+    world::key_of,
 };
 use serde_json::{Value, json};
-use sim::{Dark, Entry};
+use sim::{Dark, Entry, Fault, Rule};
 
 const SONNET: (&str, &str) = ("claude", "claude-sonnet-5-5");
 const SOL: (&str, &str) = ("openai", "gpt-6-sol");
@@ -239,5 +240,105 @@ async fn a_model_is_asked_in_the_api_that_takes_its_tools() {
             send(&world, speech, &without).await;
             assert_eq!(world.seen("openai").pop().map(|e| e.path).as_deref(), Some("/v1/chat/completions"));
         }
+    }
+}
+
+/// A Messages app has its prompt counted by whoever would answer it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_counted_by_either_vendor() {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    let body = json!({
+        "model": "claude-opus-5-5", "system": "be brief", "messages": [{"role": "user", "content": "count me, please"}],
+        "tools": [{"name": "get_weather", "input_schema": schema}], "thinking": {"type": "adaptive"},
+    });
+    let world = world(&[SOL, SONNET]).await;
+    let count = async || {
+        let ask = world.app.post("/v1/messages/count_tokens?beta=true", body.to_string());
+        ask.header("anthropic-version", "2026-10-21").send().await
+    };
+    let reply = count().await.expect(hyper::StatusCode::OK);
+    let told = ["status", "provider", "dropped"].map(|name| reply.header(&format!("x-llmroute-{name}")));
+    assert_eq!(told, ["ok", "openai", ""], "{}", reply.text());
+    let entry = world.seen("openai").pop().expect("asked");
+    assert_eq!(entry.path, "/v1/responses/input_tokens");
+    // The same prompt, answered, is billed with as many.
+    let mut asked = sent(Some(entry));
+    let direct = world.app.post("/v1/responses", asked.to_string()).send().await.expect(hyper::StatusCode::OK).json();
+    assert_eq!(reply.json(), json!({"input_tokens": direct["usage"]["input_tokens"]}));
+    asked.as_object_mut().expect("an object").retain(|name, _| name != "tools");
+    let want = json!({
+        "model": "gpt-6-sol", "instructions": "be brief", "reasoning": {"summary": "auto"},
+        "input": [{"type": "message", "role": "user", "content": "count me, please"}],
+    });
+    assert_eq!(asked, want);
+
+    // What is no count is no answer, and what fails fails over.
+    for fault in [Fault::Error200, Fault::Html200, Fault::Overloaded, Fault::NotFound] {
+        world.script("openai", vec![Rule::fault(fault)]);
+        let reply = count().await.expect(hyper::StatusCode::OK);
+        let told = ["status", "provider"].map(|name| reply.header(&format!("x-llmroute-{name}")));
+        assert_eq!(told, ["degraded", "claude"], "{fault:?}: {}", reply.text());
+        assert!(reply.json()["input_tokens"].as_u64().is_some_and(|n| n > 0), "{}", reply.text());
+        assert_eq!(world.seen("claude").pop().map(|e| e.path).as_deref(), Some("/v1/messages/count_tokens?beta=true"));
+    }
+    world.script("openai", vec![]);
+    world.script("claude", vec![]);
+    let strict = "{name: strict, strictTranslation: true}";
+    let yaml = Policy::new()
+        .provider("openai", "OpenAI", &world.sim("openai").url())
+        .provider("claude", "Anthropic", &world.sim("claude").url())
+        .tier(strict)
+        .scene("chat", &[SOL, SONNET])
+        .yaml();
+    world.put(&yaml);
+    let lossy = json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]}, {"type": "text", "text": "hi"}]}]});
+    let ask = world.app.post("/v1/messages/count_tokens", lossy.to_string());
+    let reply = ask.header("anthropic-version", "2023-06-01").send().await;
+    assert_eq!(reply.header("x-llmroute-reason"), "openai_strict_translation", "{}", reply.text());
+}
+
+/// Old and new SDKs of Anthropic differ in the version that they speak and in where they put the key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_version_of_messages_and_both_places_of_the_key() {
+    const OWN: &str = "sk-of-the-app";
+    for (target, sent_as) in [(SOL, ("authorization", "Bearer ")), (SONNET, ("x-api-key", ""))] {
+        let world = world(&[target]).await;
+        for version in ["2023-06-01", "2026-10-21"] {
+            for (name, key) in [("x-api-key", OWN.to_owned()), ("authorization", format!("Bearer {OWN}"))] {
+                for (stream, path) in
+                    [(false, "/v1/messages"), (true, "/v1/messages"), (false, "/v1/messages/count_tokens")]
+                {
+                    let counts = path.ends_with("count_tokens");
+                    let mut body = Speech::Messages.body("ping pong", stream);
+                    if counts {
+                        body = json!({"model": body["model"], "messages": body["messages"]});
+                    }
+                    let ask = world.app.post(path, body.to_string()).header("anthropic-version", version);
+                    let reply = ask.header(name, &key).send().await.expect(hyper::StatusCode::OK);
+                    let what = format!("{version}, {name}, {path}, {stream} at {}: {}", target.0, reply.text());
+                    assert_eq!(reply.header("x-llmroute-status"), "ok", "{what}");
+                    match (counts, stream) {
+                        (true, _) => assert!(reply.json()["input_tokens"].as_u64() > Some(0), "{what}"),
+                        (false, false) => assert!(Speech::Messages.text(&reply.json()).contains("ping pong"), "{what}"),
+                        (false, true) => assert_eq!(Speech::Messages.listen(&reply.events()).ends, 1, "{what}"),
+                    }
+                    let entry = world.seen(target.0).pop().expect("asked");
+                    let header = |name| entry.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+                    let keys = ["authorization", "x-api-key"].map(header);
+                    let ours = format!("{}{}", sent_as.1, key_of(target.0));
+                    let want = ["authorization", "x-api-key"].map(|n| Some(ours.as_str()).filter(|_| n == sent_as.0));
+                    assert_eq!(keys, want, "{what}");
+                    let spoken = Some(version).filter(|_| target == SONNET);
+                    assert_eq!(header("anthropic-version"), spoken, "{what}");
+                }
+            }
+        }
+        // OpenAI's SDKs of another vendor's key: it does not matter either.
+        let ask = world.app.post("/v1/chat/completions", Speech::Chat.body("hi", false).to_string());
+        ask.header("x-api-key", OWN).send().await.expect(hyper::StatusCode::OK);
+        let entry = world.seen(target.0).pop().expect("asked");
+        assert!(!entry.headers.iter().any(|(_, v)| v.contains(OWN)));
+        let version = entry.headers.iter().find(|(n, _)| n == "anthropic-version").map(|(_, v)| v.as_str());
+        assert_eq!(version, Some("2023-06-01").filter(|_| target == SONNET));
     }
 }

@@ -108,6 +108,13 @@ impl Blocks {
             // A call whose arguments were whole has been closed: only white space can follow.
             return if text.trim().is_empty() { Ok(()) } else { Err(BadStream) };
         };
+        // White space before an object is no part of it: else a call of nothing but white space has arguments other than the
+        // empty object that its end tells.
+        let is_first = self.blocks.get(place).is_some_and(|b| b.held.is_empty());
+        let text = if is_first { text.trim_start() } else { text };
+        if text.is_empty() {
+            return Ok(());
+        }
         self.hold(text.len())?;
         if let Some(block) = self.blocks.get_mut(place) {
             block.held.push_str(text);

@@ -29,6 +29,7 @@ mod usage;
 
 mod blocks;
 mod chat;
+mod count;
 mod fit;
 mod lift;
 mod messages;
@@ -60,6 +61,7 @@ pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Effort, Efforts, Limit, MODELS, Off, Row, Sampling, Thinks, ToolsInChat, capability};
 pub use conform::{conform, hindrance};
 pub use content::{Classified, Kind, classify};
+pub use count::{read_count, translate_count, write_count};
 pub use edit::Edits;
 pub use fault::{ErrorShape, Fault, map_status, read_error, write_error, write_error_event};
 pub use head::{BadBody, Head, is_json, read_head};

@@ -30,8 +30,8 @@ pub(crate) struct Request {
     pub(crate) stop: Vec<String>,
     pub(crate) effort: Option<String>,
     pub(crate) thinking: Option<Thinking>,
-    /// Responses: a summary of the thoughts is asked for.
-    pub(crate) summary: bool,
+    /// Responses: members that ask for a summary of the thoughts.
+    pub(crate) summary: Vec<&'static str>,
     pub(crate) schema: Option<Schema>,
     /// The answer is any JSON object; only OpenAI can be asked for it.
     pub(crate) json_object: bool,
@@ -59,6 +59,8 @@ pub(crate) struct Words {
     pub(crate) strict: &'static str,
     /// Of an image.
     pub(crate) detail: &'static str,
+    /// Of a document.
+    pub(crate) file_name: &'static str,
     /// Of a tool result.
     pub(crate) is_error: &'static str,
 }
@@ -93,7 +95,7 @@ impl Request {
             stop: vec![],
             effort: None,
             thinking: None,
-            summary: false,
+            summary: vec![],
             schema: None,
             json_object: false,
             verbosity: None,
@@ -123,9 +125,12 @@ impl Request {
         self.shared.insert(name, value);
     }
 
-    /// Lets only the tools of these names be called; the others are offered no longer.
-    pub(crate) fn allow(&mut self, names: &[&str]) {
-        self.tools.retain(|t| names.contains(&t.name.as_str()));
+    /// Lets only the tools of these names be called; the others are offered no longer. One without a name is not the
+    /// caller's, and is listed by its place in the list `at`.
+    pub(crate) fn allow(&mut self, names: &[Option<&str>], at: &str) {
+        self.tools.retain(|t| names.contains(&Some(t.name.as_str())));
+        let unnamed = names.iter().enumerate().filter(|(_, name)| name.is_none());
+        unnamed.for_each(|(i, _)| self.drop_member(format!("{at}[{i}]")));
     }
 }
 
@@ -274,6 +279,8 @@ pub(crate) enum Thinking {
 pub(crate) struct Schema {
     pub(crate) name: Option<String>,
     pub(crate) schema: Value,
+    /// Whether it binds, where the caller says so; between the APIs of OpenAI alone, elsewhere it always does.
+    pub(crate) strict: Option<bool>,
 }
 
 /// Why an answer ended.

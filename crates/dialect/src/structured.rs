@@ -23,13 +23,13 @@ pub(crate) fn shape(r: &mut Request, provider: Dialect, can: &Capability) -> Rea
         r.system.push(Text { text: ANY_OBJECT.into(), cache: None });
         r.drop_member(r.words.format);
     }
-    let Some(Schema { name, schema }) = r.schema.take() else { return Ok(None) };
+    let Some(Schema { name, schema, strict }) = r.schema.take() else { return Ok(None) };
     if !r.tools.is_empty() && matches!(r.choice, Some(Choice::Any | Choice::Named(_))) && !can.schema {
         // The answer is a call of one of the caller's tools: nothing is said that could have a form.
         return Ok(None);
     }
     if can.schema && provider != Dialect::Messages {
-        r.schema = Some(Schema { name, schema });
+        r.schema = Some(Schema { name, schema, strict });
         return Ok(None);
     }
     if can.schema {
@@ -38,7 +38,7 @@ pub(crate) fn shape(r: &mut Request, provider: Dialect, can: &Capability) -> Rea
             if narrowed.is_open || narrowed.lost {
                 r.drop_member(r.words.format);
             }
-            r.schema = Some(Schema { name, schema: narrowed.schema });
+            r.schema = Some(Schema { name, schema: narrowed.schema, strict });
             return Ok(None);
         }
     }

@@ -108,10 +108,7 @@ pub fn translate_request(
     to: &TargetModel<'_>,
 ) -> Result<Translated, Untranslatable> {
     let lifted = Lifted::new(body);
-    let value: Map<String, Value> = match serde_json::from_slice(lifted.body()) {
-        Ok(map) => map,
-        Err(_) => return refuse("body", "must be a JSON object, its numbers within the range of a double"),
-    };
+    let value = members(lifted.body())?;
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
     let echo = if caller == Dialect::Responses { lifted.put_back(responses::echo(&value)) } else { String::new() };
     let mut request = match caller {
@@ -162,6 +159,12 @@ pub fn translate_request(
         created: to.now,
     };
     Ok(Translated { body: lifted.put_back(body).into(), dropped: request.dropped, context })
+}
+
+/// The members of a caller's body.
+pub(crate) fn members(body: &[u8]) -> Read<Map<String, Value>> {
+    serde_json::from_slice(body)
+        .or_else(|_| refuse("body", "must be a JSON object, its numbers within the range of a double"))
 }
 
 /// An answer in another format.

@@ -30,6 +30,9 @@ pub(crate) fn check_links(r: &Request) -> Read<()> {
     for turn in &r.turns {
         for part in &turn.parts {
             match part {
+                Part::Result(result) if turn.role != Role::User => {
+                    return refuse(&result.at, "a tool result belongs into a user turn");
+                }
                 Part::Result(result) => match open.iter().position(|(id, _)| *id == result.id) {
                     Some(i) => _ = open.remove(i),
                     None => {

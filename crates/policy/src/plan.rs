@@ -11,7 +11,7 @@ use crate::{
     ledger::Amounts,
     money::Usd,
     reason::{Cause, Reason},
-    snapshot::{Api, Objective, ProviderId, Snapshot, Target},
+    snapshot::{Objective, ProviderId, Snapshot, Target},
 };
 
 /// What a plan may ask of the present; the shell answers from its state.
@@ -255,16 +255,13 @@ fn group_by_provider(order: Vec<Target>) -> Vec<Target> {
 /// The most that this request can take at a target, or why that cannot serve it, whatever its health.
 fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, (Cause, String)> {
     let provider = snapshot.provider(t.provider);
-    if ask.call == Call::CountTokens && provider.api != Api::Anthropic {
-        return Err((Cause::CannotCarry, "count_tokens is served by Anthropic providers only".into()));
-    }
     if !view.has_credential(t.provider) {
         let file = provider.credential_key.as_deref().unwrap_or_default();
         return Err((Cause::CredentialMissing, format!("the credentials directory has no file `{file}`")));
     }
     let facts = t.facts.as_ref();
     let model = t.model.as_ref().unwrap_or(&ask.model);
-    let is_read = matches!(ask.call, Call::Chat | Call::Responses | Call::Messages);
+    let is_read = !matches!(ask.call, Call::Through(_));
     if is_read && let Some(why) = view.hinders(t, model) {
         return Err((Cause::CannotCarry, why.into()));
     }

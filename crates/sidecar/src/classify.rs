@@ -65,7 +65,8 @@ pub fn ask(
     let facts = Facts {
         path,
         model,
-        stream: head.is_some_and(|h| h.stream),
+        // A count is answered whole, whatever its body says.
+        stream: call != Call::CountTokens && head.is_some_and(|h| h.stream),
         tools: head.map_or(0, |h| h.tools),
         images: head.map_or(0, |h| h.images),
         documents: head.map_or(0, |h| h.documents),

@@ -24,7 +24,6 @@ use crate::{
     admit::{Closed, Permit, admit},
     attempt::Failed,
     bill,
-    capable::capability,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
     money,
@@ -180,7 +179,9 @@ impl Entrance<'_> {
             self.in_force.snapshot.scene(self.ask.scene).trim?;
         let to = dialect::Trim { keep_messages, max_output_tokens, temperature_milli };
         let whole = self.inbound;
-        let can = capability(&candidate.key.model, candidate.target.facts.as_deref());
+        let (key, facts) = (&candidate.key, candidate.target.facts.as_deref());
+        let provider = self.in_force.snapshot.provider(key.provider);
+        let can = whole.capability(x.dialect, provider, &key.model, facts);
         let trimmed = dialect::trim(x.dialect, whole.head.as_ref()?, &whole.body, &to, &can)?;
         let body = Bytes::from(trimmed.edits.apply(&whole.body).concat());
         let head = dialect::read_head(x.dialect, &body).ok()?;

@@ -12,6 +12,8 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The version where sampling parameters still exist.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// From this version on there are none (platform.claude.com/docs/en/api/versioning). Versions are dates.
+const NO_SAMPLING: &str = "2026-10-21";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
@@ -75,6 +77,16 @@ pub fn translated(provider: &Provider) -> List {
     out.add(header::CONTENT_TYPE, JSON);
     out.add(header::ACCEPT_ENCODING, IDENTITY);
     out
+}
+
+/// Whether an Anthropic `provider` is asked in a version that refuses sampling parameters; `from` are the headers that are
+/// passed on.
+#[must_use]
+pub fn refuse_sampling(from: Option<&HeaderMap>, provider: &Provider) -> bool {
+    let fixed =
+        provider.headers.iter().find(|(name, _)| **name == *VERSION.as_str()).map(|(_, version)| version.as_bytes());
+    let version = fixed.or_else(|| from?.get(&VERSION).map(HeaderValue::as_bytes));
+    version.is_some_and(|version| version >= NO_SAMPLING.as_bytes())
 }
 
 /// Adds what every request to a provider carries: its host, its fixed headers, its key.

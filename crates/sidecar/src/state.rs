@@ -360,7 +360,7 @@ impl View for Present<'_> {
 
     fn hinders(&self, t: &Target, model: &str) -> Option<&'static str> {
         let api = self.in_force.snapshot.provider(t.provider).api;
-        self.inbound.hindered(self.caller, api, model, t.facts.as_deref())
+        self.inbound.hindered(self.ask.call, self.caller, api, model, t.facts.as_deref())
     }
 
     fn loses(&self, t: &Target, model: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Capability, Dialect, Edits, Head, ToolsInChat};
+use dialect::{Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Request, Uri,
     http::{request::Parts, uri::PathAndQuery},
@@ -12,7 +12,7 @@ use policy::{
     ask::{Ask, Call},
     catalogue::ModelFacts,
     plan::Candidate,
-    snapshot::{Api, Snapshot, Target},
+    snapshot::{Api, Provider, Snapshot, Target},
 };
 
 use crate::{
@@ -94,7 +94,14 @@ impl Inbound {
 
     /// Why `model` at a provider of `api` cannot carry the request at all, if it cannot.
     #[must_use]
-    pub fn hindered(&self, caller: Dialect, api: Api, model: &str, facts: Option<&ModelFacts>) -> Option<&'static str> {
+    pub fn hindered(
+        &self,
+        call: Call,
+        caller: Dialect,
+        api: Api,
+        model: &str,
+        facts: Option<&ModelFacts>,
+    ) -> Option<&'static str> {
         let head = self.head.as_ref()?;
         // Most requests have nothing that a model may be unable to carry.
         let is_plain = head.images + head.documents + head.audio + head.tools == 0;
@@ -102,7 +109,7 @@ impl Inbound {
             return None;
         }
         let can = capability(model, facts);
-        let target = self.target_dialect(caller, api, model, &can);
+        let target = self.target_dialect(call, caller, api, model, &can);
         // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
         let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
         if target == caller && !self.is_swapped(model) && !is_told {
@@ -123,8 +130,8 @@ impl Inbound {
     ) -> Option<String> {
         let provider = snapshot.provider(target.provider);
         let facts = target.facts.as_deref();
-        let can = capability(model, facts);
-        let wire = self.target_dialect(caller, provider.api, model, &can);
+        let can = self.capability(caller, provider, model, facts);
+        let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
             self.fitted(&mut Edits::default(), self.head.as_ref()?, caller, model, &can)
         } else {
@@ -136,7 +143,7 @@ impl Inbound {
                 capability: &can,
                 now: 0,
             };
-            match dialect::translate_request(caller, wire, &self.body, &to) {
+            match self.translation(ask.call, caller, wire, &to) {
                 Ok(done) => done.dropped,
                 Err(why) => return Some(why.to_string()),
             }
@@ -144,11 +151,33 @@ impl Inbound {
         (!lost.is_empty()).then(|| lost.join(", "))
     }
 
+    /// What `model` takes at `provider`, in the version of the API that it is asked in.
+    #[must_use]
+    pub fn capability(
+        &self,
+        caller: Dialect,
+        provider: &Provider,
+        model: &str,
+        facts: Option<&ModelFacts>,
+    ) -> Capability {
+        let mut can = capability(model, facts);
+        if provider.api == Api::Anthropic {
+            // A translation carries none of the caller's headers.
+            let passed_on = Some(&self.headers).filter(|_| caller == Dialect::Messages);
+            if headers::refuse_sampling(passed_on, provider) {
+                can.sampling = Sampling::Fixed;
+            }
+        }
+        can
+    }
+
     /// What a target of `api` is asked in.
-    fn target_dialect(&self, caller: Dialect, api: Api, model: &str, can: &Capability) -> Dialect {
+    fn target_dialect(&self, call: Call, caller: Dialect, api: Api, model: &str, can: &Capability) -> Dialect {
         match (caller, api) {
             (_, Api::Anthropic) => Dialect::Messages,
             (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
+            // Tokens are counted there alone.
+            (_, Api::OpenAi) if call == Call::CountTokens => Dialect::Responses,
             // Some models take tools in the Responses API alone.
             (_, Api::OpenAi)
                 if can.tools_in_chat == ToolsInChat::Never
@@ -158,6 +187,20 @@ impl Inbound {
                 Dialect::Responses
             }
             (_, Api::OpenAi) => Dialect::Chat,
+        }
+    }
+
+    /// The body in another format.
+    fn translation(
+        &self,
+        call: Call,
+        caller: Dialect,
+        target: Dialect,
+        to: &dialect::TargetModel<'_>,
+    ) -> Result<dialect::Translated, Untranslatable> {
+        match call {
+            Call::CountTokens => dialect::translate_count(&self.body, to),
+            _ => dialect::translate_request(caller, target, &self.body, to),
         }
     }
 
@@ -194,16 +237,29 @@ impl Inbound {
     ) -> Result<Wire, Untranslatable> {
         let snapshot = &in_force.snapshot;
         let provider = snapshot.provider(candidate.key.provider);
-        let can = capability(&candidate.key.model, candidate.target.facts.as_deref());
-        let target = self.target_dialect(caller, provider.api, &candidate.key.model, &can);
+        let (model, facts) = (&*candidate.key.model, candidate.target.facts.as_deref());
+        let can = self.capability(caller, provider, model, facts);
+        let most_tokens = facts.and_then(|f| f.max_output_tokens);
+        let target = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
             (Some(head), true) => self.edited(head, caller, candidate, &can, limit),
-            (Some(_), false) => self.translated(caller, target, &provider.name, candidate, &can, limit)?,
+            (Some(_), false) => {
+                let default_max_tokens = limit.or(most_tokens);
+                let to = dialect::TargetModel {
+                    provider: &provider.name,
+                    model,
+                    default_max_tokens,
+                    most_tokens,
+                    capability: &can,
+                    now: clock::unix().as_secs(),
+                };
+                self.translated(ask.call, caller, target, &to)?
+            }
             (None, _) => self.untouched(caller),
         };
         let path = match wire.translation {
-            Some(_) => PathAndQuery::from_static(path_of(target)),
+            Some(_) => PathAndQuery::from_static(path_of(ask.call, target)),
             None => self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
         };
         wire.uri = match &*provider.base.prefix {
@@ -247,24 +303,12 @@ impl Inbound {
 
     fn translated(
         &self,
+        call: Call,
         caller: Dialect,
         target: Dialect,
-        provider: &str,
-        candidate: &Candidate,
-        can: &Capability,
-        limit: Option<u64>,
+        to: &dialect::TargetModel<'_>,
     ) -> Result<Wire, Untranslatable> {
-        let model = &*candidate.key.model;
-        let most = candidate.target.facts.as_ref().and_then(|f| f.max_output_tokens);
-        let to = dialect::TargetModel {
-            provider,
-            model,
-            default_max_tokens: limit.or(most),
-            most_tokens: most,
-            capability: can,
-            now: clock::unix().as_secs(),
-        };
-        let done = dialect::translate_request(caller, target, &self.body, &to)?;
+        let done = self.translation(call, caller, target, to)?;
         Ok(Wire {
             body: vec![done.body],
             dialect: target,
@@ -339,8 +383,9 @@ fn output_limit(snapshot: &Snapshot, ask: &Ask, candidate: &Candidate) -> Option
     policy::plan::output_limit(snapshot, ask, candidate.target.facts.as_deref())
 }
 
-fn path_of(dialect: Dialect) -> &'static str {
+fn path_of(call: Call, dialect: Dialect) -> &'static str {
     match dialect {
+        Dialect::Responses if call == Call::CountTokens => "/v1/responses/input_tokens",
         Dialect::Chat => "/v1/chat/completions",
         Dialect::Responses => "/v1/responses",
         Dialect::Messages => "/v1/messages",

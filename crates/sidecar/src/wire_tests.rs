@@ -55,7 +55,8 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     let snapshot = api::load(POLICY).unwrap();
     let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]);
     let request = inbound(Dialect::Chat, &json!({"model": "gpt-4o", "messages": image}));
-    let why = |model, facts: Option<&ModelFacts>| request.hindered(Dialect::Chat, Api::OpenAi, model, facts);
+    let why =
+        |model, facts: Option<&ModelFacts>| request.hindered(Call::Chat, Dialect::Chat, Api::OpenAi, model, facts);
     assert!(why("gpt-3.5-turbo", None).is_some_and(|w| w.contains("images")));
     assert_eq!((why("gpt-6-sol", None), why("gpt-4o", None)), (None, None));
     let blind = ModelFacts { images: Some(false), ..catalogue::find("gpt-6-sol").unwrap() };
@@ -95,5 +96,35 @@ fn t45_what_another_provider_thought_is_cut_for_a_provider_of_the_callers_dialec
             crate::classify::ask(&snapshot, Call::Responses, "/v1/responses", &headers, head, &request.body).unwrap();
         let at = target(0, model, Capabilities::default());
         assert_eq!(request.loses(&snapshot, &ask, Dialect::Responses, &at, model).as_deref(), Some("input[1]"));
+    }
+}
+
+#[test]
+fn t02_a_version_without_sampling_parameters_is_given_none() {
+    let policy = POLICY.replace(
+        "{name: claude, api: Anthropic}",
+        "{name: claude, api: Anthropic}, {name: new, api: Anthropic, headers: {anthropic-version: \"2026-10-21\"}}",
+    );
+    let snapshot = api::load(&policy).unwrap();
+    let sampling = |caller, provider: u16, version: Option<&str>| {
+        let mut request = inbound(caller, &json!({"model": "m", "messages": []}));
+        let version = version.map(|v| v.parse().unwrap());
+        request.headers.extend(version.map(|v| (hyper::header::HeaderName::from_static("anthropic-version"), v)));
+        request.capability(caller, snapshot.provider(ProviderId(provider)), "claude-sonnet-4-5", None).sampling
+    };
+    for (caller, provider, version, want) in [
+        (Dialect::Messages, 1, None, Sampling::One),
+        (Dialect::Messages, 1, Some("2023-06-01"), Sampling::One),
+        (Dialect::Messages, 1, Some("2026-10-20"), Sampling::One),
+        (Dialect::Messages, 1, Some("2026-10-21"), Sampling::Fixed),
+        (Dialect::Messages, 1, Some("2027-01-01"), Sampling::Fixed),
+        // It is between the caller and Anthropic alone.
+        (Dialect::Messages, 0, Some("2026-10-21"), Sampling::One),
+        (Dialect::Chat, 1, Some("2026-10-21"), Sampling::One),
+        // The policy's own headers win.
+        (Dialect::Chat, 2, None, Sampling::Fixed),
+        (Dialect::Messages, 2, Some("2023-06-01"), Sampling::Fixed),
+    ] {
+        assert_eq!(sampling(caller, provider, version), want, "{caller:?} {provider} {version:?}");
     }
 }

@@ -69,7 +69,7 @@ struct Args {
 
 const HELP: &str = "\
 Endpoints:
-  OpenAI     POST /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/moderations;
+  OpenAI     POST /v1/chat/completions, /v1/responses[/input_tokens], /v1/embeddings, /v1/moderations;
              GET|DELETE /v1/responses/{id}; GET /v1/models[/{id}]
   Anthropic  POST /v1/messages, /v1/messages/count_tokens; GET /v1/models[/{id}] with anthropic-version
 

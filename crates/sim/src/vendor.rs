@@ -34,6 +34,7 @@ impl Vendor {
 pub(crate) enum Endpoint {
     Chat,
     Responses,
+    InputTokens,
     StoredResponse(String),
     DeleteResponse(String),
     Embeddings,
@@ -59,6 +60,7 @@ pub(crate) fn endpoint(method: &str, path: &str) -> Endpoint {
     match (method, parts.as_slice()) {
         ("POST", ["chat", "completions"]) => Endpoint::Chat,
         ("POST", ["responses"]) => Endpoint::Responses,
+        ("POST", ["responses", "input_tokens"]) => Endpoint::InputTokens,
         ("GET", ["responses", id]) => Endpoint::StoredResponse((*id).to_owned()),
         ("DELETE", ["responses", id]) => Endpoint::DeleteResponse((*id).to_owned()),
         ("POST", ["embeddings"]) => Endpoint::Embeddings,
@@ -84,6 +86,7 @@ mod tests {
         assert_eq!(vendor("/v1/models", false), Vendor::OpenAi);
         assert_eq!(vendor("/v1/messages", false), Vendor::Anthropic);
         assert_eq!(endpoint("POST", "/v1/messages/count_tokens"), Endpoint::CountTokens);
+        assert_eq!(endpoint("POST", "/v1/responses/input_tokens"), Endpoint::InputTokens);
         assert_eq!(endpoint("GET", "/v1/models/gpt-6-sol"), Endpoint::Model("gpt-6-sol".into()));
         assert_eq!(endpoint("GET", "/v1/chat/completions"), Endpoint::WrongMethod);
         assert_eq!(endpoint("GET", "/x"), Endpoint::Unknown);

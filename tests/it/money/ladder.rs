@@ -183,6 +183,31 @@ async fn a_smaller_request_is_sent_when_the_money_is_spent() {
     row(SPENT, "trim", "budget_exhausted", false, true).await;
 }
 
+/// Claude's newest version of the API has no temperature: a trim puts none on the wire.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trim_knows_the_version_of_the_api() {
+    let world = World::builder()
+        .claude("claude")
+        .start(|p| {
+            let tier = "{name: trim, sla: 60s, overBudget: [Trim, Reject]}";
+            let p = p.tier(tier).scene_with("chat", &[("claude", "claude-sonnet-4-5")], TRIM).field(PATIENT);
+            p.field("budgets: [{name: mine, window: 1h, limitUsd: \"1\", degradeAt: \"0.0001\", scope: Tenant}]")
+        })
+        .await;
+    for (version, temperature) in [("2023-06-01", Value::from(0.2)), ("2026-10-21", Value::Null)] {
+        let ask = |body: &Value| {
+            let ask = world.app.post("/v1/messages", body.to_string()).header("anthropic-version", version);
+            ask.header("x-llmroute-tenant", version).send()
+        };
+        ask(&body(Speech::Messages, "hello", false, LIMIT)).await.expect(hyper::StatusCode::OK);
+        let reply = ask(&conversation(Speech::Messages, "p", 6, false, LIMIT)).await;
+        let told = [reply.header("x-llmroute-status"), reply.header("x-llmroute-reason")];
+        assert_eq!((reply.status, told), (200, ["degraded", "budget_near_limit"]), "{}", reply.text());
+        let sent: Value = serde_json::from_slice(&world.seen("claude").pop().expect("asked").body).expect("JSON");
+        assert_eq!((&sent["temperature"], &sent["max_tokens"]), (&temperature, &40.into()), "{version}: {sent}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rungs_are_gone_down_in_the_tiers_order() {
     row(SPENT, "trim-cheaper", "budget_exhausted", false, true).await;

@@ -19,6 +19,7 @@ const WORDS: Words = Words {
     user: "user",
     strict: "function.strict",
     detail: "image_url.detail",
+    file_name: "file.filename",
     is_error: "",
 };
 
@@ -253,7 +254,8 @@ fn named(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
 fn allowed(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
     let mut allowed = take_object(map, "allowed_tools")?;
     let Some(Value::Array(listed)) = allowed.remove("tools") else { return None };
-    r.allow(&listed.iter().filter_map(|t| t["function"]["name"].as_str()).collect::<Vec<_>>());
+    let names: Vec<Option<&str>> = listed.iter().map(|t| t["function"]["name"].as_str()).collect();
+    r.allow(&names, "tool_choice.allowed_tools.tools");
     let is_forced = take_string(&mut allowed, "mode").is_some_and(|m| m == "required");
     drop_rest(r, "tool_choice.allowed_tools", allowed);
     Some(if is_forced { Choice::Any } else { Choice::Auto })
@@ -279,9 +281,8 @@ fn format(r: &mut Request, value: Value) {
             let mut format = take_object(&mut map, "json_schema").unwrap_or_default();
             let Some(schema) = take_object(&mut format, "schema") else { return r.drop_member("response_format") };
             let name = take_string(&mut format, "name");
-            // Elsewhere a schema always binds.
-            format.remove("strict");
-            r.schema = Some(Schema { name, schema: schema.into() });
+            let strict = format.remove("strict").and_then(|s| s.as_bool());
+            r.schema = Some(Schema { name, schema: schema.into(), strict });
             drop_rest(r, "response_format.json_schema", format);
         }
         Some("text") => {}

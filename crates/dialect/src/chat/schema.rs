@@ -2,6 +2,13 @@
 
 use serde_json::Value;
 
+use crate::model::Schema;
+
+/// Whether an answer must fit its schema exactly: as the caller says, or wherever that mode takes the schema.
+pub(crate) fn binds(format: &Schema) -> bool {
+    format.strict.unwrap_or_else(|| is_strict(&format.schema))
+}
+
 /// Whether every object in `schema` forbids other members and requires all its own: strict mode refuses the rest.
 pub(crate) fn is_strict(schema: &Value) -> bool {
     let is_object = schema["type"] == "object" || schema["properties"].is_object();

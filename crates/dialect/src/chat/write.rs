@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{parts::written, schema::is_strict};
+use super::{parts::written, schema::binds};
 use crate::{
     capability::Limit,
     model::{Call, Choice, Media, Part, Request, Role, Text, Thought, Tool, ToolResult, Turn},
@@ -50,9 +50,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Strin
     if !r.stop.is_empty() {
         out.insert("stop".into(), r.stop.clone().into());
     }
-    if r.summary {
-        r.drop_member("reasoning.summary");
-    }
+    std::mem::take(&mut r.summary).into_iter().for_each(|member| r.drop_member(member));
     if let Some(effort) = r.effort.take() {
         out.insert("reasoning_effort".into(), effort.into());
     }
@@ -61,7 +59,7 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Strin
     }
     if let Some(s) = &r.schema {
         let name = s.name.clone().unwrap_or_else(|| "answer".into());
-        let format = json!({"name": name, "schema": s.schema, "strict": is_strict(&s.schema)});
+        let format = json!({"name": name, "schema": s.schema, "strict": binds(s)});
         out.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
     }
     if let Some(verbosity) = &r.verbosity {

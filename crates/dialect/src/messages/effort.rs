@@ -17,7 +17,7 @@ pub(super) fn effort(
 ) -> Map<String, Value> {
     let mut config = Map::new();
     let thinking = thinking(r, can, max_tokens, is_forced, &mut config);
-    let thinking = if r.summary { shown(r, can, is_forced, thinking) } else { thinking };
+    let thinking = if r.summary.is_empty() { thinking } else { shown(r, can, is_forced, thinking) };
     out.extend(thinking.map(|t| ("thinking".into(), t)));
     config
 }
@@ -84,7 +84,7 @@ fn shown(r: &mut Request, can: &Capability, is_forced: bool, thinking: Option<Va
         _ if r.effort.as_deref() == Some("none") => thinking,
         Some(told) if told["type"] != "adaptive" => Some(told),
         None if !is_unasked => {
-            r.drop_member("reasoning.summary");
+            std::mem::take(&mut r.summary).into_iter().for_each(|member| r.drop_member(member));
             None
         }
         _ => Some(json!({"type": "adaptive", "display": "summarized"})),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::blocks::{content, texts};
 use crate::{
-    model::{Choice, Request, Role, Schema, Thinking, Tool, Turn, Words},
+    model::{Choice, Part, Request, Role, Schema, Thinking, Tool, Turn, Words},
     rest::{drop_rest, take_cache, take_object, take_string},
     translate::{Read, refuse},
 };
@@ -19,6 +19,7 @@ const WORDS: Words = Words {
     user: "metadata.user_id",
     strict: "strict",
     detail: "",
+    file_name: "title",
     is_error: "is_error",
 };
 
@@ -66,8 +67,18 @@ fn messages(r: &mut Request, value: Value) -> Read<()> {
             Some("system") => Role::System,
             _ => return refuse(format!("{at}.role"), "must be user, assistant or system"),
         };
-        let parts = content(r, &format!("{at}.content"), message.remove("content").unwrap_or_default())?;
+        let mut parts = content(r, &format!("{at}.content"), message.remove("content").unwrap_or_default())?;
         drop_rest(r, &at, message);
+        if role == Role::System {
+            // Instructions are text.
+            parts.retain(|part| match part {
+                Part::Image(m) | Part::Document { media: m, .. } => {
+                    r.drop_member(m.at.as_str());
+                    false
+                }
+                _ => true,
+            });
+        }
         r.turns.push(Turn { role, parts, at });
     }
     Ok(())
@@ -170,7 +181,7 @@ fn schema(r: &mut Request, at: &str, value: Value) {
     let is_schema = take_string(&mut map, "type").is_some_and(|t| t == "json_schema");
     match take_object(&mut map, "schema").filter(|_| is_schema) {
         Some(schema) => {
-            r.schema = Some(Schema { name: None, schema: schema.into() });
+            r.schema = Some(Schema { name: None, schema: schema.into(), strict: None });
             drop_rest(r, at, map);
         }
         None => r.drop_member(at),

@@ -60,7 +60,8 @@ fn read(r: &mut Request, at: String, mut item: Item) -> Read<()> {
                 return refuse(format!("{at}.call_id"), "is missing; send the call_id of the call that it answers");
             };
             let content = parts(r, &format!("{at}.output"), item.remove("output").unwrap_or_default())?;
-            item.remove("name");
+            // Which tool was called, once more.
+            _ = take_name(&mut item);
             let result = ToolResult { id, content, is_error: false, cache: None, at: at.clone() };
             turn(r, Role::User, Part::Result(result), &at);
         }

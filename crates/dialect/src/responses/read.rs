@@ -23,6 +23,7 @@ const WORDS: Words = Words {
     user: "user",
     strict: "strict",
     detail: "detail",
+    file_name: "filename",
     is_error: "",
 };
 
@@ -83,7 +84,8 @@ fn reasoning(r: &mut Request, value: Value) {
         match name.as_str() {
             _ if value.is_null() => {}
             "effort" if value.is_string() => r.effort = value.as_str().map(str::to_owned),
-            "summary" | "generate_summary" => r.summary = true,
+            "summary" => r.summary.push("reasoning.summary"),
+            "generate_summary" => r.summary.push("reasoning.generate_summary"),
             "context" if value == "auto" => {}
             "mode" if value == "standard" => {}
             _ => r.drop_member(format!("reasoning.{name}")),
@@ -109,9 +111,8 @@ fn format(r: &mut Request, value: Value) {
         Some("json_schema") => {
             let Some(schema) = take_object(&mut map, "schema") else { return r.drop_member("text.format") };
             let name = take_string(&mut map, "name");
-            // Elsewhere a schema always binds.
-            map.remove("strict");
-            r.schema = Some(Schema { name, schema: schema.into() });
+            let strict = map.remove("strict").and_then(|s| s.as_bool());
+            r.schema = Some(Schema { name, schema: schema.into(), strict });
         }
         Some("json_object") => r.json_object = true,
         Some("text") => {}

@@ -119,8 +119,8 @@ pub(super) fn choice(r: &mut Request, value: Value) {
 fn allowed(r: &mut Request, map: &mut Map<String, Value>) -> Option<Choice> {
     let Some(Value::Array(listed)) = map.remove("tools") else { return None };
     let named = |tool| if let Value::Object(mut tool) = tool { take_name(&mut tool) } else { None };
-    let names: Vec<String> = listed.into_iter().filter_map(named).collect();
-    r.allow(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let names: Vec<Option<String>> = listed.into_iter().map(named).collect();
+    r.allow(&names.iter().map(Option::as_deref).collect::<Vec<_>>(), "tool_choice.tools");
     let is_forced = take_string(map, "mode").is_some_and(|m| m == "required");
     Some(if is_forced { Choice::Any } else { Choice::Auto })
 }

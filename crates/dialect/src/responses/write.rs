@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::parts::written;
 use crate::{
     capability::Thinks,
-    chat::{forget_cache_marks, is_strict, joined, tell_prefill, user_name},
-    model::{Call, Choice, Media, Part, Request, Role, Seal, Text, Thinking, Thought, Tool, ToolResult, Turn},
+    chat::{binds, forget_cache_marks, joined, tell_prefill, user_name},
+    model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thinking, Thought, Tool, ToolResult, Turn},
     object::{Object, list, put},
     translate::{Read, TargetModel, refuse},
 };
@@ -128,7 +128,7 @@ fn text(r: &Request, out: &mut Map<String, Value>) {
     }
     if let Some(s) = &r.schema {
         let name = s.name.clone().unwrap_or_else(|| "answer".into());
-        let format = json!({"type": "json_schema", "name": name, "schema": s.schema, "strict": is_strict(&s.schema)});
+        let format = json!({"type": "json_schema", "name": name, "schema": s.schema, "strict": binds(s)});
         text.insert("format".into(), format);
     }
     if let Some(verbosity) = &r.verbosity {
@@ -174,6 +174,7 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
                 if is_error {
                     r.drop_member(format!("{at}.{}", r.words.is_error));
                 }
+                tell_names(r, &content);
                 let output = match content.as_slice() {
                     [] => "".into(),
                     content => plain_or_parts(content)?,
@@ -184,9 +185,19 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
         }
     }
     if !rest.is_empty() {
+        tell_names(r, &rest);
         out.push(message("user", plain_or_parts(&rest)?));
     }
     Ok(())
+}
+
+/// The name of a document has no place beside its URL.
+fn tell_names(r: &mut Request, parts: &[Part]) {
+    for part in parts {
+        if let Part::Document { media: Media { source: Source::Url(_), at, .. }, name: Some(_) } = part {
+            r.drop_member(format!("{at}.{}", r.words.file_name));
+        }
+    }
 }
 
 /// One text is a string.

@@ -2,6 +2,7 @@
 //! inputs past the first stage of parsing. `LLMROUTE_FUZZ` sets the number of inputs for each parser.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests")]
 
+mod arrows;
 mod bodies;
 mod fixtures;
 mod mutate;
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use dialect::{Context, Dialect, Signal, TargetModel, capability, translate_request};
 use mutate::Mutator;
+use serde_json::{Value, json};
 
 /// Few enough for every save; `make fuzz` asks for a million.
 const FEW: u64 = 500;
@@ -47,6 +49,17 @@ macro_rules! for_each_dialect {
 }
 use for_each_dialect;
 
+/// One test for each arrow that `judge` goes: from a caller's dialect to a provider's.
+macro_rules! for_each_arrow {
+    ($judge:ident: $($name:ident $caller:ident $provider:ident),+) => {
+        $(#[test]
+        fn $name() {
+            $judge(stringify!($name), dialect::Dialect::$caller, dialect::Dialect::$provider);
+        })+
+    };
+}
+use for_each_arrow;
+
 const SIGNAL: Signal<'static> = Signal {
     status: "degraded",
     provider: "p",
@@ -58,25 +71,39 @@ const SIGNAL: Signal<'static> = Signal {
     cost_usd: None,
 };
 
-/// The other sides of a translation.
-fn others(dialect: Dialect) -> [Dialect; 2] {
-    match dialect {
-        Dialect::Chat => [Dialect::Responses, Dialect::Messages],
-        Dialect::Responses => [Dialect::Chat, Dialect::Messages],
-        Dialect::Messages => [Dialect::Chat, Dialect::Responses],
-    }
-}
-
-/// The way back of a plain request that takes all there is: counts, thoughts, a tool for free text.
-fn context(caller: Dialect, provider: Dialect) -> Context {
-    let body: &[u8] = match caller {
-        Dialect::Chat => br#"{"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}"#,
-        Dialect::Responses => br#"{"input":"hi","tools":[{"type":"custom","name":"f"}]}"#,
-        Dialect::Messages => {
-            br#"{"max_tokens":9000,"thinking":{"type":"adaptive"},"messages":[{"role":"user","content":"hi"}]}"#
-        }
+/// Ways back: of a request that takes all there is (counts, thoughts, tools of every kind, a long name), and of one whose
+/// schema a tool stands in for.
+fn contexts(caller: Dialect, provider: Dialect) -> Vec<Context> {
+    let long = "n".repeat(70);
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let turns = json!([{"role": "user", "content": "hi"}]);
+    let (mut body, path) = match caller {
+        Dialect::Chat => (
+            json!({"messages": turns, "stream_options": {"include_usage": true},
+                "tools": [{"type": "function", "function": {"name": long}}]}),
+            "response_format",
+        ),
+        Dialect::Responses => (
+            json!({"input": "hi", "tools": [{"type": "custom", "name": "f"}, {"type": "function", "name": long},
+                {"type": "namespace", "name": "space", "description": "", "tools": [{"type": "function", "name": "g"}]}]}),
+            "text",
+        ),
+        Dialect::Messages => (
+            json!({"messages": turns, "max_tokens": 9000, "thinking": {"type": "adaptive"},
+                "tools": [{"name": long, "input_schema": schema}]}),
+            "output_config",
+        ),
     };
-    translate_request(caller, provider, body, &target("m")).unwrap().context
+    let way = |body: &Value, model| {
+        translate_request(caller, provider, body.to_string().as_bytes(), &target(model)).unwrap().context
+    };
+    let plain = way(&body, "m");
+    let format = json!({"type": "json_schema", "name": "n", "schema": schema});
+    body[path] = match caller {
+        Dialect::Chat => json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}),
+        Dialect::Responses | Dialect::Messages => json!({"format": format}),
+    };
+    vec![plain, way(&body, "claude-3-haiku")]
 }
 
 fn target(model: &str) -> TargetModel<'_> {

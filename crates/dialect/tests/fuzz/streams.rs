@@ -1,18 +1,17 @@
-//! Parsers of streams: framing, the classifier, the tee of usage and ends, readers of events.
+//! Parsers of streams: framing, the classifier, the tee of usage and ends.
 
 use bytes::Bytes;
 use dialect::{
-    AnswerOfStream, Dialect, Kind, Seen, StreamTranslator, Tee, add_to_event, classify, is_usage_chunk, json, place_of,
-    read_answer,
+    AnswerOfStream, Dialect, Kind, Seen, Tee, add_to_event, classify, is_usage_chunk, json, place_of, read_answer,
     sse::{Frame, Splitter},
     stream_of_answer,
 };
 use serde_json::Value;
 
-use crate::{SIGNAL, context, fixtures, for_each_dialect, mutate::Mutator, order, others, run};
+use crate::{SIGNAL, fixtures, for_each_dialect, mutate::Mutator, run};
 
 /// The frames of `input`, which comes in pieces of any size.
-fn frames(input: &[u8], mutator: &mut Mutator) -> Vec<Frame> {
+pub fn frames(input: &[u8], mutator: &mut Mutator) -> Vec<Frame> {
     let mut splitter = Splitter::new(1 << 20);
     let mut frames = vec![];
     let mut rest = Bytes::copy_from_slice(input);
@@ -126,30 +125,6 @@ fn assembler(parser: &str, dialect: Dialect) {
                 assert!(again.answer(None).is_none_or(|again| value(&again).get("id") == value(&answer).get("id")));
             }
         }
-        past
-    });
-}
-
-for_each_dialect!(event_reader: events_chat Chat, events_responses Responses, events_messages Messages);
-
-fn event_reader(parser: &str, provider: Dialect) {
-    let callers = others(provider).map(|caller| (caller, context(caller, provider)));
-    run(parser, &fixtures::streams(provider), |input, mutator| {
-        let (caller, context) = &callers[mutator.below(2)];
-        let mut translator = StreamTranslator::new(context);
-        let mut out = vec![];
-        let mut past = false;
-        for frame in frames(input, mutator) {
-            let Ok(bytes) = translator.push(&frame) else { break };
-            past = true;
-            let mut splitter = Splitter::new(1 << 20);
-            splitter.push(bytes);
-            while let Some(frame) = splitter.next_frame().unwrap() {
-                let text = String::from_utf8_lossy(frame.data()).into_owned();
-                out.push(serde_json::from_str(&text).unwrap_or(Value::String(text)));
-            }
-        }
-        order::of(*caller, &out, true).unwrap();
         past
     });
 }

@@ -16,6 +16,10 @@ const ALL: &str = "C>M M>C C>R R>C M>R R>M";
 const VENDORS: &str = "C>M M>C M>R R>M";
 /// To a Messages provider.
 const TO_M: &str = "C>M R>M";
+/// To a Chat provider.
+const AT_C: &str = "M>C R>C";
+/// Of a Responses caller.
+const OF_R: &str = "R>C R>M";
 /// Of a Messages caller.
 const OF_M: &str = "M>C M>R";
 
@@ -47,8 +51,8 @@ const ERROR: Mode = Mode::Error;
 const TABLE: &[Line] = &[
     line(1, &[(REQUEST, ALL)]),
     line(2, &[(REQUEST, ALL)]),
-    line(3, &[(REQUEST, ALL), (ANSWER, "M>C R>C")]),
-    line(4, &[(REQUEST, "C>M M>C C>R M>R")]),
+    line(3, &[(REQUEST, ALL), (ANSWER, AT_C), (STREAM, AT_C)]),
+    line(4, &[(REQUEST, "C>M M>C C>R M>R"), (ANSWER, VENDORS), (STREAM, VENDORS)]),
     line(5, &[(REQUEST, "M>C R>C C>R M>R")]),
     line(6, &[(REQUEST, ALL)]),
     line(7, &[(REQUEST, ALL)]),
@@ -59,21 +63,21 @@ const TABLE: &[Line] = &[
     line(12, &[(REQUEST, ALL)]),
     line(13, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(14, &[(REQUEST, ALL)]),
-    line(15, &[(REQUEST, ALL)]),
-    line(16, &[(REQUEST, VENDORS), (ANSWER, VENDORS), (STREAM, VENDORS)]),
+    line(15, &[(REQUEST, ALL), (ANSWER, OF_R), (STREAM, OF_R)]),
+    line(16, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(17, &[(REQUEST, ALL)]),
     line(18, &[(REQUEST, ALL)]),
     line(19, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(20, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(21, &[(REQUEST, ALL)]),
-    line(22, &[(REQUEST, ALL), (ANSWER, ALL)]),
+    line(22, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(23, &[(STREAM, OF_M)]),
     line(24, &[(STREAM, OF_M)]),
     line(25, &[(STREAM, "C>M C>R M>C R>C")]),
-    line(26, &[(STREAM, "M>C R>C")]),
+    line(26, &[(STREAM, AT_C)]),
     line(27, &[(STREAM, "C>R R>C M>R R>M")]),
     line(28, &[(STREAM, ALL)]),
-    line(29, &[(REQUEST, "M>C R>C"), (STREAM, "C>M C>R M>C R>C")]),
+    line(29, &[(REQUEST, AT_C), (STREAM, "C>M C>R M>C R>C")]),
     line(30, &[(STREAM, ALL), (ANSWER, ALL)]),
     line(31, &[(STREAM, ALL)]),
     held(
@@ -86,7 +90,7 @@ const TABLE: &[Line] = &[
     ),
     held(
         33,
-        &[(STREAM, "M>C")],
+        &[(STREAM, ALL)],
         &[
             ("tests/it/faults.rs", "every_fault_in_every_dialect_and_direction"),
             ("tests/it/clients.rs", "a_caller_who_leaves_a_stream_cancels_it"),
@@ -97,9 +101,9 @@ const TABLE: &[Line] = &[
     line(36, &[(ANSWER, "C>R R>C M>R R>M"), (STREAM, "C>R R>C M>R R>M")]),
     line(37, &[(ANSWER, VENDORS), (STREAM, VENDORS)]),
     line(38, &[(STREAM, VENDORS)]),
-    line(39, &[(ANSWER, ALL)]),
+    line(39, &[(ANSWER, ALL), (STREAM, ALL)]),
     line(40, &[(ANSWER, ALL), (STREAM, ALL)]),
-    line(41, &[(REQUEST, VENDORS)]),
+    line(41, &[(REQUEST, "C>M M>C C>R M>R R>M")]),
     held(
         42,
         &[],
@@ -109,12 +113,12 @@ const TABLE: &[Line] = &[
         ],
     ),
     line(43, &[(REQUEST, ALL)]),
-    line(44, &[(REQUEST, OF_M)]),
+    line(44, &[(REQUEST, "M>C M>R R>M"), (ANSWER, "M>R R>M"), (STREAM, "M>R R>M")]),
     line(45, &[(REQUEST, ALL)]),
-    line(46, &[(ANSWER, "C>M C>R M>R R>M"), (STREAM, "C>M C>R M>R R>M")]),
+    line(46, &[(ANSWER, ALL), (STREAM, ALL)]),
     line(47, &[(REQUEST, ALL)]),
-    line(48, &[(REQUEST, TO_M), (ANSWER, TO_M), (STREAM, TO_M)]),
-    line(49, &[(REQUEST, ALL), (ANSWER, ALL)]),
+    line(48, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
+    line(49, &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)]),
     line(50, &[(ERROR, ALL)]),
     line(51, &[(ERROR, ALL)]),
     held(52, &[(ANSWER, ALL), (ERROR, ALL)], &[("tests/it/faults.rs", "every_fault_in_every_dialect_and_direction")]),
@@ -132,12 +136,13 @@ const TABLE: &[Line] = &[
         &[],
         &[
             ("tests/it/routing.rs", "headers_on_the_way_out"),
+            ("tests/it/arrows.rs", "every_version_of_messages_and_both_places_of_the_key"),
             ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),
             ("tests/it/secrets.rs", "nothing_leaks_over_every_fault_at_trace_level"),
         ],
     ),
     line(55, &[(REQUEST, ALL)]),
-    line(56, &[(REQUEST, "R>C R>M C>R"), (ANSWER, "R>C R>M"), (STREAM, "R>C R>M")]),
+    line(56, &[(REQUEST, "R>C R>M C>R M>R"), (ANSWER, OF_R), (STREAM, OF_R)]),
     held(
         57,
         &[(ANSWER, ALL), (STREAM, ALL)],
@@ -149,9 +154,10 @@ const TABLE: &[Line] = &[
     ),
     held(
         58,
-        &[],
+        &[(REQUEST, "M>R")],
         &[
-            ("tests/it/routing.rs", "tokens_are_counted_by_a_claude"),
+            ("tests/it/arrows.rs", "tokens_are_counted_by_either_vendor"),
+            ("crates/dialect/src/count.rs", "t58_an_answer_without_a_count_is_none"),
             ("tests/it/routing.rs", "models_are_those_of_the_policy_and_no_provider_is_asked"),
             ("tests/it/bad_input.rs", "paths_and_methods"),
             ("tests/it/bad_input.rs", "content_encodings"),

@@ -45,18 +45,6 @@ pub(super) async fn whole(
 ) -> Result<Whole, Said> {
     let Held { bytes, room } = gather(asked, &mut body, MAX_ANSWER, permit).await.map_err(|f| (f, None))?;
     let bytes = secret.map_or_else(|| bytes.clone(), |s| s.scrub(bytes.clone()));
-    match asked.ask.call {
-        Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
-        Call::Through(_) | Call::CountTokens => {
-            let usage = dialect::usage_of_answer(wire.dialect, &bytes);
-            return if dialect::is_json(&bytes) {
-                Ok(Whole { body: bytes, room, usage })
-            } else {
-                Err((Failure::NoAnswer, None))
-            };
-        }
-        Call::Chat | Call::Responses | Call::Messages => {}
-    }
     let no_answer = |fault: AnswerFault| {
         let told = match fault {
             AnswerFault::ErrorObject(fault) => Some(Told {
@@ -70,6 +58,23 @@ pub(super) async fn whole(
         };
         (Failure::NoAnswer, told)
     };
+    match asked.ask.call {
+        Call::Through(_) if status == StatusCode::NO_CONTENT => return Ok(Whole { body: bytes, room, usage: None }),
+        Call::Through(_) => {
+            let usage = dialect::usage_of_answer(wire.dialect, &bytes);
+            return if dialect::is_json(&bytes) {
+                Ok(Whole { body: bytes, room, usage })
+            } else {
+                Err((Failure::NoAnswer, None))
+            };
+        }
+        Call::CountTokens => {
+            let count = dialect::read_count(wire.dialect, &bytes).map_err(no_answer)?;
+            let body = if wire.translation.is_some() { dialect::write_count(count) } else { bytes };
+            return Ok(Whole { body, room, usage: None });
+        }
+        Call::Chat | Call::Responses | Call::Messages => {}
+    }
     let (body, usage) = match &wire.translation {
         None => (bytes.clone(), dialect::read_answer(wire.dialect, &bytes).map_err(no_answer)?.usage),
         Some(context) => {

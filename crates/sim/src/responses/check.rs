@@ -46,6 +46,22 @@ const MEMBERS: &[&str] = &[
     "user",
 ];
 
+/// The members that the official SDK lists for a count of input tokens.
+const COUNTED: &[&str] = &[
+    "conversation",
+    "input",
+    "instructions",
+    "model",
+    "parallel_tool_calls",
+    "personality",
+    "previous_response_id",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+    "truncation",
+];
+
 const FUNCTION: &[&str] = &[
     "type",
     "name",
@@ -62,19 +78,11 @@ const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", 
 
 /// The model of a request that may be answered.
 pub(crate) fn checked(body: &Value) -> Checked<&'static Model> {
-    let Some(map) = body.as_object() else { return Err(refusal::not_json(Vendor::OpenAi, "")) };
-    if let Some(name) = check::foreign(map, MEMBERS) {
-        return Err(check::unknown_parameter(name));
-    }
-    let Some(name) = body["model"].as_str() else { return Err(check::missing("model")) };
+    let name = shape(body, MEMBERS)?;
     if body["input"].is_null() && body["prompt"].is_null() && body["previous_response_id"].is_null() {
         return Err(check::missing("input"));
     }
-    let Some(model) = catalog::find(Vendor::OpenAi, name) else {
-        return Err(Refusal::invalid(format!("The requested model '{name}' does not exist."))
-            .param("model")
-            .code("model_not_found"));
-    };
+    let model = model(name)?;
     check::openai_range(body, "temperature", 0.0, 2.0)?;
     check::openai_range(body, "top_p", 0.0, 1.0)?;
     check::openai_range(body, "top_logprobs", 0.0, 20.0)?;
@@ -83,6 +91,29 @@ pub(crate) fn checked(body: &Value) -> Checked<&'static Model> {
     text(&body["text"])?;
     tools(body)?;
     Ok(model)
+}
+
+/// Whether a count may be made.
+pub(crate) fn counted(body: &Value) -> Checked<()> {
+    let model = model(shape(body, COUNTED)?)?;
+    reasoning(body, model)?;
+    text(&body["text"])?;
+    tools(body)
+}
+
+/// The model's name in a body that has no member but `members`.
+fn shape<'a>(body: &'a Value, members: &[&str]) -> Checked<&'a str> {
+    let Some(map) = body.as_object() else { return Err(refusal::not_json(Vendor::OpenAi, "")) };
+    if let Some(name) = check::foreign(map, members) {
+        return Err(check::unknown_parameter(name));
+    }
+    body["model"].as_str().ok_or_else(|| check::missing("model"))
+}
+
+fn model(name: &str) -> Checked<&'static Model> {
+    catalog::find(Vendor::OpenAi, name).ok_or_else(|| {
+        Refusal::invalid(format!("The requested model '{name}' does not exist.")).param("model").code("model_not_found")
+    })
 }
 
 fn reasoning(body: &Value, model: &Model) -> Checked<()> {

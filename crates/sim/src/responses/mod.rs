@@ -40,6 +40,14 @@ pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
     Ok(Answer { body, charge: Charge::of(&ask, turn.output_tokens) })
 }
 
+/// Answers `POST /v1/responses/input_tokens`.
+pub(crate) fn count(body: &Value, ctx: &Ctx<'_>) -> Checked<String> {
+    check::counted(body)?;
+    let items = read::items(body, ctx.memory)?;
+    items::checked(&items)?;
+    Ok(obj! {"object": "response.input_tokens", "input_tokens": read::input_tokens(body, &items)}.text())
+}
+
 /// Answers `GET /v1/responses/{id}`.
 pub(crate) fn stored(id: &str, ctx: &Ctx<'_>) -> Checked<String> {
     ctx.memory.stored(id).map(|stored| stored.text).ok_or_else(|| unknown(id))

@@ -62,8 +62,7 @@ pub(crate) fn ask(body: &Value, items: &[Value], model: &'static Model) -> Check
     ask.prompt = items.iter().rfind(|i| i["role"] == "user").map(|i| text(&i["content"])).unwrap_or_default();
     let results = items.iter().rev().take_while(|i| is_output(i)).count();
     ask.results = items[items.len() - results..].iter().map(|i| text(&i["output"])).collect();
-    let instructions = body["instructions"].as_str().map_or(0, |text| 4 + tokens::count(text));
-    ask.input.total = 3 + instructions + tools_tokens(body) + items.iter().map(tokens_of).sum::<u64>();
+    ask.input.total = input_tokens(body, items);
     ask.input.images = items.iter().flat_map(parts).map(image_tokens).sum();
     ask.images = items.iter().flat_map(parts).filter(|p| p["type"] == "input_image").count() as u64;
     if ask.input.total > model.context {
@@ -76,6 +75,12 @@ pub(crate) fn ask(body: &Value, items: &[Value], model: &'static Model) -> Check
     let room = model.context - ask.input.total;
     ask.max_tokens = Some(body["max_output_tokens"].as_u64().unwrap_or(model.max_output).min(room));
     Ok(ask)
+}
+
+/// All tokens of the prompt.
+pub(crate) fn input_tokens(body: &Value, items: &[Value]) -> u64 {
+    let instructions = body["instructions"].as_str().map_or(0, |text| 4 + tokens::count(text));
+    3 + instructions + tools_tokens(body) + items.iter().map(tokens_of).sum::<u64>()
 }
 
 /// Everything but the last item is cached when it is long enough.

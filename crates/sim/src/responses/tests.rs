@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{answer, delete, stored};
+use super::{answer, count, delete, stored};
 use crate::answer::Answer;
 use crate::answer::tests::with_ctx;
 use crate::fault::Fault;
@@ -177,4 +177,24 @@ fn faults_of_what_an_answer_says() {
     assert!(names(Fault::ArgumentsInDone).contains(&"response.function_call_arguments.done"));
     assert_eq!(names(Fault::NoFinishReason).last(), Some(&"response.output_item.done"));
     assert!(names(Fault::Refusal).contains(&"response.refusal.delta"));
+}
+
+#[test]
+fn a_count_is_what_the_answer_says_of_its_input() {
+    let more = json!({"instructions": "be brief", "tools": weather(), "reasoning": {"effort": "low"}});
+    let body = request(more);
+    let counted = |body: &Value| with_ctx(None, |ctx| count(body, ctx));
+    let count: Value = serde_json::from_str(&counted(&body).unwrap()).unwrap();
+    assert_eq!(
+        count,
+        json!({"object": "response.input_tokens", "input_tokens": plain(&body)["usage"]["input_tokens"]})
+    );
+    for (more, message) in [
+        (json!({"max_output_tokens": 16}), "Unknown parameter: 'max_output_tokens'."),
+        (json!({"store": false}), "Unknown parameter: 'store'."),
+        (json!({"model": "gpt-9"}), "The requested model 'gpt-9' does not exist."),
+        (json!({"tool_choice": {"type": "function", "name": "g"}}), "Tool choice 'g' not found in 'tools' parameter."),
+    ] {
+        assert_eq!(counted(&request(more)).unwrap_err().message, message);
+    }
 }

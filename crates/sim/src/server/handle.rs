@@ -251,6 +251,7 @@ fn answer(call: &Call, json: &Result<Value, String>, ctx: &Ctx<'_>) -> Checked<A
     match vendor::endpoint(&call.method, path) {
         Endpoint::Chat => chat::answer(body()?, ctx),
         Endpoint::Responses => responses::answer(body()?, ctx),
+        Endpoint::InputTokens => free(responses::count(body()?, ctx)),
         Endpoint::StoredResponse(id) => free(responses::stored(&id, ctx)),
         Endpoint::DeleteResponse(id) => free(responses::delete(&id, ctx)),
         Endpoint::Embeddings => side::embeddings(body()?, ctx),

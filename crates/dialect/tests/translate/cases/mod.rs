@@ -5,6 +5,7 @@
 //! numbers: [T07, T10]            # of the checklist
 //! model: gpt-6-sol               # the target's; a plain one of its vendor where left out
 //! limits: {default: 50, most: 100}       # the policy's output limit where the caller sets none; the model's
+//! counts: true                   # what is asked is how many tokens the request has
 //! request: {…}                   # the caller's; a plain one where left out
 //! upstream: {…}                  # what the provider gets for it
 //! dropped: [seed]                # and what was lost, in order
@@ -36,6 +37,8 @@ pub struct Case {
     model: Option<String>,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    counts: bool,
     request: Option<Value>,
     upstream: Option<Value>,
     #[serde(default)]

@@ -134,11 +134,11 @@ fn responses() -> Value {
 }
 
 /// Labels for the caller's own use, which no model sees: where there is no place for them nothing is lost.
-const LABELS: [&str; 2] = ["response_format.json_schema.name", "text.format.name"];
+pub const LABELS: [&str; 2] = ["response_format.json_schema.name", "text.format.name"];
 
 /// Marks in the order in which they are given, each with its path and how it is spelled.
 #[derive(Default)]
-struct Marks(Vec<(String, String)>);
+pub struct Marks(pub Vec<(String, String)>);
 
 impl Marks {
     fn give(&mut self, path: &str, spell: impl Fn(usize) -> String) -> String {
@@ -148,7 +148,7 @@ impl Marks {
     }
 
     /// Marks `v`; `strange` tells where unknown members are put in.
-    fn mark(&mut self, path: &str, v: &mut Value, strange: &mut impl FnMut() -> bool) {
+    pub fn mark(&mut self, path: &str, v: &mut Value, strange: &mut impl FnMut() -> bool) {
         match v {
             Value::String(s) if s == "$int" => {
                 *v = self.give(path, |n| format!("{}", 70_000 + n)).parse::<u64>().unwrap().into();
@@ -175,8 +175,28 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// Finds what is still there of the marks `given`, by the paths that they have now.
+    pub fn look_up(&mut self, path: &str, v: &Value, given: &Marks) {
+        match v {
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(i, v)| self.look_up(&format!("{path}[{i}]"), v, given))
+            }
+            Value::Object(map) => {
+                let under = |k: &str| if path.is_empty() { k.to_owned() } else { format!("{path}.{k}") };
+                map.iter().for_each(|(k, v)| self.look_up(&under(k), v, given));
+            }
+            leaf => {
+                let text = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
+                let mark = given.0.iter().find(|(_, mark)| text.contains(mark.as_str()));
+                self.0.extend(mark.map(|(_, mark)| (path.to_owned(), mark.clone())));
+            }
+        }
+    }
+}
+
 /// Whether `dropped` tells of `path`: by itself, by one above it, or by the name that stands for all cache marks.
-fn tells(dropped: &str, path: &str) -> bool {
+pub fn tells(dropped: &str, path: &str) -> bool {
     let behind = path.strip_prefix(dropped);
     behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         || dropped == "cache_control" && path.contains(".cache_control")

@@ -6,10 +6,12 @@ mod asked;
 mod heard;
 mod lost;
 mod order;
+mod published;
 mod read;
 mod refused;
 mod requests;
 mod said;
+mod schemas;
 mod streams;
 
 use dialect::{Context, Dialect, TargetModel, Translated, translate_request};

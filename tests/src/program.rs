@@ -82,8 +82,12 @@ impl Output {
 impl Builder {
     /// With this policy file, on free ports.
     pub fn new(policy: &Path) -> Builder {
-        let args = ["--policy", &policy.display().to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        Builder { args: args.map(str::to_owned).to_vec(), ..Builder::default() }
+        Builder::on_free_ports(&["--policy", &policy.display().to_string()])
+    }
+
+    /// With these arguments, on free ports.
+    pub fn on_free_ports(args: &[&str]) -> Builder {
+        Builder::bare(&[args, &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]].concat())
     }
 
     /// With these arguments alone.

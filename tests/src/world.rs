@@ -231,7 +231,7 @@ impl Builder {
         if keys.exists() {
             reload::credentials(&state, &keys);
         }
-        let text = reload::first_policy(&state, &file).unwrap_or_else(|faults| panic!("{faults:#?}\n{yaml}"));
+        let followed = reload::first_policy(&state, &file).unwrap_or_else(|faults| panic!("{faults:#?}\n{yaml}"));
 
         let mut keeper = None;
         if keeps {
@@ -251,7 +251,7 @@ impl Builder {
         others.push(tokio::spawn(later::run(state.clone(), draining.clone())));
         others.extend(keeper.map(|keeper| tokio::spawn(keeper.run(state.clone(), ended.clone()))));
         if follow {
-            others.push(tokio::spawn(reload::follow(state.clone(), file, text, Some(keys), ended.clone())));
+            others.push(tokio::spawn(reload::follow(state.clone(), Some(followed), Some(keys), ended.clone())));
         }
         World { app, admin: admin_caller, state, dir, providers, draining, ended, serving: Some(serving), others }
     }

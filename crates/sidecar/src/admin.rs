@@ -69,7 +69,9 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
         (&Method::GET, "/livez") => text("ok"),
         (&Method::GET, "/readyz") if state.in_force.load().is_some() => text("ok"),
         (&Method::GET, "/readyz") => {
-            told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": "no policy is in force"}))
+            let why = state.control.as_ref().map(|link| link.why_none());
+            let why = why.map_or("no policy is in force".to_owned(), |why| format!("no policy is in force: {why}"));
+            told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": why}))
         }
         (&Method::GET, "/metrics") => {
             let mut response = text(state.telemetry.metrics.render(state, clock::now()));
@@ -219,12 +221,14 @@ fn config(state: &State) -> Value {
         let waiting = s.not_in_force.iter().map(|n| json!({"field": n.path, "effect": n.effect}));
         json!({
             "name": &*s.name, "generation": s.generation, "since": in_force.since.as_secs(),
+            "source": format!("{:?}", in_force.origin.source), "hash": in_force.origin.hash,
             "providers": providers.collect::<Vec<_>>(), "tiers": tiers.collect::<Vec<_>>(),
             "scenes": scenes.collect::<Vec<_>>(), "budgets": budgets.collect::<Vec<_>>(),
             "not_in_force": waiting.collect::<Vec<_>>(),
         })
     });
-    json!({"policy": policy, "refused": refused, "credentials": keys})
+    let control = state.control.as_ref().map(|link| link.page());
+    json!({"policy": policy, "refused": refused, "credentials": keys, "control": control})
 }
 
 fn text(body: impl Into<Bytes>) -> Response<Full<Bytes>> {

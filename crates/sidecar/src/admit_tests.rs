@@ -8,7 +8,7 @@ use policy::{
 };
 
 use super::*;
-use crate::{memory::Memory, telemetry::Telemetry, upstream::Upstream};
+use crate::{adopt::Origin, memory::Memory, telemetry::Telemetry, upstream::Upstream};
 
 const POLICY: &str = r#"
 apiVersion: llmroute.dev/v1alpha1
@@ -32,7 +32,7 @@ struct Desk {
 impl Desk {
     fn new(stream: bool) -> Desk {
         let state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
-        state.put_in_force(api::load(POLICY).unwrap());
+        state.put_in_force(api::load(POLICY).unwrap(), Origin::default());
         let ask = Ask {
             call: Call::Chat,
             model: "gpt-6-sol".into(),

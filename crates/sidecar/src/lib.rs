@@ -2,7 +2,9 @@
 //!
 //! One request reads top to bottom in `pipeline`. Modules stand in the order in which a request meets them.
 
+pub mod adopt;
 pub mod config;
+pub mod control;
 pub mod reload;
 pub mod state;
 

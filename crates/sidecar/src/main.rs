@@ -7,10 +7,12 @@ use clap::Parser;
 use sidecar::{
     admin, clock,
     config::Config,
+    control::{Control, Link},
     later::{self, Later},
     memory::Memory,
     money::{Keeper, Money},
-    reload, serve,
+    reload::{self, Followed},
+    serve,
     state::State,
     store::{Found, Store},
     telemetry::{Lines, Telemetry},
@@ -71,30 +73,61 @@ fn main() -> ExitCode {
 }
 
 /// The environment's part: connections, telemetry and log.
-fn set_up(lines: Lines, keeps: bool) -> anyhow::Result<State> {
+fn set_up(lines: Lines, config: &Config) -> anyhow::Result<State> {
     let upstream = Upstream::from_env()?;
     let telemetry = Telemetry::from_env(&upstream, lines)?;
     let mut state = State::new(upstream, Memory::of_container(), telemetry);
-    if keeps {
+    if config.state.is_some() {
         state.money = Money::journalled();
     }
+    let control = config.control().map_err(anyhow::Error::msg)?;
+    state.control = control.map(|settings| Arc::new(Link::new(settings.address)));
     Ok(state)
 }
 
-/// Opens the state directory, and finds in it what earlier runs left and spent.
-async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<Keeper> {
+/// Opens the state directory, and finds in it what earlier runs left.
+async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<Store> {
     let (store, found) = Store::open(dir, clock::unix())?;
     if found == Found::Kept {
         tracing::info!(dir = %dir.display(), "the state of an earlier run is kept");
     }
-    let keeper = Keeper::open(&state.money, store.clone()).await?;
-    let later = Later::open(store).await?;
+    let later = Later::open(store.clone()).await?;
     let _ = state.later.set(Arc::new(later));
-    Ok(keeper)
+    Ok(store)
+}
+
+/// Keeps what is spent from the first policy on, which says what is counted; nothing can be held before.
+async fn keep_money(state: Arc<State>, store: Store, ended: CancellationToken) {
+    tokio::select! {
+        () = state.first_policy() => {}
+        () = ended.cancelled() => return,
+    }
+    match Keeper::open(&state.money, store).await {
+        Ok(keeper) => keeper.run(state, ended).await,
+        Err(e) => tracing::error!(error = %e, "what was spent cannot be read: under a budget nothing is sent"),
+    }
+}
+
+/// What a policy file or the operator puts in force, and what goes on to follow it.
+enum Policies {
+    File(Followed),
+    Operator(Control),
+}
+
+/// Begins with the policy that there is.
+///
+/// # Errors
+/// Every fault of a policy file.
+fn first_policy(state: &Arc<State>, config: &Config) -> Result<Policies, Vec<String>> {
+    if let (Some(link), Some(settings)) = (state.control.clone(), config.control().map_err(|e| vec![e])?) {
+        return Ok(Policies::Operator(Control::start(state.clone(), link, settings)));
+    }
+    let file = config.policy.as_deref().ok_or_else(|| vec!["--policy or --control is needed".to_owned()])?;
+    reload::first_policy(state, file).map(Policies::File)
 }
 
 async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
-    let state = match set_up(lines, config.state.is_some()) {
+    let state = match set_up(lines, &config) {
         Ok(state) => Arc::new(state),
         Err(e) => {
             eprintln!("error: {e:#}");
@@ -105,8 +138,8 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &config.credentials {
         reload::credentials(&state, dir);
     }
-    let policy = match reload::first_policy(&state, &config.policy) {
-        Ok(text) => text,
+    let policies = match first_policy(&state, &config) {
+        Ok(policies) => policies,
         Err(faults) => {
             for fault in faults {
                 eprintln!("{fault}");
@@ -114,23 +147,24 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
-    let keeper = match &config.state {
-        Some(dir) => match keep_state(&state, dir).await {
-            Ok(keeper) => Some(keeper),
+    let (mut store, mut keeper) = (None, None);
+    if let Some(dir) = &config.state {
+        let opened = async {
+            let store = keep_state(&state, dir).await?;
+            let counts = state.in_force.load().is_some();
+            let keeper = if counts { Some(Keeper::open(&state.money, store.clone()).await?) } else { None };
+            anyhow::Ok((store, keeper))
+        };
+        match opened.await {
+            Ok((opened, kept)) => (store, keeper) = (Some(opened), kept),
             Err(why) => {
                 eprintln!("error: {why:#}");
                 return Ok(ExitCode::from(UNUSABLE));
             }
-        },
-        None => {
-            if state.in_force.load().as_ref().is_some_and(|f| !f.snapshot.budgets.is_empty()) {
-                tracing::warn!(
-                    "budgets hold for the life of this process: without --state a restart forgets what was spent"
-                );
-            }
-            None
         }
-    };
+    } else if state.in_force.load().as_ref().is_some_and(|f| !f.snapshot.budgets.is_empty()) {
+        tracing::warn!("budgets hold for the life of this process: without --state a restart forgets what was spent");
+    }
     let data = TcpListener::bind(config.listen).await.with_context(|| format!("--listen {}", config.listen))?;
     let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
     tracing::info!(listen = %data.local_addr()?, admin = %admin.local_addr()?, "ready");
@@ -138,11 +172,18 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     let draining = CancellationToken::new();
     let ended = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(state.clone(), admin, ended.clone()));
-    let follow = reload::follow(state.clone(), config.policy, policy, config.credentials, ended.clone());
-    let follow = tokio::spawn(follow);
+    let (followed, operator) = match policies {
+        Policies::File(followed) => (Some(followed), None),
+        Policies::Operator(control) => (None, Some(tokio::spawn(control.run(ended.clone())))),
+    };
+    let follow = tokio::spawn(reload::follow(state.clone(), followed, config.credentials, ended.clone()));
     let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
     let later = tokio::spawn(later::run(state.clone(), draining.clone()));
-    let keeping = keeper.map(|keeper| tokio::spawn(keeper.run(state.clone(), ended.clone())));
+    let keeping = match (keeper, store) {
+        (Some(keeper), _) => Some(tokio::spawn(keeper.run(state.clone(), ended.clone()))),
+        (None, Some(store)) => Some(tokio::spawn(keep_money(state.clone(), store, ended.clone()))),
+        (None, None) => None,
+    };
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -161,8 +202,8 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
     // After the last request, so that all it held is settled.
     ended.cancel();
     let _ = tokio::join!(admin, follow);
-    if let Some(keeping) = keeping {
-        let _ = keeping.await;
+    for task in [operator, keeping].into_iter().flatten() {
+        let _ = task.await;
     }
     state.telemetry.spans.shutdown().await;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -10,8 +10,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
-    state::{Refused, State},
+    adopt::{Source, adopt, refuse},
+    state::State,
 };
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,9 +22,10 @@ const MAX_POLICY: u64 = 4 << 20;
 ///
 /// # Errors
 /// Every fault of the policy, each with its field path.
-pub fn first_policy(state: &State, file: &Path) -> Result<Vec<u8>, Vec<String>> {
+pub fn first_policy(state: &State, file: &Path) -> Result<Followed, Vec<String>> {
     let text = read(file).map_err(|e| vec![format!("{}: {e}", file.display())])?;
-    put(state, &text).map(|()| text)
+    adopt(state, &text, Source::File)?;
+    Ok(Followed { file: file.to_owned(), text, gone: false })
 }
 
 /// Reads the credentials for the first time; a missing directory is told, not fatal.
@@ -49,15 +50,24 @@ pub fn credentials(state: &State, dir: &Path) {
     }
 }
 
-/// Follows both until `shutdown`. `text` is the policy in force.
+/// A policy file that is followed.
+#[derive(Debug)]
+pub struct Followed {
+    /// Where it is.
+    pub file: PathBuf,
+    /// What it held when it was last read.
+    pub text: Vec<u8>,
+    /// It was not there when it was last looked for.
+    pub gone: bool,
+}
+
+/// Follows both until `shutdown`.
 pub async fn follow(
     state: Arc<State>,
-    file: PathBuf,
-    mut text: Vec<u8>,
+    mut policy: Option<Followed>,
     dir: Option<PathBuf>,
     shutdown: CancellationToken,
 ) {
-    let mut gone = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -68,19 +78,25 @@ pub async fn follow(
         if let Some(dir) = &dir {
             credentials(&state, dir);
         }
-        match read(&file) {
-            Ok(fresh) if fresh == text && !gone => {}
+        if let Some(policy) = &mut policy {
+            policy.look(&state);
+        }
+    }
+}
+
+impl Followed {
+    fn look(&mut self, state: &State) {
+        match read(&self.file) {
+            Ok(fresh) if fresh == self.text && !self.gone => {}
             Ok(fresh) => {
-                gone = false;
-                text = fresh;
-                match put(&state, &text) {
-                    Ok(()) => tracing::info!(file = %file.display(), "policy in force"),
-                    Err(faults) => refuse(&state, faults),
+                (self.gone, self.text) = (false, fresh);
+                if let Err(faults) = adopt(state, &self.text, Source::File) {
+                    refuse(state, faults);
                 }
             }
-            Err(e) if !gone => {
-                gone = true;
-                refuse(&state, vec![format!("{}: {e}", file.display())]);
+            Err(e) if !self.gone => {
+                self.gone = true;
+                refuse(state, vec![format!("{}: {e}", self.file.display())]);
             }
             Err(_) => {}
         }
@@ -92,21 +108,4 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("the file is larger than 4 MiB; a policy is not"));
     }
     fs::read(file)
-}
-
-fn put(state: &State, text: &[u8]) -> Result<(), Vec<String>> {
-    let text = std::str::from_utf8(text).map_err(|e| vec![format!("the file is not UTF-8: {e}")])?;
-    let snapshot = api::load(text).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    for field in &snapshot.not_in_force {
-        tracing::warn!(field = %field.path, "not yet in force: {}", field.effect);
-    }
-    state.put_in_force(snapshot);
-    Ok(())
-}
-
-fn refuse(state: &State, faults: Vec<String>) {
-    for fault in &faults {
-        tracing::error!(%fault, "policy refused; the last good one stays in force");
-    }
-    state.refused.store(Some(Arc::new(Refused { faults, at: clock::unix() })));
 }

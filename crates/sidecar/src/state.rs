@@ -23,9 +23,12 @@ use policy::{
     snapshot::{BaseUrl, Provider, ProviderId, SceneId, Snapshot, Target, TierId},
     window::{Sums, Window},
 };
+use tokio::sync::Notify;
 
 use crate::{
+    adopt::Origin,
     cache::Answers,
+    control::Link,
     credentials::Keys,
     later::Later,
     memory::Memory,
@@ -39,8 +42,12 @@ use crate::{
 pub struct State {
     /// The policy in force, pinned by each request at accept.
     pub in_force: ArcSwapOption<InForce>,
+    /// Told whenever a policy comes into force.
+    pub arrived: Notify,
     /// Why the newest version of the policy is not in force, if it is not.
     pub refused: ArcSwapOption<Refused>,
+    /// How it stands with the operator, where there is one.
+    pub control: Option<Arc<Link>>,
     /// Keys by file name.
     pub keys: ArcSwap<Keys>,
     /// Room for bodies.
@@ -77,6 +84,8 @@ pub struct Refused {
 pub struct InForce {
     /// The policy.
     pub snapshot: Snapshot,
+    /// Where it came from.
+    pub origin: Origin,
     /// By provider id.
     pub providers: Vec<LiveProvider>,
     scene_names: Vec<HeaderValue>,
@@ -175,7 +184,9 @@ impl State {
     pub fn new(upstream: Upstream, memory: Memory, telemetry: Telemetry) -> State {
         State {
             in_force: ArcSwapOption::empty(),
+            arrived: Notify::new(),
             refused: ArcSwapOption::empty(),
+            control: None,
             keys: ArcSwap::default(),
             answers: Answers::new(memory.total()),
             memory,
@@ -190,7 +201,7 @@ impl State {
     }
 
     /// Puts `snapshot` in force; circuits and windows of names that stay are kept.
-    pub fn put_in_force(&self, snapshot: Snapshot) {
+    pub fn put_in_force(&self, snapshot: Snapshot, origin: Origin) {
         let mut cells = self.cells.lock();
         let mut provider_cells = self.provider_cells.lock();
         let mut cell = |p: &Provider, model| cells.entry((p.name.clone(), model)).or_default().clone();
@@ -219,12 +230,25 @@ impl State {
             has_caps: !policy::ledger::caps(&snapshot).is_empty(),
             has_thresholds: snapshot.budgets.iter().any(|b| b.degrade_at.is_some()),
             snapshot,
+            origin,
             providers,
             series,
             since: crate::clock::unix(),
         };
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
+        self.arrived.notify_waiters();
+    }
+
+    /// Waits until a policy is in force.
+    pub async fn first_policy(&self) {
+        loop {
+            let arrived = self.arrived.notified();
+            if self.in_force.load().is_some() {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     /// New keys are in force: what was learned with the old ones no longer keeps callers off.

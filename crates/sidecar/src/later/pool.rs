@@ -39,9 +39,13 @@ enum Made {
     Cancelled,
 }
 
-/// Runs what is queued until `draining`, then lets what runs come to its end.
+/// Runs what is queued from the first policy on until `draining`, then lets what runs come to its end.
 pub async fn run(state: Arc<State>, draining: CancellationToken) {
     let Some(later) = state.later.get() else { return };
+    tokio::select! {
+        () = state.first_policy() => {}
+        () = draining.cancelled() => return,
+    }
     let mut running = JoinSet::new();
     let mut ids = HashMap::new();
     while !draining.is_cancelled() {

@@ -168,6 +168,16 @@ pub(super) const CREDENTIAL_MISSING: Desc =
 pub(super) const CREDENTIAL_VANISHED: Desc =
     gauge("llmroute_credential_vanished", &["key"], "1 for a key whose file is gone; it stays in use.");
 
+// The operator.
+
+pub(super) const CONTROL_CONNECTED: Desc =
+    gauge("llmroute_control_connected", &[], "1 while the operator's stream is up.");
+pub(super) const CONTROL_SNAPSHOTS: Desc = counter(
+    "llmroute_control_snapshots_total",
+    &["result"],
+    "Policies that the operator sent, by whether they were accepted; a rejected one leaves the one before in force.",
+);
+
 // The process.
 
 pub(super) const BUILD: Desc = gauge("llmroute_build_info", &["version"], "1.");

@@ -12,13 +12,17 @@ use prometheus_client::{
 use super::{
     caps, core,
     instruments::{
-        BODY_BUDGET, BODY_BYTES, BUILD, BY_ID, BY_ID_BYTES, CIRCUIT, CREDENTIAL_MISSING, CREDENTIAL_VANISHED,
-        DECISIONS, DECISIONS_LOST, DRAINING, JOURNAL_FAILING, JOURNAL_WAITS, JOURNAL_WRITES, LINES_LOST, NOT_IN_FORCE,
-        POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE, PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
+        BODY_BUDGET, BODY_BYTES, BUILD, BY_ID, BY_ID_BYTES, CIRCUIT, CONTROL_CONNECTED, CONTROL_SNAPSHOTS,
+        CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DECISIONS, DECISIONS_LOST, DRAINING, JOURNAL_FAILING, JOURNAL_WAITS,
+        JOURNAL_WRITES, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE,
+        PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
     },
     table::Out,
 };
-use crate::state::{InForce, State};
+use crate::{
+    control::Link,
+    state::{InForce, State},
+};
 
 /// Writes it.
 pub(super) fn render(state: &Arc<State>, now: Tick) -> String {
@@ -83,6 +87,7 @@ impl Collector for Page {
 
         policy(out, state, in_force.as_deref())?;
         credentials(out, state, in_force.as_deref())?;
+        operator(out, state)?;
 
         out.rows(&BUILD, [([env!("CARGO_PKG_VERSION")], 1.0)])?;
         let lost = state.telemetry.lost();
@@ -132,6 +137,13 @@ fn policy(out: &mut Out<'_>, state: &State, in_force: Option<&InForce>) -> fmt::
     out.one(&POLICY_SINCE, in_force.map_or(0, |f| f.since.as_secs()) as f64)?;
     out.one(&POLICY_REFUSED, state.refused.load().as_ref().map_or(0, |r| r.faults.len()) as f64)?;
     out.rows(&NOT_IN_FORCE, snapshot.into_iter().flat_map(|s| &s.not_in_force).map(|f| ([&f.path], 1.0)))
+}
+
+fn operator(out: &mut Out<'_>, state: &State) -> fmt::Result {
+    let link = state.control.as_deref();
+    let (accepted, rejected) = link.map_or((0, 0), Link::counts);
+    out.one(&CONTROL_CONNECTED, flag(link.is_some_and(Link::is_up)))?;
+    out.rows(&CONTROL_SNAPSHOTS, [(["accepted"], accepted as f64), (["rejected"], rejected as f64)])
 }
 
 fn credentials(out: &mut Out<'_>, state: &State, in_force: Option<&InForce>) -> fmt::Result {

@@ -14,6 +14,7 @@ use policy::{
 use super::*;
 use crate::{
     admit::admit,
+    adopt::Origin,
     clock,
     exchange::{Exchange, Told},
     memory::Memory,
@@ -57,7 +58,7 @@ fn state(policy: &str) -> Arc<State> {
 }
 
 fn put(state: &State, policy: &str) {
-    state.put_in_force(api::load(policy).unwrap());
+    state.put_in_force(api::load(policy).unwrap(), Origin::default());
 }
 
 fn in_force(state: &State) -> Arc<InForce> {

@@ -30,7 +30,7 @@ clippy: ## lints, warnings are errors
 
 .PHONY: unit
 unit: ## tests beside the code and of the crates alone
-	cargo test --locked -p policy -p dialect -p api -p control -p sidecar -p sim
+	cargo test --locked -p policy -p dialect -p api -p control -p sidecar -p operator -p sim
 	cargo test --locked -p llmroute-tests --test bounds
 
 .PHONY: gen

@@ -1,0 +1,14 @@
+//! The operator's own CA: when to renew what is a pure function of dates (`plan`), `make` does it, `keep` is its form in a
+//! Secret, `tls` serves with it and is swapped hot.
+//!
+//! A CA is replaced without a gap: the next one is trusted a while before anything is signed by it, the old one a while after.
+
+mod keep;
+mod make;
+mod plan;
+mod tls;
+
+pub use keep::{Certificates, Pair};
+pub use make::{Failed, renew};
+pub use plan::{CA_LIFE, Dates, LEAF_LIFE, LeafDates, OVERLAP, Span, Step, due};
+pub use tls::{Serving, server_config};

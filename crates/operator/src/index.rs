@@ -1,0 +1,142 @@
+//! Which policy selects which pod: of several the oldest, by creation and then by name.
+
+use std::collections::BTreeMap;
+
+use api::types::{PodSelector, SelectorOperator, SelectorRequirement};
+
+use crate::world::{Pod, Policy, PolicyKey, Uid, World};
+
+/// Who selects a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selected {
+    /// Whose policy it gets.
+    pub by: Option<PolicyKey>,
+    /// Younger ones that select it too, and do not get it.
+    pub also: Vec<PolicyKey>,
+}
+
+/// Every pod of a world, and who selects it.
+pub type Index = BTreeMap<Uid, Selected>;
+
+/// Of every pod, who selects it.
+#[must_use]
+pub fn index(world: &World) -> Index {
+    let mut oldest_first: Vec<(&PolicyKey, &Policy)> = world.policies.iter().collect();
+    oldest_first.sort_by_key(|(key, policy)| (policy.created, *key));
+    let selected = |pod: &Pod| {
+        let mut all = oldest_first
+            .iter()
+            .filter(|(key, policy)| key.namespace == pod.namespace && selects(&policy.selector, pod));
+        let by = all.next().map(|(key, _)| (*key).clone());
+        Selected { by, also: all.map(|(key, _)| (*key).clone()).collect() }
+    };
+    world.pods.iter().map(|(uid, pod)| (uid.clone(), selected(pod))).collect()
+}
+
+/// Whether a pod of the same namespace is meant. An empty selector means all that have a sidecar or ask for one.
+#[must_use]
+pub fn selects(selector: &PodSelector, pod: &Pod) -> bool {
+    let PodSelector { match_labels, match_expressions } = selector;
+    if match_labels.is_empty() && match_expressions.is_empty() {
+        return pod.sidecar || pod.opted_in;
+    }
+    match_labels.iter().all(|(key, value)| pod.labels.get(key).is_some_and(|v| **v == **value))
+        && match_expressions.iter().all(|requirement| holds(requirement, &pod.labels))
+}
+
+/// As `metav1.LabelSelectorRequirement` has it: NotIn holds where the label is absent.
+fn holds(requirement: &SelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
+    let SelectorRequirement { key, operator, values } = requirement;
+    let label = labels.get(&**key);
+    let is_one = || label.is_some_and(|label| values.iter().any(|v| **v == **label));
+    match operator {
+        SelectorOperator::In => is_one(),
+        SelectorOperator::NotIn => !is_one(),
+        SelectorOperator::Exists => label.is_some(),
+        SelectorOperator::DoesNotExist => label.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(labels: &[(&str, &str)]) -> Pod {
+        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Pod { namespace: "shop".into(), name: "pod".into(), labels, opted_in: false, sidecar: true }
+    }
+
+    fn selector(text: Value) -> PodSelector {
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn labels_and_expressions_must_all_hold() {
+        let is = |operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": "tier", "operator": operator, "values": values}]});
+        let gold = [("app", "shop"), ("tier", "gold")];
+        let rows = [
+            (json!({"matchLabels": {"app": "shop"}}), true, false),
+            (json!({"matchLabels": {"app": "shop", "tier": "gold"}}), true, false),
+            (json!({"matchLabels": {"app": "shop", "tier": "silver"}}), false, false),
+            (json!({"matchLabels": {"team": ""}}), false, false),
+            (is("In", &["gold", "silver"]), true, false),
+            (is("In", &["silver"]), false, false),
+            (is("NotIn", &["silver"]), true, true),
+            (is("NotIn", &["gold"]), false, true),
+            (is("Exists", &[]), true, false),
+            (is("DoesNotExist", &[]), false, true),
+            (
+                json!({"matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}),
+                false,
+                false,
+            ),
+            (json!({}), true, true),
+        ];
+        for (text, labelled, bare) in rows {
+            let selector = selector(text.clone());
+            assert_eq!((selects(&selector, &pod(&gold)), selects(&selector, &pod(&[]))), (labelled, bare), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_selector_means_those_that_are_opted_in() {
+        let rows = [(false, false, false), (true, false, true), (false, true, true)];
+        for (opted_in, sidecar, want) in rows {
+            let pod = Pod { opted_in, sidecar, ..pod(&[]) };
+            assert_eq!(selects(&PodSelector::default(), &pod), want);
+        }
+    }
+
+    #[test]
+    fn the_oldest_policy_of_the_namespace_wins_and_the_others_are_told() {
+        let key = |namespace: &str, name: &str| PolicyKey { namespace: namespace.into(), name: name.into() };
+        let policy = |created, text| Policy { created, selector: selector(text), accepted: None };
+        let all = || json!({"matchLabels": {"app": "shop"}});
+        let policies = [
+            (key("shop", "young"), policy(30, all())),
+            (key("shop", "b"), policy(20, all())),
+            (key("shop", "a"), policy(20, all())),
+            (key("shop", "first"), policy(10, json!({"matchLabels": {"app": "other"}}))),
+            (key("elsewhere", "oldest"), policy(1, all())),
+        ];
+        let there = |namespace: &str, app: &str| Pod { namespace: namespace.into(), ..pod(&[("app", app)]) };
+        let pods = [
+            ("1", there("shop", "shop")),
+            ("2", there("shop", "other")),
+            ("3", there("elsewhere", "shop")),
+            ("4", there("none", "shop")),
+        ];
+        let world = World { policies: policies.into(), pods: pods.map(|(uid, pod)| (uid.into(), pod)).into() };
+        let of = |by: Option<PolicyKey>, also: &[PolicyKey]| Selected { by, also: also.to_vec() };
+        let want: Index = [
+            ("1".into(), of(Some(key("shop", "a")), &[key("shop", "b"), key("shop", "young")])),
+            ("2".into(), of(Some(key("shop", "first")), &[])),
+            ("3".into(), of(Some(key("elsewhere", "oldest")), &[])),
+            ("4".into(), of(None, &[])),
+        ]
+        .into();
+        assert_eq!(index(&world), want);
+    }
+}

@@ -1,0 +1,109 @@
+//! The serving end of the control stream: who calls, what it is served, what it says.
+
+mod identify;
+mod serve;
+mod stream;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use control::v1::{FromOperator, FromSidecar, control_server::Control};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+
+use crate::{fleet::Fleet, publish::Published};
+pub use identify::{Caller, Denied, Identify};
+pub use serve::serve;
+use stream::Stream;
+
+/// A token's review may take so long.
+const REVIEW: Duration = Duration::from_secs(10);
+/// Longest token that is looked at.
+const MAX_TOKEN: usize = 16 << 10;
+/// Messages that wait to be sent on one stream.
+const WAITING: usize = 4;
+
+/// Who leads, as a replica sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// This replica.
+    Me,
+    /// Another one, at `https://HOST:PORT`.
+    Other(String),
+    /// Nobody, or nobody knows.
+    Unknown,
+}
+
+/// What the streams of this replica work on; clones share it.
+#[derive(Clone)]
+pub struct Push {
+    /// Says whose a token is.
+    pub identify: Arc<dyn Identify>,
+    /// What each pod is served.
+    pub published: Arc<Published>,
+    /// What sidecars answer.
+    pub fleet: Arc<Fleet>,
+    /// Who leads.
+    pub leader: watch::Receiver<Leader>,
+    /// PEM of the CA certificates to trust from now on; empty where they are not this operator's business.
+    pub trust: watch::Receiver<Arc<str>>,
+    /// Cancelled when this replica ends.
+    pub ending: CancellationToken,
+}
+
+#[async_trait]
+impl Control for Push {
+    type SyncStream = ReceiverStream<Result<FromOperator, Status>>;
+
+    async fn sync(&self, request: Request<Streaming<FromSidecar>>) -> Result<Response<Self::SyncStream>, Status> {
+        let (metadata, _, incoming) = request.into_parts();
+        let review = timeout(REVIEW, self.identify.identify(token(&metadata)?)).await;
+        let caller = review.map_err(|_| Status::unavailable("the token could not be reviewed in time"))??;
+        let (sender, outgoing) = mpsc::channel(WAITING);
+        tokio::spawn(Stream::new(self.clone(), caller, incoming, sender).run());
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+/// The token of `authorization: Bearer TOKEN`.
+fn token(metadata: &MetadataMap) -> Result<&str, Status> {
+    let mut all = metadata.get_all("authorization").iter();
+    let token = match (all.next(), all.next()) {
+        (Some(one), None) => one.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")),
+        _ => None,
+    };
+    let fits = token.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN);
+    fits.ok_or_else(|| Status::unauthenticated("a pod's token is needed: authorization: Bearer TOKEN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bearer_token_is_needed() {
+        let long = format!("Bearer {}", "x".repeat(MAX_TOKEN + 1));
+        let rows: [(&[&str], Option<&str>); 8] = [
+            (&["Bearer eyJ.a"], Some("eyJ.a")),
+            (&[], None),
+            (&[""], None),
+            (&["Bearer "], None),
+            (&["Basic eyJ"], None),
+            (&["bearer"], None),
+            (&["Bearer a", "Bearer b"], None),
+            (&[&long], None),
+        ];
+        for (headers, want) in rows {
+            let mut metadata = MetadataMap::new();
+            for header in headers {
+                metadata.append("authorization", header.parse().unwrap());
+            }
+            assert_eq!(token(&metadata).ok(), want, "{headers:?}");
+        }
+    }
+}

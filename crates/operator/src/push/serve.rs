@@ -1,0 +1,79 @@
+//! Connections of sidecars: TLS, HTTP/2, kept alive from this end too.
+
+use std::{sync::Arc, time::Duration};
+
+use control::v1::control_server::ControlServer;
+use hyper::server::conn::http2;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::Push;
+
+/// Connections at once; further ones wait to be accepted.
+const MOST: usize = 20_000;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection on which nothing answers is dead after twice that.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A head with its token.
+const MAX_HEAD: u32 = 32 << 10;
+/// An answer with its text of faults.
+const MAX_MESSAGE: usize = 64 << 10;
+/// After `accept` failed, as it does where there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Last words may take so long to go out.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Serves until the replica ends; `tls` offers `h2`.
+pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
+    let (room, acceptor, ending) = (Arc::new(Semaphore::new(MOST)), TlsAcceptor::from(tls), push.ending.clone());
+    let service = ControlServer::new(push).max_decoding_message_size(MAX_MESSAGE);
+    loop {
+        let accepted = tokio::select! {
+            accepted = async { (room.clone().acquire_owned().await, listener.accept().await) } => accepted,
+            () = ending.cancelled() => return,
+        };
+        let (Ok(place), Ok((tcp, _))) = accepted else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let (acceptor, service, ending) = (acceptor.clone(), service.clone(), ending.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let serving = connection(tcp, acceptor, service);
+            let ended = async {
+                ending.cancelled().await;
+                sleep(LAST).await;
+            };
+            tokio::select! {
+                () = serving => {}
+                () = ended => {}
+            }
+        });
+    }
+}
+
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, service: ControlServer<Push>) {
+    let _ = tcp.set_nodelay(true);
+    let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(tcp)).await else { return };
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(2)
+        .max_header_list_size(MAX_HEAD)
+        .initial_stream_window_size(MAX_HEAD)
+        .initial_connection_window_size(MAX_HEAD * 2)
+        .serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+    if let Err(error) = serving.await {
+        tracing::debug!(%error, "a sidecar's connection broke");
+    }
+}

@@ -1,0 +1,173 @@
+//! One sidecar's stream: hello, then what selects its pod whenever that changes, and what it answers, until one of both
+//! ends, the pod is gone, or another replica leads.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use control::{
+    Speaks, agree,
+    v1::{
+        FromOperator, FromSidecar, GoAway, Hello, Snapshot, Trust, Unselected, from_operator::Message as Say,
+        from_sidecar::Message as Heard, go_away::Reason,
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tonic::{Status, Streaming};
+
+use super::{Caller, Leader, Push};
+use crate::{fleet::Place, publish::Served};
+
+/// From the call to the sidecar's hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// A sidecar that takes nothing for so long is gone.
+const TAKEN: Duration = Duration::from_secs(10);
+/// The watch of pods may be so far behind a pod's own call.
+const UNKNOWN: Duration = Duration::from_secs(10);
+/// This program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a stream ends: with these last words, or none where nobody hears them.
+type End = Option<GoAway>;
+type Step = ControlFlow<End>;
+
+/// One stream.
+pub(super) struct Stream {
+    push: Push,
+    caller: Caller,
+    incoming: Streaming<FromSidecar>,
+    outgoing: mpsc::Sender<Result<FromOperator, Status>>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        push: Push,
+        caller: Caller,
+        incoming: Streaming<FromSidecar>,
+        outgoing: mpsc::Sender<Result<FromOperator, Status>>,
+    ) -> Stream {
+        Stream { push, caller, incoming, outgoing }
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn run(mut self) {
+        let ControlFlow::Break(end) = self.talk().await else { return };
+        let Caller { namespace, name, .. } = &self.caller;
+        tracing::debug!(%namespace, %name, why = end.as_ref().map(|away| &*away.message), "a sidecar's stream ends");
+        if let Some(away) = end {
+            let _ = self.say(Say::GoAway(away)).await;
+        }
+    }
+
+    /// Ends with a break, always.
+    async fn talk(&mut self) -> Step {
+        let hello = self.hello().await?;
+        self.leads()?;
+        let Some(place) = self.push.fleet.enter(&self.caller.uid, &hello.version) else {
+            return go_away(Reason::Unspecified, "this operator serves as many sidecars as it can");
+        };
+        self.say(Say::Hello(Speaks::HERE.hello(VERSION))).await?;
+        let mut trust = self.push.trust.clone();
+        self.trust(&mut trust).await?;
+        let mut served = self.push.published.watch(&self.caller.uid);
+        self.serve(&mut served).await?;
+        let (mut leader, ending) = (self.push.leader.clone(), self.push.ending.clone());
+        let unknown_until = Instant::now() + UNKNOWN;
+        loop {
+            tokio::select! {
+                heard = self.incoming.message() => hear(&place, heard)?,
+                changed = served.changed() => match changed {
+                    Ok(()) => self.serve(&mut served).await?,
+                    Err(_) => return ending_now(),
+                },
+                Ok(()) = trust.changed() => self.trust(&mut trust).await?,
+                // Whoever tells it is gone: so is what makes this replica a leader.
+                changed = leader.changed() => match changed {
+                    Ok(()) => self.leads()?,
+                    Err(_) => return ending_now(),
+                },
+                () = place.lost() => return go_away(Reason::Replaced, "a newer stream of this pod is there"),
+                () = ending.cancelled() => return ending_now(),
+                () = sleep_until(unknown_until), if *served.borrow() == Served::Unknown => {
+                    return go_away(Reason::NoPod, "the cluster does not show this pod");
+                }
+            }
+        }
+    }
+
+    /// The sidecar's hello, in a protocol that both ends speak.
+    async fn hello(&mut self) -> ControlFlow<End, Hello> {
+        let first = timeout(HELLO, self.incoming.message()).await;
+        let Ok(Ok(Some(FromSidecar { message: Some(Heard::Hello(hello)) }))) = first else {
+            return go_away(Reason::Protocol, "a stream begins with a hello");
+        };
+        match agree(Speaks::HERE, Speaks::from(&hello)) {
+            Ok(_) => ControlFlow::Continue(hello),
+            Err(why) => go_away(Reason::Protocol, why.to_string()),
+        }
+    }
+
+    /// Goes on only where this replica leads.
+    fn leads(&self) -> Step {
+        let (address, message) = match &*self.push.leader.borrow() {
+            Leader::Me => return ControlFlow::Continue(()),
+            Leader::Other(address) => (address.clone(), "another replica leads"),
+            Leader::Unknown => (String::new(), "no replica leads yet"),
+        };
+        let reason = Reason::NotLeader.into();
+        ControlFlow::Break(Some(GoAway { reason, message: message.to_owned(), address }))
+    }
+
+    /// Says what the pod is served now.
+    async fn serve(&mut self, served: &mut watch::Receiver<Served>) -> Step {
+        let now = served.borrow_and_update().clone();
+        match now {
+            Served::Unknown | Served::Awaited => ControlFlow::Continue(()),
+            Served::Gone => go_away(Reason::NoPod, "the pod is gone"),
+            Served::Unselected => self.say(Say::Unselected(Unselected {})).await,
+            Served::Policy(document) => {
+                let snapshot = Snapshot {
+                    namespace: document.policy.namespace.to_string(),
+                    name: document.policy.name.to_string(),
+                    generation: document.generation,
+                    hash: document.hash.clone(),
+                    document: document.json.clone(),
+                };
+                self.say(Say::Snapshot(snapshot)).await
+            }
+        }
+    }
+
+    async fn trust(&mut self, trust: &mut watch::Receiver<Arc<str>>) -> Step {
+        let ca = trust.borrow_and_update().to_string();
+        if ca.is_empty() { ControlFlow::Continue(()) } else { self.say(Say::Trust(Trust { ca })).await }
+    }
+
+    async fn say(&mut self, message: Say) -> Step {
+        let said = timeout(TAKEN, self.outgoing.send(Ok(FromOperator { message: Some(message) }))).await;
+        if matches!(said, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
+    }
+}
+
+/// Notes what a sidecar says.
+fn hear(place: &Place, heard: Result<Option<FromSidecar>, Status>) -> Step {
+    let Ok(Some(FromSidecar { message })) = heard else { return ControlFlow::Break(None) };
+    match message {
+        Some(Heard::Ack(ack)) => place.answered(ack.into()),
+        Some(Heard::Nack(nack)) => place.answered(nack.into()),
+        Some(Heard::Report(report)) => place.told(report),
+        Some(Heard::Hello(_)) => return go_away(Reason::Protocol, "a stream has one hello"),
+        // Of a newer sidecar; the protocol says that it may be skipped.
+        None => {}
+    }
+    ControlFlow::Continue(())
+}
+
+fn go_away<T>(reason: Reason, message: impl Into<String>) -> ControlFlow<End, T> {
+    ControlFlow::Break(Some(GoAway { reason: reason.into(), message: message.into(), address: String::new() }))
+}
+
+fn ending_now() -> Step {
+    go_away(Reason::Ending, "this replica ends")
+}

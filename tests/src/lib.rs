@@ -8,6 +8,7 @@ pub mod eventually;
 pub mod heavy;
 pub mod otlp;
 pub mod panics;
+pub mod plane;
 pub mod policy;
 pub mod program;
 pub mod prometheus;
@@ -21,6 +22,7 @@ pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};
 pub use eventually::eventually;
+pub use plane::{Cluster, Plane};
 pub use policy::Policy;
 pub use program::Program;
 pub use scrape::Metrics;

@@ -11,4 +11,6 @@ pub mod fleet;
 
 pub mod push;
 
+pub mod inject;
+
 pub mod ca;

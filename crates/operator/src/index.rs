@@ -21,16 +21,27 @@ pub type Index = BTreeMap<Uid, Selected>;
 /// Of every pod, who selects it.
 #[must_use]
 pub fn index(world: &World) -> Index {
-    let mut oldest_first: Vec<(&PolicyKey, &Policy)> = world.policies.iter().collect();
-    oldest_first.sort_by_key(|(key, policy)| (policy.created, *key));
-    let selected = |pod: &Pod| {
-        let mut all = oldest_first
-            .iter()
-            .filter(|(key, policy)| key.namespace == pod.namespace && selects(&policy.selector, pod));
-        let by = all.next().map(|(key, _)| (*key).clone());
-        Selected { by, also: all.map(|(key, _)| (*key).clone()).collect() }
-    };
-    world.pods.iter().map(|(uid, pod)| (uid.clone(), selected(pod))).collect()
+    let policies = oldest_first(world);
+    world.pods.iter().map(|(uid, pod)| (uid.clone(), selected(&policies, pod))).collect()
+}
+
+/// Who selects a pod, of this world or none yet.
+#[must_use]
+pub fn select(world: &World, pod: &Pod) -> Selected {
+    selected(&oldest_first(world), pod)
+}
+
+fn oldest_first(world: &World) -> Vec<(&PolicyKey, &Policy)> {
+    let mut policies: Vec<(&PolicyKey, &Policy)> = world.policies.iter().collect();
+    policies.sort_by_key(|(key, policy)| (policy.created, *key));
+    policies
+}
+
+fn selected(oldest_first: &[(&PolicyKey, &Policy)], pod: &Pod) -> Selected {
+    let mut all =
+        oldest_first.iter().filter(|(key, policy)| key.namespace == pod.namespace && selects(&policy.selector, pod));
+    let by = all.next().map(|(key, _)| (*key).clone());
+    Selected { by, also: all.map(|(key, _)| (*key).clone()).collect() }
 }
 
 /// Whether a pod of the same namespace is meant. An empty selector means all that have a sidecar or ask for one.
@@ -138,5 +149,8 @@ mod tests {
         ]
         .into();
         assert_eq!(index(&world), want);
+        for (uid, pod) in &world.pods {
+            assert_eq!(select(&world, pod), want[uid], "one alone");
+        }
     }
 }

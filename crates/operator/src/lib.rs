@@ -13,4 +13,6 @@ pub mod push;
 
 pub mod inject;
 
+pub mod admit;
+
 pub mod ca;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub use settings::{Port, Settings, Unusable};
+pub use settings::{Flags, Port, Settings};
 
 use crate::world::PolicyKey;
 

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use serde_json::{Map, Value, json};
+use clap::Args;
+use serde_json::{Map, Value};
 
 use super::text;
 
@@ -33,10 +34,55 @@ pub struct Settings {
     pub env: Vec<Value>,
 }
 
-/// Settings that are of no use; a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unusable(pub String);
+/// What the operator is told of the sidecars that it adds to pods.
+#[derive(Clone, Debug, Args)]
+pub struct Flags {
+    /// Image of the sidecars
+    #[arg(long, value_name = "IMAGE", default_value = "llmroute.dev/sidecar:dev")]
+    pub sidecar_image: String,
+
+    /// imagePullPolicy of the sidecars; by default the cluster's
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub sidecar_pull_policy: Option<String>,
+
+    /// resources of the sidecars, as JSON; a pod's annotations llmroute.dev/sidecar-cpu-limit and the like win
+    #[arg(long, value_name = "JSON", value_parser = resources, default_value = DEFAULT_RESOURCES)]
+    pub sidecar_resources: Value,
+
+    /// Further env entries of the sidecars, as a JSON list
+    #[arg(long, value_name = "JSON", value_parser = env, default_value = "[]")]
+    pub sidecar_env: Value,
+}
+
+impl Flags {
+    /// Of the operator in `namespace`, which sidecars call at `control`.
+    #[must_use]
+    pub fn settings(&self, namespace: &str, control: String) -> Settings {
+        let Flags { sidecar_image, sidecar_pull_policy, sidecar_resources, sidecar_env } = self;
+        Settings {
+            namespace: namespace.into(),
+            image: sidecar_image.clone(),
+            pull_policy: sidecar_pull_policy.clone(),
+            control,
+            resources: sidecar_resources.clone(),
+            env: sidecar_env.as_array().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+const DEFAULT_RESOURCES: &str = r#"{"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}"#;
+
+fn resources(text: &str) -> Result<Value, String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let fits = value.as_object().is_some_and(|r| r.values().all(|v| v.is_object() || v.is_array()));
+    fits.then_some(value).ok_or_else(|| r#"write an object such as {"requests": {"cpu": "20m"}}"#.to_owned())
+}
+
+fn env(text: &str) -> Result<Value, String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let fits = value.as_array().is_some_and(|all| all.iter().all(|entry| entry["name"].is_string()));
+    fits.then_some(value).ok_or_else(|| r#"write a list such as [{"name": "A", "value": "b"}]"#.to_owned())
+}
 
 /// Namespaces of the cluster itself.
 const SYSTEM: &str = "kube-system";
@@ -50,36 +96,6 @@ const RESOURCES: [(&str, &str, &str); 4] = [
 ];
 
 impl Settings {
-    /// What a sidecar gets where nothing is said.
-    #[must_use]
-    pub fn default_resources() -> Value {
-        json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}})
-    }
-
-    /// From the JSON of `resources` and `env` as they stand in a container.
-    ///
-    /// # Errors
-    /// One of both is something else; the sentence says which.
-    pub fn with(mut self, resources: Option<&str>, env: Option<&str>) -> Result<Settings, Unusable> {
-        let read = |what: &str, text: &str| {
-            serde_json::from_str::<Value>(text).map_err(|e| Unusable(format!("the sidecar's {what} are not JSON: {e}")))
-        };
-        if let Some(text) = resources {
-            let value = read("resources", text)?;
-            let fits = value.as_object().is_some_and(|r| r.values().all(|v| v.is_object() || v.is_array()));
-            self.resources = fits.then_some(value).ok_or_else(|| {
-                Unusable("the sidecar's resources are no object such as {\"requests\":{\"cpu\":\"20m\"}}".to_owned())
-            })?;
-        }
-        if let Some(text) = env {
-            self.env = match read("env entries", text)? {
-                Value::Array(all) if all.iter().all(|e| e["name"].is_string()) => all,
-                _ => return Err(Unusable("the sidecar's env is no list of entries with a name".to_owned())),
-            };
-        }
-        Ok(self)
-    }
-
     /// Whether nothing is injected in a namespace, whatever its labels.
     pub(super) fn spares(&self, namespace: &str) -> bool {
         namespace == &*self.namespace || namespace == SYSTEM
@@ -114,7 +130,50 @@ fn is_quantity(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    #[test]
+    fn flags_say_how_sidecars_are() {
+        let read = |args: &[&str]| {
+            Program::try_parse_from(["x"].iter().chain(args))
+                .map(|p| p.flags.settings("here", "https://c:1".to_owned()))
+        };
+        let said = read(&[
+            "--sidecar-image=i:1",
+            "--sidecar-pull-policy=Never",
+            r#"--sidecar-resources={"limits": {"cpu": "1"}}"#,
+            r#"--sidecar-env=[{"name": "A", "value": "b"}]"#,
+        ]);
+        let want = Settings {
+            namespace: "here".into(),
+            image: "i:1".to_owned(),
+            pull_policy: Some("Never".to_owned()),
+            control: "https://c:1".to_owned(),
+            resources: json!({"limits": {"cpu": "1"}}),
+            env: vec![json!({"name": "A", "value": "b"})],
+        };
+        assert_eq!(said.unwrap(), want);
+        assert_eq!(read(&[]).unwrap().resources["limits"], json!({"memory": "128Mi"}));
+        for wrong in [
+            "--sidecar-pull-policy=never",
+            "--sidecar-resources={",
+            "--sidecar-resources=[]",
+            r#"--sidecar-resources={"limits": 1}"#,
+            "--sidecar-env={}",
+            "--sidecar-env=[1]",
+        ] {
+            assert!(read(&[wrong]).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn quantities_are_told_from_other_text() {

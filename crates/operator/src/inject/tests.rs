@@ -10,7 +10,7 @@ fn settings() -> Settings {
         image: "llmroute.dev/sidecar:dev".to_owned(),
         pull_policy: None,
         control: "https://llmroute-control.llmroute-system.svc:8443".to_owned(),
-        resources: Settings::default_resources(),
+        resources: json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}),
         env: Vec::new(),
     }
 }
@@ -247,24 +247,16 @@ fn what_the_app_says_wins() {
 
 #[test]
 fn resources_come_from_the_settings_and_the_pod() {
-    let given =
-        settings().with(Some(r#"{"limits": {"memory": "1Gi"}}"#), Some(r#"[{"name": "OTEL_X", "value": "1"}]"#));
+    let (resources, env) = (json!({"limits": {"memory": "1Gi"}}), vec![json!({"name": "OTEL_X", "value": "1"})]);
+    let given = Settings { resources, env, pull_policy: Some("Never".to_owned()), ..settings() };
     let mut pod = plain();
     pod["metadata"]["annotations"] =
         json!({"llmroute.dev/sidecar-cpu-limit": "100m", "llmroute.dev/sidecar-cpu-request": "5m"});
-    let done = apply(&pod, inject(&given.unwrap(), "shop", &pod, Some(&chosen(None)), "PEM"));
+    let done = apply(&pod, inject(&given, "shop", &pod, Some(&chosen(None)), "PEM"));
     let sidecar = &done["spec"]["initContainers"][0];
     assert_eq!(sidecar["resources"], json!({"limits": {"memory": "1Gi", "cpu": "100m"}, "requests": {"cpu": "5m"}}));
     assert_eq!(sidecar["env"], json!([{"name": "OTEL_X", "value": "1"}, {"name": "LLMROUTE_CA", "value": "PEM"}]));
-    for (resources, env) in [
-        (Some("{"), None),
-        (Some("[]"), None),
-        (Some(r#"{"limits": 1}"#), None),
-        (None, Some("{}")),
-        (None, Some("[1]")),
-    ] {
-        assert!(settings().with(resources, env).is_err(), "{resources:?} {env:?}");
-    }
+    assert_eq!(sidecar["imagePullPolicy"], "Never");
 }
 
 #[test]
@@ -313,6 +305,9 @@ fn what_is_there_already_is_left_or_put_right() {
     assert!(!text.contains("llmroute-credentials"), "{text}");
 }
 
+/// Names in its `env`, the volume that it mounts, whether it has a member that nobody knows.
+type Parts = (Option<Vec<&'static str>>, Option<&'static str>, bool);
+
 /// Containers with all that matters here, and something that does not.
 fn containers(names: &'static [&'static str]) -> impl Strategy<Value = Vec<Value>> {
     let variable = select(&["OPENAI_BASE_URL", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "MINE"][..]);
@@ -320,7 +315,7 @@ fn containers(names: &'static [&'static str]) -> impl Strategy<Value = Vec<Value
     let mounts = prop::option::of(select(&["data", "keys"][..]));
     let one = (env, mounts, any::<bool>());
     prop::collection::vec(one, 0..names.len()).prop_map(move |all| {
-        let container = |(name, (env, mount, odd)): (&&str, (Option<Vec<&str>>, Option<&str>, bool))| {
+        let container = |(name, (env, mount, odd)): (&&str, Parts)| {
             let mut container = json!({"name": name, "image": "x:1"});
             if let Some(env) = env {
                 let entries: Vec<Value> = env.into_iter().map(|name| json!({"name": name, "value": "own"})).collect();

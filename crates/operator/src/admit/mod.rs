@@ -1,0 +1,46 @@
+//! What the API server asks before it stores something: may this pod be as it is (`pods`), is this a policy (`policies`). Every
+//! replica answers; an answer changes nothing here, so that a dry run is like any other.
+
+mod pods;
+mod policies;
+mod review;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use serve::serve;
+
+use crate::{
+    inject::{Chosen, Settings},
+    world::Pod,
+};
+
+/// Where pods are judged.
+pub const MUTATE: &str = "/mutate";
+/// Where policies are judged.
+pub const VALIDATE: &str = "/validate";
+
+/// Not all policies of the cluster are known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYet;
+
+/// Says which policy selects a pod that is to be created.
+pub type Choose = dyn Fn(&Pod) -> Result<Option<Chosen>, NotYet> + Send + Sync;
+
+/// What the answers are made from; clones share it.
+#[derive(Clone)]
+pub struct Admission {
+    /// How sidecars are.
+    pub settings: Arc<Settings>,
+    /// Which policy selects a pod.
+    pub choose: Arc<Choose>,
+    /// PEM of the CA certificates by which sidecars know the operator; empty where they need none.
+    pub trust: watch::Receiver<Arc<str>>,
+    /// Cancelled when this replica ends.
+    pub ending: CancellationToken,
+}

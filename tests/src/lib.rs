@@ -2,6 +2,7 @@
 //!
 //! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually()`]).
 
+pub mod apiserver;
 pub mod bills;
 pub mod caller;
 pub mod eventually;

@@ -2,10 +2,12 @@
 //!
 //! Everything speaks over real sockets on 127.0.0.1, so time is real and assertions are patient ([`eventually()`]).
 
+pub mod apiserver;
 pub mod bills;
 pub mod caller;
 pub mod eventually;
 pub mod heavy;
+pub mod operator;
 pub mod otlp;
 pub mod panics;
 pub mod plane;
@@ -22,6 +24,7 @@ pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};
 pub use eventually::eventually;
+pub use operator::Operator;
 pub use plane::{Cluster, Plane};
 pub use policy::Policy;
 pub use program::Program;

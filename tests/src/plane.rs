@@ -85,7 +85,7 @@ impl Cluster {
     pub fn pod(&self, name: &str, app: &str) -> String {
         let (uid, namespace) = (Uid::from(format!("uid-{name}")), Arc::from("shop"));
         let labels = [("app".to_owned(), app.to_owned())].into();
-        let pod = Pod { namespace: namespace.clone(), name: name.into(), labels, sidecar: true, ..Pod::default() };
+        let pod = Pod { namespace: Arc::clone(&namespace), name: name.into(), labels, sidecar: true, ..Pod::default() };
         self.world.lock().pods.insert(uid.clone(), pod);
         let token = format!("token-of-{name}-0123456789");
         self.tokens.lock().insert(token.clone(), Caller { namespace, name: name.into(), uid });

@@ -1,0 +1,4 @@
+//! Stories of the control plane at a real API server: one binary, a story a file.
+
+mod policies;
+mod stage;

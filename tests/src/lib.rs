@@ -7,6 +7,7 @@ pub mod bills;
 pub mod caller;
 pub mod eventually;
 pub mod heavy;
+pub mod operator;
 pub mod otlp;
 pub mod panics;
 pub mod plane;
@@ -23,6 +24,7 @@ pub mod world;
 
 pub use caller::{Ask, Caller, Reply, Streaming};
 pub use eventually::eventually;
+pub use operator::Operator;
 pub use plane::{Cluster, Plane};
 pub use policy::Policy;
 pub use program::Program;

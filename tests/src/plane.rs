@@ -85,7 +85,7 @@ impl Cluster {
     pub fn pod(&self, name: &str, app: &str) -> String {
         let (uid, namespace) = (Uid::from(format!("uid-{name}")), Arc::from("shop"));
         let labels = [("app".to_owned(), app.to_owned())].into();
-        let pod = Pod { namespace: Arc::clone(&namespace), name: name.into(), labels, opted_in: true, sidecar: true };
+        let pod = Pod { namespace: Arc::clone(&namespace), name: name.into(), labels, sidecar: true, ..Pod::default() };
         self.world.lock().pods.insert(uid.clone(), pod);
         let token = format!("token-of-{name}-0123456789");
         self.tokens.lock().insert(token.clone(), Caller { namespace, name: name.into(), uid });
@@ -108,7 +108,7 @@ impl Cluster {
         let key = PolicyKey { namespace: "shop".into(), name: app.into() };
         let document = Arc::new(Document::new(key.clone(), generation, spec));
         let selector = serde_json::from_value(serde_json::json!({"matchLabels": {"app": app}})).expect("a selector");
-        let policy = Policy { created: 1, selector, accepted: Some(document.clone()) };
+        let policy = Policy { created: 1, selector, accepted: Some(document.clone()), ..Policy::default() };
         self.world.lock().policies.insert(key, policy);
         document
     }

@@ -61,7 +61,7 @@ impl Output {
 
     /// Reads it all; or up to the line that says it is ready, and leaves the rest in the pipe.
     /// Reads to the end, or only until the program is ready.
-    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static, until_ready: bool) -> JoinHandle<()> {
+    pub(crate) fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static, until_ready: bool) -> JoinHandle<()> {
         let text = self.0.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
@@ -237,17 +237,18 @@ fn address(text: &str, name: &str) -> Option<SocketAddr> {
     None
 }
 
-/// The program, built as it is now.
+/// The sidecar, built as it is now.
 pub fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-            let built = StdCommand::new(cargo).args(["build", "--quiet", "--locked", "-p", "sidecar"]).status();
-            assert!(built.is_ok_and(|status| status.success()), "cargo build -p sidecar");
-            let test = std::env::current_exe().expect("this test");
-            let dir = test.parent().and_then(Path::parent).expect("target/debug");
-            dir.join("llmroute-sidecar")
-        })
-        .clone()
+    BUILT.get_or_init(|| built("sidecar")).clone()
+}
+
+/// A crate's program, built as it is now.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let built = StdCommand::new(cargo).args(["build", "--quiet", "--locked", "-p", name]).status();
+    assert!(built.is_ok_and(|status| status.success()), "cargo build -p {name}");
+    let test = std::env::current_exe().expect("this test");
+    let dir = test.parent().and_then(Path::parent).expect("target/debug");
+    dir.join(format!("llmroute-{name}"))
 }

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::types::{Rejection, SidecarStatus};
-use control::v1::{Ack, Nack, Report};
+use control::v1::{Ack, Credentials, Nack, Report};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     index::Index,
-    world::{Document, PolicyKey, Uid, World},
+    world::{Document, Pod, PolicyKey, Uid, World},
 };
 
 /// More sidecars than this are served by no operator; further ones are sent away.
@@ -112,7 +112,12 @@ impl Fleet {
         self.members.lock().iter().map(|(uid, member)| (uid.clone(), member.sidecar.clone())).collect()
     }
 
-    /// Wakes when an answer came or a stream began or ended; not for reports.
+    /// How many streams are up.
+    pub fn connected(&self) -> usize {
+        self.members.lock().values().filter(|member| member.sidecar.connected).count()
+    }
+
+    /// Wakes when an answer came, a stream began or ended, or keys came or went; not for other reports.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -136,7 +141,22 @@ impl Place {
         report.not_in_force = report.not_in_force.into_iter().map(|path| cut(path, MAX_FIELDS.1)).collect();
         report.version = cut(report.version, MAX_VERSION);
         report.hash = cut(report.hash, MAX_VERSION);
-        self.note(|sidecar| sidecar.report = Some(report));
+        if let Some(Credentials { missing, vanished }) = &mut report.credentials {
+            for names in [missing, vanished] {
+                names.truncate(MAX_FIELDS.0);
+                names.iter_mut().for_each(|name| *name = cut(std::mem::take(name), MAX_FIELDS.1));
+            }
+        }
+        let mut differs = false;
+        self.note(|sidecar| {
+            let keys = |report: &Option<Report>| report.as_ref().map(|r| (r.hash.clone(), r.credentials.clone()));
+            let before = keys(&sidecar.report);
+            sidecar.report = Some(report);
+            differs = before != keys(&sidecar.report);
+        });
+        if differs {
+            self.fleet.changed();
+        }
     }
 
     /// Returns when a newer stream of the same pod has taken the place.
@@ -160,10 +180,20 @@ impl Drop for Place {
     }
 }
 
-fn cut(mut text: String, most: usize) -> String {
+pub(crate) fn cut(mut text: String, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     text.truncate(end);
     text
+}
+
+/// Pods that get a policy, without those that are being deleted.
+pub fn selected<'a>(
+    policy: &'a PolicyKey,
+    world: &'a World,
+    index: &'a Index,
+) -> impl Iterator<Item = (&'a Uid, &'a Pod)> {
+    let gets = move |uid: &Uid| index.get(uid).is_some_and(|s| s.by.as_ref() == Some(policy));
+    world.pods.iter().filter(move |(uid, pod)| !pod.ending && gets(uid))
 }
 
 /// What a policy's status says of its sidecars: how many there are, have `document` in force, are missing, refused it.
@@ -176,9 +206,9 @@ pub fn programmed(
     fleet: &BTreeMap<Uid, Sidecar>,
 ) -> SidecarStatus {
     let mut status = SidecarStatus::default();
-    let selected = world.pods.iter().filter(|(uid, _)| index.get(*uid).is_some_and(|s| s.by.as_ref() == Some(policy)));
-    for (uid, pod) in selected {
-        if !pod.sidecar {
+    let Some(newest) = world.policies.get(policy) else { return status };
+    for (uid, pod) in selected(policy, world, index) {
+        if !pod.fits(newest) {
             status.missing += 1;
             continue;
         }
@@ -200,10 +230,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        index::index,
-        world::{Pod, Policy},
-    };
+    use crate::{index::index, world::Policy};
 
     fn ack(generation: i64) -> Answer {
         Answer { generation, hash: format!("h{generation}"), error: None }
@@ -224,9 +251,16 @@ mod tests {
         let seen = fleet.view()[&pod].clone();
         let want = Sidecar { connected: true, version: "1.1.0".into(), answer: Some(ack(1)), report: None };
         assert_eq!(seen, want, "what it answered before holds; the old stream changes nothing");
-        changes.mark_unchanged();
-        new.told(Report { uptime_seconds: 3, ..Report::default() });
-        assert!(!changes.has_changed().unwrap(), "a report wakes nobody");
+        let missing = |missing: &[&str]| {
+            let missing = missing.iter().map(|name| (*name).to_owned()).collect();
+            Some(Credentials { missing, vanished: vec![] })
+        };
+        for (credentials, wakes) in [(missing(&["openai"]), true), (missing(&["openai"]), false), (missing(&[]), true)]
+        {
+            changes.mark_unchanged();
+            new.told(Report { uptime_seconds: 3, credentials, ..Report::default() });
+            assert_eq!(changes.has_changed().unwrap(), wakes, "only news of keys wakes");
+        }
         drop(new);
         assert!(changes.has_changed().unwrap() && !fleet.view()[&pod].connected);
         fleet.retain(&Index::new());
@@ -279,25 +313,27 @@ mod tests {
             ("refused", true, Some(said(&document.hash, Some("spec.scenes: no")))),
             ("never seen", true, None),
             ("without sidecar", false, None),
+            ("other keys", true, Some(said(&document.hash, None))),
+            ("ending", true, None),
         ];
         let mut world = World::default();
-        let policy = Policy {
-            created: 1,
-            selector: serde_json::from_value(json!({"matchLabels": {"a": "b"}})).unwrap(),
-            accepted: None,
-        };
+        let selector = serde_json::from_value(json!({"matchLabels": {"a": "b"}})).unwrap();
+        let policy = Policy { created: 1, selector, secret: Some("keys".into()), ..Policy::default() };
         world.policies.insert(key.clone(), policy);
         let mut fleet = BTreeMap::new();
         for (name, sidecar, said) in rows {
             let labels = [("a".to_owned(), "b".to_owned())].into();
-            let pod = Pod { namespace: "shop".into(), name: name.into(), labels, opted_in: true, sidecar };
+            let secret = Some(if name == "other keys" { "old".into() } else { "keys".into() });
+            let ending = name == "ending";
+            let pod =
+                Pod { namespace: "shop".into(), name: name.into(), labels, opted_in: true, sidecar, secret, ending };
             world.pods.insert(name.into(), pod);
             fleet.extend(said.map(|said| (Uid::from(name), said)));
         }
         world.pods.insert("not selected".into(), Pod { namespace: "shop".into(), sidecar: true, ..Pod::default() });
         fleet.insert("not selected".into(), said(&document.hash, None));
         let rejected = vec![Rejection { pod: "refused".into(), message: "spec.scenes: no".into() }];
-        let want = SidecarStatus { total: 6, in_sync: 2, missing: 1, rejected };
+        let want = SidecarStatus { total: 6, in_sync: 2, missing: 2, rejected };
         assert_eq!(programmed(&key, &document, &world, &index(&world), &fleet), want);
     }
 }

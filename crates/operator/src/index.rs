@@ -76,7 +76,7 @@ mod tests {
 
     fn pod(labels: &[(&str, &str)]) -> Pod {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Pod { namespace: "shop".into(), name: "pod".into(), labels, opted_in: false, sidecar: true }
+        Pod { namespace: "shop".into(), name: "pod".into(), labels, sidecar: true, ..Pod::default() }
     }
 
     fn selector(text: Value) -> PodSelector {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_oldest_policy_of_the_namespace_wins_and_the_others_are_told() {
         let key = |namespace: &str, name: &str| PolicyKey { namespace: namespace.into(), name: name.into() };
-        let policy = |created, text| Policy { created, selector: selector(text), accepted: None };
+        let policy = |created, text| Policy { created, selector: selector(text), ..Policy::default() };
         let all = || json!({"matchLabels": {"app": "shop"}});
         let policies = [
             (key("shop", "young"), policy(30, all())),
@@ -139,7 +139,8 @@ mod tests {
             ("3", there("elsewhere", "shop")),
             ("4", there("none", "shop")),
         ];
-        let world = World { policies: policies.into(), pods: pods.map(|(uid, pod)| (uid.into(), pod)).into() };
+        let pods = pods.map(|(uid, pod)| (uid.into(), pod)).into();
+        let world = World { policies: policies.into(), pods, ..World::default() };
         let of = |by: Option<PolicyKey>, also: &[PolicyKey]| Selected { by, also: also.to_vec() };
         let want: Index = [
             ("1".into(), of(Some(key("shop", "a")), &[key("shop", "b"), key("shop", "young")])),

@@ -1,18 +1,49 @@
-//! The control plane. Policies and pods are plain data (`world`); what each pod gets is a pure function of them (`index`,
-//! `publish`); streams of sidecars wait for a difference (`push`).
+//! The control plane. Policies and pods are plain data (`world`), taken from what the API server tells (`watch`, `observe`);
+//! what each pod gets is a pure function of them (`index`, `publish`); streams of sidecars wait for a difference (`push`); what
+//! they answer (`fleet`) becomes a status (`status`), which the lease holder writes (`reconcile`, `lease`).
 
 pub mod world;
+
+pub mod observe;
+
+pub mod cluster;
+
+pub mod watch;
 
 pub mod index;
 
 pub mod publish;
 
+pub mod push;
+
+pub mod review;
+
 pub mod fleet;
 
-pub mod push;
+pub mod status;
+
+pub mod events;
+
+pub mod reconcile;
+
+pub mod lease;
+
+pub mod endpoints;
 
 pub mod inject;
 
 pub mod admit;
 
 pub mod ca;
+
+pub mod certificates;
+
+pub mod metrics;
+
+pub mod admin;
+
+pub mod config;
+
+pub mod run;
+
+pub mod clock;

@@ -97,12 +97,13 @@ mod tests {
         let pod = Pod { namespace: "shop".into(), sidecar: true, ..Pod::default() };
         let policy = |name: &str, generation: Option<i64>| Policy {
             created: 1,
-            selector: Default::default(),
             accepted: generation.map(|g| document(name, g)),
+            ..Policy::default()
         };
         World {
             pods: pods.iter().map(|uid| ((*uid).into(), pod.clone())).collect(),
             policies: policies.iter().map(|(name, g)| (key(name), policy(name, *g))).collect(),
+            ..World::default()
         }
     }
 

@@ -1,8 +1,13 @@
 //! What the cluster holds, as far as it matters here: plain data.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fmt::Write,
+    sync::Arc,
+};
 
-use api::types::PodSelector;
+use api::types::{PodSelector, PolicyStatus};
 use bytes::Bytes;
 use ring::digest;
 use serde_json::{Value, json};
@@ -16,11 +21,17 @@ pub struct PolicyKey {
     pub name: Arc<str>,
 }
 
+impl fmt::Display for PolicyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// `metadata.uid` of a pod: a name comes back, a uid does not.
 pub type Uid = Arc<str>;
 
-/// A policy.
-#[derive(Clone, Debug, PartialEq)]
+/// A policy. Selector and credentials are those of the accepted version; where there is none, of the newest, as far as it reads.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     /// `metadata.creationTimestamp`, seconds since 1970.
     pub created: i64,
@@ -28,6 +39,20 @@ pub struct Policy {
     pub selector: PodSelector,
     /// Its newest version that was accepted, if one was.
     pub accepted: Option<Arc<Document>>,
+    /// The Secret with its providers' keys.
+    pub secret: Option<Arc<str>>,
+    /// One of its providers has a key.
+    pub needs_keys: bool,
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.generation` of the newest version.
+    pub generation: i64,
+    /// Why the newest version is not accepted, if it is not.
+    pub faults: Vec<String>,
+    /// Nobody asked yet whether an earlier version was accepted, before this process began.
+    pub recall: bool,
+    /// Its status as the cluster shows it.
+    pub status: PolicyStatus,
 }
 
 /// A pod.
@@ -43,6 +68,18 @@ pub struct Pod {
     pub opted_in: bool,
     /// It has a sidecar.
     pub sidecar: bool,
+    /// The Secret that its sidecar has, if it has one.
+    pub secret: Option<Arc<str>>,
+    /// It is being deleted.
+    pub ending: bool,
+}
+
+impl Pod {
+    /// Its sidecar is one for the policy: it has the Secret that is named there.
+    #[must_use]
+    pub fn fits(&self, policy: &Policy) -> bool {
+        self.sidecar && (policy.secret.is_none() || policy.secret == self.secret)
+    }
 }
 
 /// All of it.
@@ -50,8 +87,10 @@ pub struct Pod {
 pub struct World {
     /// Policies.
     pub policies: BTreeMap<PolicyKey, Policy>,
-    /// Pods.
+    /// Pods that have not ended.
     pub pods: BTreeMap<Uid, Pod>,
+    /// Namespaces that ask for sidecars.
+    pub opted_in: BTreeSet<Arc<str>>,
 }
 
 /// An accepted version of a policy, as sidecars get it.
@@ -76,7 +115,20 @@ impl Document {
             "apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicy",
             "metadata": {"namespace": &**namespace, "name": &**name, "generation": generation}, "spec": spec,
         });
-        let json = Bytes::from(manifest.to_string());
+        Document::of(policy, generation, Bytes::from(manifest.to_string()))
+    }
+
+    /// A document as it was kept, if it is one of that policy.
+    #[must_use]
+    pub fn read(policy: &PolicyKey, json: &str) -> Option<Document> {
+        let manifest: Value = serde_json::from_str(json).ok()?;
+        let metadata = &manifest["metadata"];
+        let is_its = metadata["namespace"] == *policy.namespace && metadata["name"] == *policy.name;
+        let generation = metadata["generation"].as_i64().filter(|_| is_its)?;
+        Some(Document::of(policy.clone(), generation, Bytes::from(json.to_owned())))
+    }
+
+    fn of(policy: PolicyKey, generation: i64, json: Bytes) -> Document {
         let digest = digest::digest(&digest::SHA256, &json);
         let hash = digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
@@ -99,6 +151,10 @@ mod tests {
         let (_, snapshot) = api::accept(&serde_json::from_slice(&document.json).unwrap()).unwrap();
         assert_eq!((&*snapshot.name, snapshot.generation), ("shop/p", Some(7)));
         assert_eq!(document, Document::new(key.clone(), 7, &spec), "the same text each time");
+        let text = std::str::from_utf8(&document.json).unwrap();
+        assert_eq!(Document::read(&key, text), Some(document.clone()), "as it was kept");
+        let stranger = PolicyKey { namespace: "shop".into(), name: "q".into() };
+        assert_eq!((Document::read(&stranger, text), Document::read(&key, "{")), (None, None));
         let others = [Document::new(key, 8, &spec), {
             let other = PolicyKey { namespace: "shop".into(), name: "q".into() };
             Document::new(other, 7, &spec)

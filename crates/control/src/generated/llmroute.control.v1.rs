@@ -124,6 +124,19 @@ pub struct Report {
     /// Seconds since the sidecar started.
     #[prost(uint64, tag = "5")]
     pub uptime_seconds: u64,
+    /// Of the keys that the policy in force names; absent where none is in force, or from a sidecar that does not tell.
+    #[prost(message, optional, tag = "6")]
+    pub credentials: ::core::option::Option<Credentials>,
+}
+/// How the keys of the policy in force are; by name, never a key itself. At most 64 names each.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Credentials {
+    /// Files that are not there, or hold no usable key.
+    #[prost(string, repeated, tag = "1")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Files that went away; the sidecar goes on with what they held.
+    #[prost(string, repeated, tag = "2")]
+    pub vanished: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// No policy selects the pod.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,12 +1,12 @@
 //! One stream: hello, then snapshots are put in force and answered, until it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use control::{
     Speaks, agree,
     v1::{
-        Ack, FromOperator, FromSidecar, GoAway, Hello, Nack, Report, Snapshot, Trust, from_operator, from_sidecar,
+        Ack, Credentials, FromOperator, FromSidecar, GoAway, Hello, Nack, Report, Snapshot, Trust, from_operator, from_sidecar,
         go_away::Reason,
     },
 };
@@ -24,7 +24,10 @@ use super::{
     link::cut,
     settings::Address,
 };
-use crate::adopt::{self, Origin, Source};
+use crate::{
+    adopt::{self, Origin, Source},
+    credentials::Keys,
+};
 
 /// From the call to the operator's hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -209,7 +212,18 @@ fn report(control: &Control) -> Report {
             .flat_map(|f| f.snapshot.not_in_force.iter().take(MAX_FIELDS).map(|n| n.path.to_string()))
             .collect(),
         uptime_seconds: control.link.uptime().as_secs(),
+        credentials: in_force.map(|f| credentials(&f.snapshot, &control.state.keys.load())),
     }
+}
+
+/// How the keys are that a policy names.
+fn credentials(policy: &snapshot::Snapshot, keys: &Keys) -> Credentials {
+    let names: BTreeSet<&str> = policy.providers.iter().filter_map(|p| p.credential_key.as_deref()).collect();
+    let gone: BTreeSet<&str> = keys.names().filter(|(_, gone)| *gone).map(|(name, _)| name).collect();
+    let which = |is: &dyn Fn(&str) -> bool| {
+        names.iter().filter(|name| is(name)).take(MAX_FIELDS).map(|name| (*name).to_owned()).collect()
+    };
+    Credentials { missing: which(&|name| keys.get(name).is_none()), vanished: which(&|name| gone.contains(name)) }
 }
 
 #[cfg(test)]

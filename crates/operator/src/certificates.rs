@@ -1,0 +1,99 @@
+//! Keeps the operator's certificates in their Secret: made and renewed by whichever replica sees that something is due, taken
+//! up by all.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Api, Client, api::PostParams};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    ca::{Certificates, Serving, renew},
+    clock,
+    metrics::Metrics,
+    reconcile::{MANAGER, call},
+};
+
+/// Between looks.
+const LOOK: Duration = Duration::from_secs(60);
+/// After a failure, and after another replica was faster.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where they are kept, and who uses them.
+pub struct Keeper {
+    /// The Secrets of the operator's namespace.
+    pub secrets: Api<Secret>,
+    /// The Secret; it must be there, if empty: whoever may create Secrets may have any service account's token.
+    pub name: String,
+    /// Names of the served certificate.
+    pub names: Vec<String>,
+    /// What ports serve with.
+    pub serving: Arc<Serving>,
+    /// PEM of the CAs to trust.
+    pub trust: watch::Sender<Arc<str>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Keeper {
+    /// For a Secret of a namespace.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, names: Vec<String>, metrics: Arc<Metrics>) -> Keeper {
+        let (trust, serving) = (watch::Sender::new(Arc::from("")), Arc::default());
+        Keeper { secrets: Api::namespaced(client, namespace), name: name.to_owned(), names, serving, trust, metrics }
+    }
+
+    /// Never returns.
+    pub async fn run(self) {
+        let mut used = Certificates::default();
+        loop {
+            let pause = match self.round(&mut used).await {
+                Ok(true) => LOOK,
+                Ok(false) => RETRY,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "the operator's certificates could not be looked after");
+                    RETRY
+                }
+            };
+            sleep(pause.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+        }
+    }
+
+    /// Does what is due, and takes up what is new; false where another replica was faster.
+    async fn round(&self, used: &mut Certificates) -> anyhow::Result<bool> {
+        let found = call("read the Secret of certificates", self.secrets.get_opt(&self.name)).await?;
+        let mut secret =
+            found.with_context(|| format!("the Secret {} is not there; the chart creates it, empty", self.name))?;
+        let data: BTreeMap<String, Vec<u8>> =
+            secret.data.clone().unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
+        let mut held = Certificates::from_data(&data);
+        if let Some(fresh) = renew(&held, &self.names, clock::unix().as_secs())? {
+            secret.data = Some(fresh.to_data().into_iter().map(|(name, bytes)| (name, ByteString(bytes))).collect());
+            let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+            // With the version that was read: two replicas never both write.
+            match call("write the Secret of certificates", self.secrets.replace(&self.name, &params, &secret)).await {
+                Ok(_) => held = fresh,
+                Err(crate::reconcile::Failed::Api { error: kube::Error::Api(status), .. }) if status.code == 409 => {
+                    return Ok(false);
+                }
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        if *used != held {
+            self.use_now(&held)?;
+            *used = held;
+        }
+        Ok(true)
+    }
+
+    fn use_now(&self, held: &Certificates) -> anyhow::Result<()> {
+        let leaf = held.leaf.as_ref().context("there is no certificate to serve with")?;
+        // Who is to trust it hears of it first.
+        self.trust.send_replace(held.bundle().into());
+        self.serving.put(leaf)?;
+        self.metrics.certificate_ends(held.dates(&self.names).leaf.map_or(0, |leaf| leaf.span.until));
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Leader election by a Lease.
+
+mod elect;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+pub use elect::{DURATION, Elector, FENCE, Me, RETRY, Record};
+
+use crate::{
+    clock,
+    metrics::Metrics,
+    push::Leader,
+    reconcile::{Failed, MANAGER, call},
+};
+
+const ADDRESS: &str = "llmroute.dev/control-address";
+const EPOCH: &str = "llmroute.dev/epoch";
+
+/// One replica's part in the election.
+pub struct Election {
+    leases: Api<Lease>,
+    name: String,
+    elector: Mutex<Elector>,
+    leader: watch::Sender<Leader>,
+    metrics: Arc<Metrics>,
+}
+
+impl Election {
+    /// For the Lease `name` of a namespace; `leader` is told who leads.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        me: Me,
+        leader: watch::Sender<Leader>,
+        metrics: Arc<Metrics>,
+    ) -> Election {
+        let (leases, elector) = (Api::namespaced(client, namespace), Mutex::new(Elector::new(me)));
+        Election { leases, name: name.to_owned(), elector, leader, metrics }
+    }
+
+    /// Takes part until `ending`, and then gives the Lease back. What was told last stays told: who listens ends too.
+    pub async fn run(self, ending: CancellationToken) {
+        while !ending.is_cancelled() {
+            self.round_fenced().await;
+            let pause = RETRY.mul_f64(0.9 + 0.2 * fastrand::f64());
+            let left = self.elector.lock().left(clock::now()).unwrap_or(pause);
+            tokio::select! {
+                () = sleep(pause.min(left)) => {}
+                () = ending.cancelled() => {}
+            }
+            self.tell();
+        }
+        let given = self.elector.lock().release();
+        if let Some(given) = given {
+            match self.write(given).await {
+                Ok(_) => tracing::info!("the lease is given back"),
+                Err(error) => tracing::warn!(%error, "the lease runs out by itself"),
+            }
+        }
+    }
+
+    /// One round; while it lasts, the fence is watched.
+    async fn round_fenced(&self) {
+        let mut round = std::pin::pin!(self.round());
+        loop {
+            let left = self.elector.lock().left(clock::now());
+            tokio::select! {
+                result = &mut round => {
+                    if let Err(error) = result {
+                        tracing::warn!(%error, "the lease could not be looked after");
+                    }
+                    break;
+                }
+                () = sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => {}
+            }
+            self.tell();
+        }
+        self.tell();
+    }
+
+    async fn round(&self) -> Result<(), Failed> {
+        let found = call("read the Lease", self.leases.get_opt(&self.name)).await?;
+        let wants = {
+            let (mut elector, now) = (self.elector.lock(), clock::now());
+            elector.saw(found.as_ref().map(read), now);
+            elector.wants(now)
+        };
+        let Some(wants) = wants else { return Ok(()) };
+        let sent = clock::now();
+        match self.write(wants).await {
+            Ok(written) => self.elector.lock().wrote(read(&written), sent, clock::now()),
+            // Another one was faster; the next look shows who.
+            Err(Failed::Api { error: kube::Error::Api(status), .. }) if status.code == 409 => {}
+            Err(failed) => return Err(failed),
+        }
+        Ok(())
+    }
+
+    async fn write(&self, record: Record) -> Result<Lease, Failed> {
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let is_new = record.version.is_empty();
+        let lease = written(&self.name, record);
+        if is_new {
+            return call("create the Lease", self.leases.create(&params, &lease)).await;
+        }
+        call("write the Lease", self.leases.replace(&self.name, &params, &lease)).await
+    }
+
+    /// Tells who leads, where that is another one now.
+    fn tell(&self) {
+        let leader = self.elector.lock().leader(clock::now());
+        self.metrics.leads(leader == Leader::Me);
+        self.leader.send_if_modified(|before| {
+            let differs = *before != leader;
+            if differs {
+                tracing::info!(leader = ?leader, "who leads");
+                *before = leader;
+            }
+            differs
+        });
+    }
+}
+
+fn read(lease: &Lease) -> Record {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let annotation =
+        |name: &str| lease.metadata.annotations.as_ref().and_then(|a| a.get(name)).cloned().unwrap_or_default();
+    let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
+    Record {
+        holder: spec.holder_identity.unwrap_or_default(),
+        epoch: annotation(EPOCH),
+        address: annotation(ADDRESS),
+        duration: seconds.map_or(DURATION, Duration::from_secs),
+        version: lease.metadata.resource_version.clone().unwrap_or_default(),
+        transitions: spec.lease_transitions.unwrap_or_default(),
+    }
+}
+
+fn written(name: &str, record: Record) -> Lease {
+    let Record { holder, epoch, address, duration, version, transitions } = record;
+    let now = MicroTime(clock::timestamp());
+    let annotations = [(EPOCH.to_owned(), epoch), (ADDRESS.to_owned(), address)];
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            resource_version: Some(version).filter(|v| !v.is_empty()),
+            annotations: Some(annotations.into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(holder),
+            // The API server refuses none; one that is given back may be taken at once.
+            lease_duration_seconds: Some(i32::try_from(duration.as_secs().max(1)).unwrap_or(i32::MAX)),
+            lease_transitions: Some(transitions),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        }),
+    }
+}

@@ -1,0 +1,323 @@
+//! What the API server tells, taken into the world. Nothing here fails: an object that is no good is one without what it
+//! should have.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::core::{DeserializeGuard, DynamicObject, Object, PartialObjectMeta};
+use serde::Deserialize;
+
+use crate::{
+    reconcile::{Judged, validate},
+    world::{Pod, Policy, PolicyKey, Uid, World},
+};
+
+/// The label by which a pod or a namespace asks for a sidecar: `enabled`, or `disabled` on a pod, which wins.
+pub const INJECT: &str = "llmroute.dev/inject";
+/// Name of the sidecar's container.
+pub const SIDECAR: &str = "llmroute-sidecar";
+/// Name of the volume with its keys.
+pub const CREDENTIALS: &str = "llmroute-credentials";
+
+/// A pod, as far as it is read.
+pub type SeenPod = DeserializeGuard<Object<PodSpec, PodStatus>>;
+
+/// Of a pod's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    init_containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Container {
+    name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Volume {
+    name: String,
+    secret: Option<SecretVolume>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretVolume {
+    secret_name: Option<String>,
+}
+
+/// Of a pod's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PodStatus {
+    phase: Option<String>,
+}
+
+/// The key of an object with a namespace.
+#[must_use]
+pub fn key(metadata: &ObjectMeta) -> Option<PolicyKey> {
+    let (namespace, name) = (metadata.namespace.as_deref()?, metadata.name.as_deref()?);
+    Some(PolicyKey { namespace: namespace.into(), name: name.into() })
+}
+
+fn uid(metadata: &ObjectMeta) -> Option<Uid> {
+    metadata.uid.as_deref().map(Arc::from)
+}
+
+/// A policy is there, or another than before.
+pub fn policy(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
+    let key = key(&object.metadata)?;
+    let before = world.policies.get(&key).filter(|p| Some(&*p.uid) == object.metadata.uid.as_deref());
+    let status = serde_json::from_value(object.data["status"].clone()).unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    if let Some(before) = before
+        && before.generation == generation
+    {
+        if before.status != status {
+            let policy = Policy { status, ..before.clone() };
+            world.policies.insert(key.clone(), policy);
+        }
+        return Some(key);
+    }
+    let created = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    let uid = uid(&object.metadata).unwrap_or_default();
+    let policy = match validate(&key, generation, &object.data["spec"]) {
+        Ok(Judged { document, selector, secret, needs_keys }) => Policy {
+            created,
+            selector,
+            accepted: Some(Arc::new(document)),
+            secret,
+            needs_keys,
+            uid,
+            generation,
+            faults: vec![],
+            recall: false,
+            status,
+        },
+        // What was accepted before goes on.
+        Err(refused) => match before {
+            Some(before) if before.accepted.is_some() => {
+                Policy { generation, faults: refused.faults, status, ..before.clone() }
+            }
+            _ => Policy {
+                created,
+                selector: refused.selector,
+                uid,
+                generation,
+                faults: refused.faults,
+                recall: before.is_none_or(|before| before.recall),
+                status,
+                ..Policy::default()
+            },
+        },
+    };
+    world.policies.insert(key.clone(), policy);
+    Some(key)
+}
+
+/// A pod is there, or another than before.
+pub fn pod(world: &mut World, object: &SeenPod) -> Option<Uid> {
+    let (metadata, spec, phase) = match &object.0 {
+        Ok(pod) => (&pod.metadata, pod.spec.clone(), pod.status.as_ref().and_then(|s| s.phase.as_deref())),
+        Err(bad) => {
+            tracing::warn!(pod = ?bad.metadata.name, error = %bad.error, "a pod that cannot be read counts as one without sidecar");
+            (&bad.metadata, PodSpec::default(), None)
+        }
+    };
+    let (PolicyKey { namespace, name }, uid) = (key(metadata)?, uid(metadata)?);
+    // One that has ended needs no policy.
+    if matches!(phase, Some("Succeeded" | "Failed")) {
+        world.pods.remove(&uid);
+        return Some(uid);
+    }
+    let labels = metadata.labels.clone().unwrap_or_default();
+    let secret =
+        spec.volumes.iter().find(|v| v.name == CREDENTIALS).and_then(|v| v.secret.as_ref()?.secret_name.as_deref());
+    let pod = Pod {
+        opted_in: asks(&labels, world.opted_in.contains(&namespace)),
+        namespace,
+        name,
+        labels,
+        sidecar: spec.init_containers.iter().any(|c| c.name == SIDECAR),
+        secret: secret.map(Arc::from),
+        ending: metadata.deletion_timestamp.is_some(),
+    };
+    world.pods.insert(uid.clone(), pod);
+    Some(uid)
+}
+
+/// A namespace is there, or another than before.
+pub fn namespace(world: &mut World, object: &PartialObjectMeta<Namespace>) -> Option<Arc<str>> {
+    let name: Arc<str> = object.metadata.name.as_deref()?.into();
+    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(INJECT));
+    opt(world, &name, label.is_some_and(|value| value == "enabled"));
+    Some(name)
+}
+
+/// Namespaces other than these are gone.
+pub fn keep_namespaces(world: &mut World, seen: &BTreeSet<Arc<str>>) {
+    let gone: Vec<Arc<str>> = world.opted_in.difference(seen).cloned().collect();
+    gone.iter().for_each(|name| opt(world, name, false));
+}
+
+/// A namespace asks for sidecars, or does not.
+fn opt(world: &mut World, name: &Arc<str>, is_in: bool) {
+    let differs = if is_in { world.opted_in.insert(name.clone()) } else { world.opted_in.remove(name) };
+    if differs {
+        for pod in world.pods.values_mut().filter(|pod| pod.namespace == *name) {
+            pod.opted_in = asks(&pod.labels, is_in);
+        }
+    }
+}
+
+fn asks(labels: &std::collections::BTreeMap<String, String>, by_namespace: bool) -> bool {
+    match labels.get(INJECT).map(String::as_str) {
+        Some("enabled") => true,
+        Some("disabled") => false,
+        _ => by_namespace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn manifest(generation: i64, uid: &str, spec: Value, status: Value) -> DynamicObject {
+        let metadata = json!({"namespace": "shop", "name": "p", "uid": uid, "generation": generation,
+            "creationTimestamp": "2026-11-26T04:00:00Z"});
+        let text = json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicy", "metadata": metadata, "spec": spec, "status": status});
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn good(app: &str) -> Value {
+        json!({"podSelector": {"matchLabels": {"app": app}}, "credentials": {"secretName": "keys"},
+            "providers": [{"name": "openai", "api": "OpenAI", "credentialKey": "openai"}],
+            "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]})
+    }
+
+    fn bad(app: &str) -> Value {
+        let mut spec = good(app);
+        spec["scenes"][0]["targets"][0]["provider"] = json!("nobody");
+        spec
+    }
+
+    fn the(world: &World) -> &Policy {
+        world.policies.values().next().unwrap()
+    }
+
+    #[test]
+    fn a_refused_edit_leaves_what_was_accepted() {
+        let mut world = World::default();
+        policy(&mut world, &manifest(1, "u1", good("a"), Value::Null)).unwrap();
+        let first = the(&world).clone();
+        assert_eq!((first.generation, first.created, &*first.uid), (1, 1_795_665_600, "u1"));
+        assert_eq!((first.secret.as_deref(), first.needs_keys, first.recall), (Some("keys"), true, false));
+        assert_eq!(first.accepted.as_ref().map(|d| d.generation), Some(1));
+
+        policy(&mut world, &manifest(2, "u1", bad("b"), Value::Null)).unwrap();
+        let second = the(&world).clone();
+        assert_eq!((second.generation, &second.accepted, &second.selector), (2, &first.accepted, &first.selector));
+        assert!(second.faults.iter().any(|f| f.contains("spec.scenes[0].targets[0].provider")), "{:?}", second.faults);
+
+        policy(&mut world, &manifest(3, "u1", good("b"), Value::Null)).unwrap();
+        let third = the(&world);
+        assert_eq!((third.accepted.as_ref().map(|d| d.generation), third.faults.len()), (Some(3), 0));
+        assert_ne!(third.selector, first.selector);
+    }
+
+    #[test]
+    fn one_that_was_never_accepted_selects_what_it_says_and_asks_for_what_was_before() {
+        let mut world = World::default();
+        policy(&mut world, &manifest(4, "u1", bad("a"), Value::Null)).unwrap();
+        let seen = the(&world);
+        assert!(seen.recall && seen.accepted.is_none());
+        assert_eq!(seen.selector, serde_json::from_value(json!({"matchLabels": {"app": "a"}})).unwrap());
+        for unreadable in [json!({"podSelector": 7}), json!(null), json!([])] {
+            policy(&mut world, &manifest(5, "u2", unreadable, Value::Null)).unwrap();
+            let selector = &the(&world).selector;
+            assert!(
+                !crate::index::selects(selector, &Pod { sidecar: true, opted_in: true, ..Pod::default() }),
+                "no pod"
+            );
+        }
+    }
+
+    #[test]
+    fn another_object_of_the_same_name_inherits_nothing() {
+        let mut world = World::default();
+        policy(&mut world, &manifest(1, "u1", good("a"), Value::Null)).unwrap();
+        policy(&mut world, &manifest(1, "u2", bad("a"), Value::Null)).unwrap();
+        assert!(the(&world).accepted.is_none() && the(&world).recall);
+    }
+
+    #[test]
+    fn a_new_status_is_taken_and_nothing_is_judged_anew() {
+        let mut world = World::default();
+        policy(&mut world, &manifest(1, "u1", good("a"), Value::Null)).unwrap();
+        let first = the(&world).accepted.clone().unwrap();
+        policy(&mut world, &manifest(1, "u1", good("a"), json!({"observedGeneration": 1}))).unwrap();
+        assert_eq!(the(&world).status.observed_generation, Some(1));
+        assert!(Arc::ptr_eq(&first, the(&world).accepted.as_ref().unwrap()));
+    }
+
+    fn seen_pod(name: &str, labels: Value, more: Value) -> SeenPod {
+        let mut text =
+            json!({"metadata": {"namespace": "shop", "name": name, "uid": name, "labels": labels}, "spec": {}});
+        for (member, value) in more.as_object().unwrap() {
+            text[member] = value.clone();
+        }
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn a_pod_is_read_as_far_as_it_matters() {
+        let injected = json!({"spec": {"initContainers": [{"name": "llmroute-sidecar", "image": "x"}, {"name": "other"}],
+            "containers": [{"name": "app"}], "volumes": [{"name": "data", "emptyDir": {}},
+            {"name": "llmroute-credentials", "secret": {"secretName": "keys", "optional": true}}]}});
+        let mut world = World::default();
+        let rows = [
+            ("bare", json!({}), (false, None, true)),
+            ("injected", injected, (true, Some("keys"), true)),
+            ("unreadable", json!({"spec": {"volumes": "no list"}}), (false, None, true)),
+            ("done", json!({"status": {"phase": "Succeeded"}}), (false, None, false)),
+            ("running", json!({"status": {"phase": "Running"}}), (false, None, true)),
+        ];
+        for (name, more, (sidecar, secret, is_there)) in rows {
+            pod(&mut world, &seen_pod(name, json!({"app": "a"}), more)).unwrap();
+            let seen = world.pods.get(name);
+            assert_eq!(seen.is_some(), is_there, "{name}");
+            if let Some(seen) = seen {
+                assert_eq!((seen.sidecar, seen.secret.as_deref()), (sidecar, secret), "{name}");
+                assert_eq!(seen.labels["app"], "a");
+            }
+        }
+        pod(&mut world, &seen_pod("running", json!({}), json!({"status": {"phase": "Failed"}}))).unwrap();
+        assert!(!world.pods.contains_key("running"), "an end is seen");
+    }
+
+    #[test]
+    fn a_pods_own_label_wins_over_its_namespaces() {
+        let mut world = World::default();
+        let ns = |value: &str| -> PartialObjectMeta<Namespace> {
+            serde_json::from_value(json!({"metadata": {"name": "shop", "labels": {INJECT: value}}})).unwrap()
+        };
+        let rows = [("yes", json!({INJECT: "enabled"})), ("no", json!({INJECT: "disabled"})), ("silent", json!({}))];
+        let check = |world: &World, want: [bool; 3]| {
+            let got = ["yes", "no", "silent"].map(|name| world.pods[name].opted_in);
+            assert_eq!(got, want);
+        };
+        for (name, labels) in rows {
+            pod(&mut world, &seen_pod(name, labels, json!({}))).unwrap();
+        }
+        check(&world, [true, false, false]);
+        namespace(&mut world, &ns("enabled")).unwrap();
+        check(&world, [true, false, true]);
+        namespace(&mut world, &ns("disabled")).unwrap();
+        check(&world, [true, false, false]);
+        namespace(&mut world, &ns("enabled")).unwrap();
+        keep_namespaces(&mut world, &BTreeSet::new());
+        check(&world, [true, false, false]);
+    }
+}

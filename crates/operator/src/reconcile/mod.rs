@@ -1,0 +1,202 @@
+//! Makes the cluster show what the world means, a policy at a time, in five steps: dereference, validate, build, apply, update
+//! status. Validation of a new version happens as it is seen (`observe`), so that sidecars need not wait for what is written
+//! here; nothing here is on the way from an edit to a sidecar.
+//!
+//! Every replica does the first three, and is ready to lead; the lease holder alone writes.
+
+mod apply;
+mod build;
+mod dereference;
+mod update_status;
+mod validate;
+mod work;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+pub use build::{DOCUMENT, MANAGER, config_map_name};
+pub use validate::{Judged, Refused, validate};
+use work::{Todo, Work};
+
+use crate::{
+    clock,
+    cluster::Cluster,
+    events::Events,
+    fleet::Fleet,
+    index::index,
+    metrics::Metrics,
+    push::Leader,
+    status::{News, View, news, status},
+    world::PolicyKey,
+};
+
+/// One call of the API server may take so long, the client's own retries included.
+const CALL: Duration = Duration::from_secs(5);
+/// What happens meanwhile is told together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Policies that are worked on at once.
+const AT_ONCE: usize = 8;
+/// With nothing to do, it looks again after that.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A call of the API server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// It refused, or could not be reached.
+    #[error("cannot {what}: {error}")]
+    Api {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        error: kube::Error,
+    },
+    /// It did not answer.
+    #[error("cannot {0}: the API server does not answer")]
+    Late(&'static str),
+}
+
+/// A call of the API server, bounded.
+///
+/// # Errors
+/// It refuses, cannot be reached, or does not answer in time.
+pub async fn call<T>(what: &'static str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
+    match timeout(CALL, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Failed::Api { what, error }),
+        Err(_) => Err(Failed::Late(what)),
+    }
+}
+
+/// What it works on.
+pub struct Reconciler {
+    /// To the API server.
+    pub client: Client,
+    /// What is seen of it.
+    pub cluster: Arc<Cluster>,
+    /// What sidecars answer.
+    pub fleet: Arc<Fleet>,
+    /// Who leads.
+    pub leader: watch::Receiver<Leader>,
+    /// Tells what happened.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Reconciler {
+    /// Works until it is dropped.
+    pub async fn run(mut self) {
+        let (mut world, mut fleet) = (self.cluster.changes(), self.fleet.changes());
+        let mut work = Work::default();
+        loop {
+            let due = self.round(&mut work).await;
+            let changed = tokio::select! {
+                Ok(()) = world.changed() => true,
+                Ok(()) = fleet.changed() => true,
+                Ok(()) = self.leader.changed() => true,
+                () = sleep(due) => false,
+            };
+            if changed {
+                sleep(TOGETHER).await;
+            }
+            // What came until now is looked at in the round that begins.
+            world.mark_unchanged();
+            fleet.mark_unchanged();
+            self.leader.mark_unchanged();
+        }
+    }
+
+    /// Does what is due; gives the time until more is.
+    async fn round(&self, work: &mut Work) -> Duration {
+        let now = clock::now();
+        if !self.leads() {
+            work.lead_no_more();
+        }
+        let todos = self.due(work, now);
+        let done: Vec<_> = stream::iter(todos)
+            .map(|todo| async move {
+                let result = self.reconcile(&todo).await;
+                (todo, result)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (todo, result) in done {
+            self.metrics.reconciled(result.is_ok());
+            if let Err(error) = &result {
+                tracing::warn!(policy = %todo.key, %error, "a policy could not be reconciled; it is tried again");
+            }
+            work.done(todo, result.is_ok(), clock::now());
+        }
+        work.next(clock::now()).unwrap_or(IDLE).min(IDLE)
+    }
+
+    fn leads(&self) -> bool {
+        *self.leader.borrow() == Leader::Me
+    }
+
+    fn due(&self, work: &mut Work, now: Duration) -> Vec<Todo> {
+        let (leads, fleet, at) = (self.leads(), self.fleet.view(), clock::timestamp());
+        self.cluster.read(|world| {
+            let index = index(world);
+            let view = View { world, index: &index, fleet: &fleet };
+            work.retain(world);
+            let mut all = vec![];
+            for (key, policy) in &world.policies {
+                let before = work.told(key, policy);
+                let Some(wanted) = status(key, view, before, at) else { continue };
+                all.extend(wanted.sidecars.clone());
+                work.look(key, policy, wanted, leads);
+            }
+            self.metrics.sidecars(if leads { &all } else { &[] });
+            work.due(now)
+        })
+    }
+
+    /// One policy.
+    async fn reconcile(&self, todo: &Todo) -> Result<(), Failed> {
+        let Todo { key, policy, recall, keep, tell, before } = todo;
+        if *recall {
+            let kept = dereference::dereference(&self.client, key, &policy.uid).await?;
+            // What comes of it is a change like others, with a round of its own.
+            self.cluster.change(|world| validate::recall(world, key, &policy.uid, kept.as_deref()));
+            return Ok(());
+        }
+        if let Some(document) = keep.as_ref().filter(|_| self.leads()) {
+            apply::apply(&self.client, &build::config_map(policy, document)).await?;
+        }
+        if let Some(status) = tell.as_ref().filter(|_| self.leads()) {
+            update_status::update_status(&self.client, key, status).await?;
+            self.metrics.status_written();
+            self.tell(key, &policy.uid, &news(before, status)).await;
+        }
+        Ok(())
+    }
+
+    /// Events are for people: one that cannot be written holds nothing up.
+    async fn tell(&self, key: &PolicyKey, uid: &str, all: &[News]) {
+        let about = ObjectReference {
+            api_version: Some("llmroute.dev/v1alpha1".to_owned()),
+            kind: Some("LLMRoutePolicy".to_owned()),
+            name: Some(key.name.to_string()),
+            namespace: Some(key.namespace.to_string()),
+            uid: Some(uid.to_owned()),
+            ..ObjectReference::default()
+        };
+        for news in all {
+            if let Err(error) = self.events.tell(&about, news).await {
+                tracing::warn!(policy = %key, reason = news.reason, %error, "an event could not be written");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

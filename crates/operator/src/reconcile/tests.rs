@@ -1,0 +1,230 @@
+//! Scenarios over a scripted API server: which calls, in which order, with what in them.
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tower_test::mock::Handle;
+
+use super::*;
+use crate::{
+    fleet::{Answer, Place},
+    observe,
+};
+
+/// A call: its method and path with its query, and the members of its body that matter.
+type Call = (String, Value);
+
+struct Api(Handle<Request<Body>, Response<Body>>);
+
+impl Api {
+    /// The next call is answered with a status and a body.
+    async fn answer(&mut self, status: u16, body: Value) -> Call {
+        let (request, send) = self.0.next_request().await.expect("a call");
+        let (head, sent) = request.into_parts();
+        let sent = sent.collect().await.unwrap().to_bytes();
+        let called = format!("{} {}", head.method, head.uri);
+        let body = Body::from(body.to_string().into_bytes());
+        send.send_response(Response::builder().status(status).body(body).unwrap());
+        (called, serde_json::from_slice(&sent).unwrap_or_default())
+    }
+
+    /// It is taken as it was sent.
+    async fn takes(&mut self) -> Call {
+        self.answer(200, json!({"metadata": {"name": "x"}})).await
+    }
+
+    async fn refuses(&mut self, code: u16) -> Call {
+        self.answer(code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": "No", "message": "no"}))
+            .await
+    }
+}
+
+struct Scene {
+    api: Api,
+    cluster: Arc<Cluster>,
+    fleet: Arc<Fleet>,
+    leader: watch::Sender<Leader>,
+    running: JoinHandle<()>,
+}
+
+impl Scene {
+    fn start(leads: bool) -> Scene {
+        let (service, handle) = tower_test::mock::pair();
+        let client = Client::new(service, "default");
+        let (cluster, fleet) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()));
+        let (leader, led) = watch::channel(if leads { Leader::Me } else { Leader::Unknown });
+        let reconciler = Reconciler {
+            events: Events::new(client.clone(), "op-1".to_owned()),
+            client,
+            cluster: cluster.clone(),
+            fleet: fleet.clone(),
+            leader: led,
+            metrics: Arc::default(),
+        };
+        Scene { api: Api(handle), cluster, fleet, leader, running: tokio::spawn(reconciler.run()) }
+    }
+
+    /// The watch shows a version of the policy `p`.
+    fn sees(&self, generation: i64, provider: &str, status: Value) {
+        let spec = json!({"podSelector": {"matchLabels": {"app": "a"}}, "providers": [{"name": "openai", "api": "OpenAI"}],
+            "scenes": [{"name": "chat", "targets": [{"provider": provider}]}]});
+        let metadata = json!({"namespace": "shop", "name": "p", "uid": "u", "generation": generation});
+        let object = serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap();
+        self.cluster.change(|world| observe::policy(world, &object));
+    }
+
+    /// The watch shows a pod with a sidecar, whose stream begins.
+    fn pod(&self, name: &str) -> Place {
+        let metadata = json!({"namespace": "shop", "name": name, "uid": name, "labels": {"app": "a"}});
+        let spec = json!({"initContainers": [{"name": observe::SIDECAR}]});
+        let object = serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap();
+        self.cluster.change(|world| observe::pod(world, &object));
+        self.fleet.enter(&name.into(), "1").unwrap()
+    }
+
+    fn hash(&self) -> String {
+        self.cluster.read(|w| w.policies.values().next().unwrap().accepted.as_ref().unwrap().hash.clone())
+    }
+
+    /// No call within a while.
+    async fn is_quiet(&mut self) {
+        let next = timeout(Duration::from_secs(20), self.api.0.next_request()).await;
+        assert!(next.is_err(), "an unexpected call: {:?}", next.unwrap().map(|(request, _)| request.uri().clone()));
+        assert!(!self.running.is_finished());
+    }
+}
+
+const MAP: &str = "/api/v1/namespaces/shop/configmaps/llmroute-p?&force=true&fieldManager=llmroute-operator";
+const STATUS: &str =
+    "/apis/llmroute.dev/v1alpha1/namespaces/shop/llmroutepolicies/p/status?&force=true&fieldManager=llmroute-operator";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events?";
+
+fn told(status: &Value, type_: &str) -> String {
+    let all = status["status"]["conditions"].as_array().unwrap();
+    let c = all.iter().find(|c| c["type"] == type_).unwrap();
+    format!("{} {}", c["status"].as_str().unwrap(), c["reason"].as_str().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_kept_told_and_programmed() {
+    let mut scene = Scene::start(true);
+    scene.sees(1, "openai", Value::Null);
+    let (called, map) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {MAP}"));
+    let owner = &map["metadata"]["ownerReferences"][0];
+    assert_eq!((&owner["kind"], &owner["uid"]), (&json!("LLMRoutePolicy"), &json!("u")));
+    let document: Value = serde_json::from_str(map["data"]["policy.json"].as_str().unwrap()).unwrap();
+    assert_eq!(document["metadata"], json!({"namespace": "shop", "name": "p", "generation": 1}));
+    let (called, status) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {STATUS}"));
+    assert_eq!(
+        (told(&status, "Accepted"), told(&status, "Programmed")),
+        ("True Accepted".into(), "True NoSidecars".into())
+    );
+    let (called, event) = scene.api.takes().await;
+    assert_eq!(called, format!("POST {EVENTS}"));
+    assert_eq!(
+        (&event["reason"], &event["type"], &event["regarding"]["uid"]),
+        (&json!("Accepted"), &json!("Normal"), &json!("u"))
+    );
+    scene.is_quiet().await;
+
+    let place = scene.pod("a");
+    let (_, status) = scene.api.takes().await;
+    assert_eq!(told(&status, "Programmed"), "False Pending");
+    place.answered(Answer { generation: 1, hash: scene.hash(), error: None });
+    let (_, status) = scene.api.takes().await;
+    assert_eq!(told(&status, "Ready"), "True Ready");
+    assert_eq!(status["status"]["sidecars"], json!({"total": 1, "inSync": 1, "missing": 0}));
+    let (_, event) = scene.api.takes().await;
+    assert_eq!(
+        (&event["reason"], &event["note"]),
+        (&json!("Programmed"), &json!("1 of 1 sidecars acknowledged generation 1"))
+    );
+    scene.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_edit_is_told_and_writes_no_document() {
+    let mut scene = Scene::start(true);
+    scene.sees(1, "openai", Value::Null);
+    for _ in 0..3 {
+        scene.api.takes().await;
+    }
+    scene.sees(2, "nobody", Value::Null);
+    let (called, status) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {STATUS}"));
+    assert_eq!((told(&status, "Accepted"), told(&status, "Stalled")), ("False Invalid".into(), "True Invalid".into()));
+    assert_eq!(status["status"]["observedGeneration"], 2);
+    let (_, event) = scene.api.takes().await;
+    assert_eq!((&event["reason"], &event["type"]), (&json!("Invalid"), &json!("Warning")));
+    let note = event["note"].as_str().unwrap();
+    assert!(
+        note.contains("generation 1 stays in force") && note.contains("spec.scenes[0].targets[0].provider"),
+        "{note}"
+    );
+    scene.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_the_last_accepted_document_is_in_force_again() {
+    let mut scene = Scene::start(true);
+    let key = PolicyKey { namespace: "shop".into(), name: "p".into() };
+    let spec = json!({"podSelector": {"matchLabels": {"app": "a"}}, "providers": [{"name": "openai", "api": "OpenAI"}],
+        "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]});
+    let document = crate::world::Document::new(key, 4, &spec);
+    scene.sees(5, "nobody", Value::Null);
+    let map = json!({"metadata": {"name": "llmroute-p", "ownerReferences": [{"apiVersion": "v1", "kind": "LLMRoutePolicy", "name": "p", "uid": "u"}]},
+        "data": {"policy.json": std::str::from_utf8(&document.json).unwrap()}});
+    // It could not be read at first.
+    let (called, _) = scene.api.refuses(403).await;
+    assert_eq!(called, "GET /api/v1/namespaces/shop/configmaps/llmroute-p");
+    scene.api.answer(200, map).await;
+    let (called, written) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {MAP}"));
+    assert_eq!(written["data"]["policy.json"], json!(std::str::from_utf8(&document.json).unwrap()), "the very bytes");
+    let (_, status) = scene.api.takes().await;
+    assert_eq!(told(&status, "Accepted"), "False Invalid");
+    assert_eq!(scene.hash(), document.hash);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_but_the_leader_writes() {
+    let mut scene = Scene::start(false);
+    scene.sees(1, "openai", Value::Null);
+    scene.is_quiet().await;
+    scene.leader.send_replace(Leader::Me);
+    let (called, _) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {MAP}"));
+    let (_, status) = scene.api.takes().await;
+    scene.api.takes().await;
+    // Another one leads, and wrote something else; then this one leads again.
+    scene.leader.send_replace(Leader::Other(String::new()));
+    scene.is_quiet().await;
+    scene.sees(1, "openai", status["status"].clone());
+    scene.leader.send_replace(Leader::Me);
+    let (called, _) = scene.api.takes().await;
+    assert_eq!(called, format!("PATCH {MAP}"));
+    scene.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_written_is_written_later() {
+    let mut scene = Scene::start(true);
+    scene.sees(1, "openai", Value::Null);
+    for _ in 0..3 {
+        let (called, _) = scene.api.refuses(422).await;
+        assert_eq!(called, format!("PATCH {MAP}"));
+    }
+    scene.api.takes().await;
+    let (called, _) = scene.api.refuses(500).await;
+    assert_eq!(called, format!("PATCH {STATUS}"));
+    let mut calls = vec![];
+    for _ in 0..3 {
+        calls.push(scene.api.takes().await.0);
+    }
+    assert_eq!(calls, [format!("PATCH {MAP}"), format!("PATCH {STATUS}"), format!("POST {EVENTS}")]);
+    scene.is_quiet().await;
+}

@@ -1,0 +1,212 @@
+//! What is to be done for which policy, and when: a policy is in it once, whatever happens to it, so it is never longer than
+//! there are policies.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use api::types::PolicyStatus;
+
+use crate::{
+    status::says,
+    world::{Document, Policy, PolicyKey, World},
+};
+
+/// After a failure, doubling.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// So often all is written again: somebody may have changed or deleted it.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// What is to be done for a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Todo {
+    pub key: PolicyKey,
+    pub policy: Policy,
+    /// Ask what was accepted before; then nothing else.
+    pub recall: bool,
+    /// Write the ConfigMap with this.
+    pub keep: Option<Arc<Document>>,
+    /// Write this status.
+    pub tell: Option<PolicyStatus>,
+    /// What was told before.
+    pub before: PolicyStatus,
+}
+
+/// What is known of a policy's work.
+#[derive(Debug, Default)]
+struct Item {
+    uid: Arc<str>,
+    /// Hash of the document in the ConfigMap, as this process wrote it.
+    kept: Option<String>,
+    /// The status that this process wrote.
+    told: Option<PolicyStatus>,
+    /// When both were last written, whatever they were.
+    fresh: Duration,
+    failures: u32,
+    /// Not before then.
+    again: Duration,
+    todo: Option<Todo>,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Work(BTreeMap<PolicyKey, Item>);
+
+impl Work {
+    /// Another one writes from now on: what this process wrote is no longer what is there.
+    pub(super) fn lead_no_more(&mut self) {
+        for item in self.0.values_mut() {
+            (item.kept, item.told) = (None, None);
+        }
+    }
+
+    /// Forgets policies that are gone.
+    pub(super) fn retain(&mut self, world: &World) {
+        self.0.retain(|key, item| world.policies.get(key).is_some_and(|policy| policy.uid == item.uid));
+    }
+
+    /// What is told of a policy: what this process wrote, which the watch may not show yet, else what the cluster shows.
+    pub(super) fn told<'a>(&'a self, key: &PolicyKey, policy: &'a Policy) -> &'a PolicyStatus {
+        self.0.get(key).and_then(|item| item.told.as_ref()).unwrap_or(&policy.status)
+    }
+
+    /// Notes what is to be done for a policy whose status is `wanted`.
+    pub(super) fn look(&mut self, key: &PolicyKey, policy: &Policy, wanted: PolicyStatus, leads: bool) {
+        let before = self.told(key, policy).clone();
+        let item = self.0.entry(key.clone()).or_insert_with(|| Item { uid: policy.uid.clone(), ..Item::default() });
+        let keep = policy.accepted.clone().filter(|d| leads && item.kept.as_ref() != Some(&d.hash));
+        // What is not known yet is not told: it may be in force.
+        let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !says(&before, wanted));
+        let is_due = policy.recall || keep.is_some() || tell.is_some();
+        let todo = Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before };
+        item.todo = is_due.then_some(todo);
+    }
+
+    /// Takes what is due at `now`.
+    pub(super) fn due(&mut self, now: Duration) -> Vec<Todo> {
+        for item in self.0.values_mut().filter(|item| now.saturating_sub(item.fresh) >= REFRESH) {
+            (item.kept, item.fresh) = (None, now);
+        }
+        self.0.values_mut().filter(|item| item.again <= now).filter_map(|item| item.todo.take()).collect()
+    }
+
+    /// Notes how it went.
+    pub(super) fn done(&mut self, todo: Todo, is_good: bool, now: Duration) {
+        let Some(item) = self.0.get_mut(&todo.key).filter(|item| item.uid == todo.policy.uid) else { return };
+        if !is_good {
+            let pause = PAUSE.0.saturating_mul(1 << item.failures.min(10)).min(PAUSE.1);
+            (item.failures, item.again) = (item.failures + 1, now + pause);
+            return;
+        }
+        (item.failures, item.again) = (0, now);
+        if let Some(document) = todo.keep {
+            (item.kept, item.fresh) = (Some(document.hash.clone()), now);
+        }
+        if todo.tell.is_some() {
+            item.told = todo.tell;
+        }
+    }
+
+    /// Until the next one that failed may be tried again.
+    pub(super) fn next(&self, now: Duration) -> Option<Duration> {
+        self.0.values().filter(|item| item.failures > 0).map(|item| item.again.saturating_sub(now)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key() -> PolicyKey {
+        PolicyKey { namespace: "shop".into(), name: "p".into() }
+    }
+
+    fn policy(generation: i64) -> Policy {
+        let accepted = Some(Arc::new(Document::new(key(), generation, &json!({}))));
+        Policy { uid: "u".into(), generation, accepted, ..Policy::default() }
+    }
+
+    fn status(generation: i64) -> PolicyStatus {
+        PolicyStatus { observed_generation: Some(generation), ..PolicyStatus::default() }
+    }
+
+    const NOW: Duration = Duration::from_secs(1000);
+
+    /// Whether the ConfigMap, and whether the status is to be written.
+    fn due(work: &mut Work, policy: &Policy, wanted: i64, leads: bool, now: Duration) -> Option<(bool, bool, Todo)> {
+        work.look(&key(), policy, status(wanted), leads);
+        work.due(now).pop().map(|todo| (todo.keep.is_some(), todo.tell.is_some(), todo))
+    }
+
+    #[test]
+    fn only_a_difference_is_written_and_only_by_the_leader() {
+        let mut work = Work::default();
+        assert!(due(&mut work, &policy(1), 1, false, NOW).is_none(), "not the leader");
+        let (keep, tell, todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        assert!(keep && tell);
+        work.done(todo, true, NOW);
+        assert!(due(&mut work, &policy(1), 1, true, NOW).is_none(), "though the watch shows the old status still");
+        let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW).unwrap();
+        assert!(!keep && tell && todo.before == status(1));
+        work.done(todo, true, NOW);
+        let (keep, tell, todo) = due(&mut work, &policy(2), 2, true, NOW).unwrap();
+        assert!(keep && !tell);
+        work.done(todo, true, NOW);
+        work.lead_no_more();
+        let shown = Policy { status: status(7), ..policy(2) };
+        let (keep, tell, _) = due(&mut work, &shown, 7, true, NOW).unwrap();
+        assert!(keep && !tell, "the status is as the one who led before left it");
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_later_and_later() {
+        let mut work = Work::default();
+        let mut now = NOW;
+        let mut pauses = vec![];
+        for _ in 0..9 {
+            let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
+            work.done(todo, false, now);
+            assert!(due(&mut work, &policy(1), 1, true, now).is_none());
+            let pause = work.next(now).unwrap();
+            pauses.push(pause.as_millis());
+            now += pause;
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
+        work.done(todo, true, now);
+        assert_eq!(work.next(now), None);
+    }
+
+    #[test]
+    fn what_was_before_is_asked_first_by_every_replica() {
+        let mut work = Work::default();
+        let refused = Policy { accepted: None, recall: true, ..policy(2) };
+        let (keep, tell, todo) = due(&mut work, &refused, 2, false, NOW).unwrap();
+        assert!(todo.recall && !keep && !tell);
+        let (_, tell, todo) = due(&mut work, &refused, 2, true, NOW).unwrap();
+        assert!(todo.recall && !tell, "what may be in force is not told to be not");
+    }
+
+    #[test]
+    fn the_config_map_is_written_again_now_and_then() {
+        let mut work = Work::default();
+        let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        work.done(todo, true, NOW);
+        assert!(due(&mut work, &policy(1), 1, true, NOW + REFRESH / 2).is_none());
+        let _ = due(&mut work, &policy(1), 1, true, NOW + REFRESH);
+        let (keep, tell, _) = due(&mut work, &policy(1), 1, true, NOW + REFRESH).unwrap();
+        assert!(keep && !tell);
+    }
+
+    #[test]
+    fn another_policy_of_the_same_name_begins_anew() {
+        let mut work = Work::default();
+        let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        work.done(todo, true, NOW);
+        let other = Policy { uid: "v".into(), ..policy(1) };
+        let world = World { policies: [(key(), other.clone())].into(), ..World::default() };
+        work.retain(&world);
+        let (keep, tell, _) = due(&mut work, &other, 1, true, NOW).unwrap();
+        assert!(keep && tell);
+    }
+}

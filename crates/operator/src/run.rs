@@ -1,0 +1,137 @@
+//! Puts the parts together, and takes them apart in order.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use kube::Client;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::Admin,
+    ca::server_config,
+    certificates::Keeper,
+    cluster::Cluster,
+    config::Config,
+    endpoints,
+    events::Events,
+    fleet::Fleet,
+    index::index,
+    lease::Election,
+    metrics::Metrics,
+    publish::{Published, served},
+    push::{Leader, Push, serve},
+    reconcile::Reconciler,
+    review::Reviews,
+    watch::watch as watch_cluster,
+};
+
+/// Changes that come so close together are published together.
+const TOGETHER: Duration = Duration::from_millis(5);
+/// Giving the lease back may take so long.
+const RELEASE: Duration = Duration::from_secs(3);
+/// Sidecars hear the last words within that.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs until `ends`, and then to a clean end.
+///
+/// # Errors
+/// A port cannot be had, or the API server's address or credentials cannot be read.
+pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let control = TcpListener::bind(config.control).await.with_context(|| format!("--control {}", config.control))?;
+    let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
+    let port = control.local_addr()?.port();
+    let metrics = Arc::new(Metrics::default());
+    let (cluster, fleet, published) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()), Arc::default());
+    let (leader, led) = watch::channel(Leader::Unknown);
+    let keeper = Keeper::new(client.clone(), &config.namespace, &config.tls_secret, config.names(), metrics.clone());
+    let (trust, tls) = (keeper.trust.subscribe(), server_config(keeper.serving.clone(), &["h2"])?);
+    let ending = CancellationToken::new();
+    let push = Push {
+        identify: Arc::new(Reviews::new(client.clone(), metrics.clone())),
+        published: Arc::clone(&published),
+        fleet: fleet.clone(),
+        leader: led.clone(),
+        trust: trust.clone(),
+        ending: ending.clone(),
+    };
+    tracing::info!(control = %control.local_addr()?, admin = %admin.local_addr()?, "started");
+
+    // What ends by being dropped.
+    let mut parts = JoinSet::new();
+    let page = Admin { cluster: cluster.clone(), fleet: fleet.clone(), trust: trust.clone(), metrics: metrics.clone() };
+    parts.spawn(Arc::new(page).serve(admin));
+    parts.spawn(watch_cluster(client.clone(), cluster.clone(), metrics.clone()));
+    parts.spawn(keeper.run());
+    parts.spawn(publish(cluster.clone(), published, fleet.clone()));
+    parts.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
+    let events = Events::new(client.clone(), config.pod_name.clone());
+    let reconciler = Reconciler {
+        client: client.clone(),
+        cluster: cluster.clone(),
+        fleet,
+        leader: led,
+        events,
+        metrics: metrics.clone(),
+    };
+    parts.spawn(reconciler.run());
+    let streams = tokio::spawn(serve(control, tls, push));
+    let resigns = CancellationToken::new();
+    let election = Election::new(client, &config.namespace, &config.lease, config.me(port), leader, metrics);
+    let elected = tokio::spawn(stand(election, cluster, trust, resigns.clone()));
+
+    tokio::select! {
+        () = ends => {}
+        // None of them ends by itself.
+        ended = parts.join_next() => anyhow::bail!("a part of the operator ended: {ended:?}"),
+    }
+    tracing::info!("ending: the lease is given back, sidecars are told");
+    // Another replica can lead when sidecars look for one.
+    resigns.cancel();
+    let _ = timeout(RELEASE, elected).await;
+    ending.cancel();
+    sleep(LAST_WORDS).await;
+    streams.abort();
+    Ok(())
+}
+
+/// Stands for election once it knows what it would lead: a leader that knows nothing would send every sidecar away.
+async fn stand(
+    election: Election,
+    cluster: Arc<Cluster>,
+    mut trust: watch::Receiver<Arc<str>>,
+    resigns: CancellationToken,
+) {
+    let ready = async {
+        cluster.known().await;
+        trust.wait_for(|pem| !pem.is_empty()).await.is_ok()
+    };
+    tokio::select! {
+        ready = ready => if ready { election.run(resigns).await },
+        () = resigns.cancelled() => {}
+    }
+}
+
+/// Compares what each pod is served with what it was, and wakes who waits for a difference, at each change of the world.
+async fn publish(cluster: Arc<Cluster>, published: Arc<Published>, fleet: Arc<Fleet>) {
+    let mut changes = cluster.changes();
+    // A pod that is not seen yet is not gone.
+    cluster.known().await;
+    loop {
+        changes.mark_unchanged();
+        cluster.read(|world| {
+            let index = index(world);
+            published.publish(served(world, &index));
+            fleet.retain(&index);
+        });
+        if changes.changed().await.is_err() {
+            return;
+        }
+        sleep(TOGETHER).await;
+    }
+}

@@ -1,0 +1,125 @@
+//! What a policy's status says: a pure function of the world and of what sidecars answered. Its messages are for a person who
+//! has nothing but `kubectl describe`.
+
+mod news;
+mod tell;
+
+use std::collections::BTreeMap;
+
+use api::types::{PolicyStatus, SidecarStatus};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+
+pub use news::{News, news};
+
+use crate::{
+    fleet::{Sidecar, programmed},
+    index::Index,
+    world::{PolicyKey, Uid, World},
+};
+
+/// Bytes of a condition's message.
+const MAX_MESSAGE: usize = 4 << 10;
+
+/// What is known, for one look.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The cluster.
+    pub world: &'a World,
+    /// Who selects which pod.
+    pub index: &'a Index,
+    /// What sidecars answered.
+    pub fleet: &'a BTreeMap<Uid, Sidecar>,
+}
+
+/// A condition's status, reason and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+impl Told {
+    fn yes(reason: &'static str, message: impl Into<String>) -> Told {
+        Told { status: "True", reason, message: message.into() }
+    }
+
+    fn no(reason: &'static str, message: impl Into<String>) -> Told {
+        Told { status: "False", reason, message: message.into() }
+    }
+
+    fn unknown(reason: &'static str, message: impl Into<String>) -> Told {
+        Told { status: "Unknown", reason, message: message.into() }
+    }
+
+    fn is_no(&self) -> bool {
+        self.status == "False"
+    }
+}
+
+/// The status of a policy at `now`; `None` where there is no such policy. A condition that says what it said before keeps the
+/// time of its last transition.
+#[must_use]
+pub fn status(key: &PolicyKey, view: View<'_>, before: &PolicyStatus, now: Timestamp) -> Option<PolicyStatus> {
+    let policy = view.world.policies.get(key)?;
+    let sidecars = match &policy.accepted {
+        Some(document) => programmed(key, document, view.world, view.index, view.fleet),
+        None => SidecarStatus::default(),
+    };
+    let accepted = tell::accepted(policy);
+    let credentials = tell::credentials(key, policy, view);
+    let programmed = tell::programmed(key, policy, &sidecars, view);
+    let conflict = tell::conflict(key, view);
+    let ready = tell::ready(&accepted, conflict.as_ref(), &credentials, &programmed);
+    let stalled = tell::stalled(&accepted, conflict.as_ref(), &programmed);
+    let all = [
+        ("Ready", ready),
+        ("Stalled", stalled),
+        ("Accepted", accepted),
+        ("CredentialsReady", credentials),
+        ("Programmed", programmed),
+    ];
+    let conditions = all.map(|(type_, told)| condition(type_, told, policy.generation, before, now)).to_vec();
+    Some(PolicyStatus {
+        observed_generation: Some(policy.generation),
+        conditions,
+        sidecars: Some(sidecars),
+        ..PolicyStatus::default()
+    })
+}
+
+fn condition(type_: &str, told: Told, generation: i64, before: &PolicyStatus, now: Timestamp) -> Condition {
+    let Told { status, reason, message } = told;
+    let same = find(before, type_).filter(|c| c.status == status).map(|c| c.last_transition_time.clone());
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: crate::fleet::cut(message, MAX_MESSAGE),
+        observed_generation: Some(generation),
+        last_transition_time: same.unwrap_or(Time(whole(now))),
+    }
+}
+
+/// Objects have times in whole seconds: what comes back must equal what was written.
+fn whole(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn find<'a>(status: &'a PolicyStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|c| c.type_ == type_)
+}
+
+/// Whether `shown` says all that `wanted` does; conditions and numbers of others do not matter.
+#[must_use]
+pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
+    shown.observed_generation == wanted.observed_generation
+        && shown.sidecars == wanted.sidecars
+        && wanted.conditions.iter().all(|c| find(shown, &c.type_) == Some(c))
+}
+
+#[cfg(test)]
+mod tests;

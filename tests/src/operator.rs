@@ -1,0 +1,88 @@
+//! The real operator program.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{
+    caller::Caller,
+    eventually,
+    program::{Output, built},
+};
+
+/// A running operator; killed on drop.
+pub struct Operator {
+    /// Where sidecars call.
+    pub control: SocketAddr,
+    /// Health and metrics.
+    pub admin: Caller,
+    child: Child,
+    output: Output,
+}
+
+impl Operator {
+    /// A replica of this name, which the API server of `kubeconfig` knows as whoever is named there; `control` may have port 0.
+    pub async fn start(kubeconfig: &Path, name: &str, control: SocketAddr) -> Operator {
+        let mut command = Command::new(program());
+        command.args(["--control", &control.to_string(), "--admin", "127.0.0.1:0", "--tls-name", "localhost"]);
+        // An address of loopback is refused as an endpoint.
+        command.args(["--pod-name", name, "--pod-ip", "192.0.2.1"]);
+        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "debug");
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "POD_NAMESPACE"] {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("starts");
+        let output = Output::default();
+        output.follow(child.stderr.take().expect("piped"), false);
+        let started = eventually("the operator says its ports", || async {
+            output.text().lines().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let address = |name: &str| line[name].as_str()?.parse::<SocketAddr>().ok();
+                Some((address("control")?, address("admin")?))
+            })
+        });
+        let (control, admin) = tokio::select! {
+            started = started => started,
+            ended = child.wait() => panic!("ended at once: {ended:?}\n{}", output.text()),
+        };
+        Operator { control, admin: Caller::new(admin), child, output }
+    }
+
+    /// Its address as sidecars are told.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.control.port())
+    }
+
+    /// All it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.text()
+    }
+
+    /// Sends SIGTERM, and waits for its end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_raw(self.child.id().expect("runs") as i32).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        timeout(Duration::from_secs(20), self.child.wait()).await.expect("ends").expect("a status")
+    }
+
+    /// Sends SIGKILL, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a signal");
+    }
+}
+
+fn program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("operator")).clone()
+}

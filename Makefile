@@ -41,7 +41,7 @@ gen: ## write generated files anew: crds/, the contract's code, the list of metr
 
 ##@ Everything that must pass
 .PHONY: test
-test: fmt clippy unit docs loopback sdk readme purity operator-tests ## everything, installing what it needs
+test: fmt clippy unit docs loopback chart operator-tests sdk readme purity ## everything, installing what it needs
 	@echo "make test: all parts passed"
 
 .PHONY: docs
@@ -122,15 +122,26 @@ $(call in_bin,$(KUBERNETES)): tests/cluster/go/kubernetes/go.sum
 $(CLUSTER_BIN)/etcd: tests/cluster/go/etcd/go.sum
 	$(call go_build,go.etcd.io/etcd/server/v3)
 
+$(CLUSTER_BIN)/helm: tests/cluster/go/helm/go.sum
+	$(call go_build,helm.sh/helm/v4/cmd/helm)
+
+.PHONY: chart
+chart: $(CLUSTER_BIN)/helm prometheus ## the chart: lint, goldens, what it says and what the programs have, its alerts
+	cargo test --locked -p llmroute-tests --test chart
+
+.PHONY: gen-chart
+gen-chart: $(CLUSTER_BIN)/helm prometheus ## write what is rendered from the chart anew: manifests/install.yaml, its goldens
+	LLMROUTE_GENERATE=1 cargo test --locked -p llmroute-tests --test chart -- rendered
+
 ##@ To ship it
 # Static against glibc: its allocator and resolver are those that are measured, and the image holds nothing else.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
-IMAGES := sidecar sim
+IMAGES := operator sidecar sim
 
 .PHONY: static
 static: ## release programs that need nothing of the machine they run on
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) -p sidecar -p sim
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) -p operator -p sidecar -p sim
 
 .PHONY: images
 images: static ## container images in dist/images, without a Docker daemon

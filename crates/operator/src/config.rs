@@ -4,7 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Parser;
 
-use crate::{endpoints::Endpoint, lease::Me};
+use crate::{
+    endpoints::Endpoint,
+    inject::{Flags, Settings},
+    lease::Me,
+};
 
 /// The llmroute control plane: policies of the cluster go to the sidecars of the pods that they select.
 #[derive(Debug, Parser)]
@@ -13,6 +17,10 @@ pub struct Config {
     /// Where sidecars call, TLS
     #[arg(long, value_name = "ADDR", default_value = "[::]:8443")]
     pub control: SocketAddr,
+
+    /// Where the API server asks about pods and policies, TLS
+    #[arg(long, value_name = "ADDR", default_value = "[::]:9443")]
+    pub webhook: SocketAddr,
 
     /// Health and metrics
     #[arg(long, value_name = "ADDR", default_value = "[::]:8080")]
@@ -45,8 +53,14 @@ pub struct Config {
     /// A further name of the served certificate, beside those of the Services
     #[arg(long = "tls-name", value_name = "NAME")]
     pub tls_names: Vec<String>,
+
+    /// How sidecars are.
+    #[command(flatten)]
+    pub sidecars: Flags,
 }
 
+/// The control Service's port.
+const SERVICE_PORT: u16 = 8443;
 /// Name of the control port, of the Service too.
 const PORT_NAME: &str = "grpc";
 /// The Service of the webhooks, whose certificate is the same.
@@ -62,6 +76,13 @@ impl Config {
             [format!("{service}.{namespace}"), format!("{service}.{namespace}.svc")]
         };
         services.into_iter().flat_map(of).chain(self.tls_names.iter().cloned()).collect()
+    }
+
+    /// How sidecars are that are added to pods.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let control = format!("https://{}.{}.svc:{SERVICE_PORT}", self.service, self.namespace);
+        self.sidecars.settings(&self.namespace, control)
     }
 
     /// This replica in the election; it serves sidecars at `port`.
@@ -94,6 +115,9 @@ mod tests {
             Config::try_parse_from(["x", "--pod-name", "op-1", "--pod-ip", "fd00::9", "--tls-name", "localhost"]);
         let config = config.unwrap();
         let me = config.me(8443);
+        let settings = config.settings();
+        assert_eq!(settings.control, "https://llmroute-control.llmroute-system.svc:8443");
+        assert!(config.names().iter().any(|name| settings.control.contains(&format!("//{name}:"))), "it is certified");
         assert_eq!((&*me.identity, &*me.address, me.epoch.len()), ("op-1", "https://[fd00::9]:8443", 16));
         assert_eq!(
             config.names(),

@@ -1,6 +1,7 @@
 //! The control plane. Policies and pods are plain data (`world`), taken from what the API server tells (`watch`, `observe`);
 //! what each pod gets is a pure function of them (`index`, `publish`); streams of sidecars wait for a difference (`push`); what
-//! they answer (`fleet`) becomes a status (`status`), which the lease holder writes (`reconcile`, `lease`).
+//! they answer (`fleet`) becomes a status (`status`), which the lease holder writes (`reconcile`, `lease`). Pods get their
+//! sidecar, and policies are judged, before they are stored (`admit`, `inject`).
 
 pub mod world;
 
@@ -33,6 +34,8 @@ pub mod endpoints;
 pub mod inject;
 
 pub mod admit;
+
+pub mod webhooks;
 
 pub mod ca;
 

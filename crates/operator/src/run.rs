@@ -14,14 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::Admin,
+    admit::{self, Admission, Choose, NotYet},
     ca::server_config,
     certificates::Keeper,
-    cluster::Cluster,
+    cluster::{Cluster, Kind},
     config::Config,
     endpoints,
     events::Events,
     fleet::Fleet,
     index::index,
+    inject::choose,
     lease::Election,
     metrics::Metrics,
     publish::{Published, served},
@@ -29,6 +31,7 @@ use crate::{
     reconcile::Reconciler,
     review::Reviews,
     watch::watch as watch_cluster,
+    webhooks,
 };
 
 /// Changes that come so close together are published together.
@@ -44,12 +47,14 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A port cannot be had, or the API server's address or credentials cannot be read.
 pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>) -> anyhow::Result<()> {
     let control = TcpListener::bind(config.control).await.with_context(|| format!("--control {}", config.control))?;
+    let webhook = TcpListener::bind(config.webhook).await.with_context(|| format!("--webhook {}", config.webhook))?;
     let admin = TcpListener::bind(config.admin).await.with_context(|| format!("--admin {}", config.admin))?;
     let port = control.local_addr()?.port();
     let metrics = Arc::new(Metrics::default());
     let (cluster, fleet, published) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()), Arc::default());
     let (leader, led) = watch::channel(Leader::Unknown);
     let keeper = Keeper::new(client.clone(), &config.namespace, &config.tls_secret, config.names(), metrics.clone());
+    let webhook_tls = server_config(keeper.serving.clone(), &["http/1.1"])?;
     let (trust, tls) = (keeper.trust.subscribe(), server_config(keeper.serving.clone(), &["h2"])?);
     let ending = CancellationToken::new();
     let push = Push {
@@ -60,7 +65,13 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         trust: trust.clone(),
         ending: ending.clone(),
     };
-    tracing::info!(control = %control.local_addr()?, admin = %admin.local_addr()?, "started");
+    let admission = Admission {
+        settings: Arc::new(config.settings()),
+        choose: choose_in(cluster.clone()),
+        trust: trust.clone(),
+        ending: ending.clone(),
+    };
+    tracing::info!(control = %control.local_addr()?, webhook = %webhook.local_addr()?, admin = %admin.local_addr()?, "started");
 
     // What ends by being dropped.
     let mut parts = JoinSet::new();
@@ -69,6 +80,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     parts.spawn(watch_cluster(client.clone(), cluster.clone(), metrics.clone()));
     parts.spawn(keeper.run());
     parts.spawn(publish(cluster.clone(), published, fleet.clone()));
+    parts.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
     parts.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
     let events = Events::new(client.clone(), config.pod_name.clone());
     let reconciler = Reconciler {
@@ -81,6 +93,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     };
     parts.spawn(reconciler.run());
     let streams = tokio::spawn(serve(control, tls, push));
+    let answers = tokio::spawn(admit::serve(webhook, webhook_tls, admission));
     let resigns = CancellationToken::new();
     let election = Election::new(client, &config.namespace, &config.lease, config.me(port), leader, metrics);
     let elected = tokio::spawn(stand(election, cluster, trust, resigns.clone()));
@@ -97,7 +110,16 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     ending.cancel();
     sleep(LAST_WORDS).await;
     streams.abort();
+    answers.abort();
     Ok(())
+}
+
+/// Which policy selects a pod, in this replica's world; one that does not know all of it must not say that none does.
+fn choose_in(cluster: Arc<Cluster>) -> Arc<Choose> {
+    Arc::new(move |pod| {
+        let knows = !cluster.missing().contains(&Kind::Policies);
+        if knows { Ok(cluster.read(|world| choose(world, pod))) } else { Err(NotYet) }
+    })
 }
 
 /// Stands for election once it knows what it would lead: a leader that knows nothing would send every sidecar away.

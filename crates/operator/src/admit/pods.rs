@@ -9,7 +9,8 @@ use super::{
     review::{Answer, Denial, Question},
 };
 use crate::{
-    inject::{SIDECAR, Verdict, inject},
+    inject::{Verdict, inject},
+    observe::SIDECAR,
     world::Pod,
 };
 
@@ -48,5 +49,6 @@ fn pod(question: &Question) -> Pod {
         labels,
         opted_in: true,
         sidecar: init.is_some_and(|all| all.iter().any(|c: &Value| c["name"] == SIDECAR)),
+        ..Pod::default()
     }
 }

@@ -17,24 +17,20 @@ use serde_json::{Value, json};
 
 pub use settings::{Flags, Port, Settings};
 
-use crate::world::PolicyKey;
+use crate::{
+    index::select,
+    observe::{INJECT, SIDECAR},
+    world::{Pod, PolicyKey, World},
+};
 
-/// The label of a pod or a namespace that says whether it wants a sidecar.
-pub const LABEL: &str = "llmroute.dev/inject";
-/// Its value for yes.
-pub const ENABLED: &str = "enabled";
+/// The label's value for yes.
+const ENABLED: &str = "enabled";
 /// Its value for no, which on a pod wins.
-pub const DISABLED: &str = "disabled";
-/// The container's name.
-pub const SIDECAR: &str = "llmroute-sidecar";
+const DISABLED: &str = "disabled";
 /// Where apps call, at 127.0.0.1.
 pub const DATA: Port = Port(15080);
 /// Health and metrics.
 pub const ADMIN: Port = Port(15090);
-/// Whom the sidecar's token is for.
-pub const AUDIENCE: &str = "llmroute";
-/// The ConfigMap's member that holds the policy's document.
-pub const DOCUMENT: &str = "policy.json";
 /// Of a pod that a kubelet made by itself and only shows; nobody can change it.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
@@ -45,7 +41,7 @@ pub struct Chosen {
     pub policy: PolicyKey,
     /// A version of it was accepted.
     pub accepted: bool,
-    /// The Secret that the accepted version names.
+    /// The Secret with its providers' keys.
     pub secret: Option<Arc<str>>,
 }
 
@@ -60,16 +56,18 @@ pub enum Verdict {
     Refused(String),
 }
 
-/// The name of the ConfigMap beside a policy.
+/// The policy that selects a pod which is to be created, if one does.
 #[must_use]
-pub fn config_map(policy: &str) -> String {
-    format!("llmroute-{policy}")
+pub fn choose(world: &World, pod: &Pod) -> Option<Chosen> {
+    let key = select(world, pod).by?;
+    let policy = world.policies.get(&key)?;
+    Some(Chosen { policy: key, accepted: policy.accepted.is_some(), secret: policy.secret.clone() })
 }
 
 /// Judges a pod that is to be created in `namespace`; `ca` is PEM of the operator's CA, empty where sidecars need none.
 #[must_use]
 pub fn inject(settings: &Settings, namespace: &str, pod: &Value, chosen: Option<&Chosen>, ca: &str) -> Verdict {
-    let label = text(pod, &["metadata", "labels", LABEL]);
+    let label = text(pod, &["metadata", "labels", INJECT]);
     let is_mirror = text(pod, &["metadata", "annotations", MIRROR]).is_some();
     if settings.spares(namespace) || is_mirror || label == Some(DISABLED) {
         return Verdict::Unchanged;
@@ -102,7 +100,7 @@ fn unselected(namespace: &str, asks: bool) -> Verdict {
         return Verdict::Unchanged;
     }
     Verdict::Refused(format!(
-        "llmroute: this pod asks for a sidecar by its label {LABEL}, and no LLMRoutePolicy in the namespace {namespace} selects it; create one whose spec.podSelector matches the pod's labels, or take the label away"
+        "llmroute: this pod asks for a sidecar by its label {INJECT}, and no LLMRoutePolicy in the namespace {namespace} selects it; create one whose spec.podSelector matches the pod's labels, or take the label away"
     ))
 }
 

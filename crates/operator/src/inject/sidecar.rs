@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{ADMIN, AUDIENCE, Chosen, DATA, DOCUMENT, SIDECAR, Settings, config_map};
+use super::{ADMIN, Chosen, DATA, SIDECAR, Settings};
+use crate::{
+    observe::CREDENTIALS,
+    reconcile::{DOCUMENT, config_map_name},
+    review::AUDIENCE,
+};
 
 /// UID and GID, which no other container may have where processes are shared.
 pub(super) const USER: u32 = 2102;
@@ -11,8 +16,7 @@ const READ_ALL: u32 = 0o444;
 /// So long a first start may wait for its policy, seconds: the container would be restarted after it, with ever longer pauses.
 const PATIENCE: u32 = 86_400;
 
-pub(super) const IDENTITY: &str = "llmroute-identity";
-pub(super) const CREDENTIALS: &str = "llmroute-credentials";
+const IDENTITY: &str = "llmroute-identity";
 const FALLBACK: &str = "llmroute-policy";
 const STATE: &str = "llmroute-state";
 /// Volumes that are the sidecar's alone.
@@ -67,7 +71,7 @@ pub(super) fn volumes(chosen: &Chosen) -> Vec<Value> {
     let token = json!({"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"});
     let mut volumes = vec![
         json!({"name": IDENTITY, "projected": {"defaultMode": READ_ALL, "sources": [{"serviceAccountToken": token}]}}),
-        json!({"name": FALLBACK, "configMap": {"name": config_map(&chosen.policy.name), "defaultMode": READ_ALL, "optional": true}}),
+        json!({"name": FALLBACK, "configMap": {"name": config_map_name(&chosen.policy.name), "defaultMode": READ_ALL, "optional": true}}),
     ];
     if let Some(secret) = &chosen.secret {
         let secret = json!({"secretName": **secret, "defaultMode": READ_ALL, "optional": true});

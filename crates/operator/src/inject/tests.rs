@@ -43,6 +43,31 @@ fn pod(spec: Value) -> Value {
     json!({"metadata": {"labels": {"app": "shop"}}, "spec": spec})
 }
 
+#[test]
+fn the_oldest_policy_is_chosen_with_what_was_accepted_of_it() {
+    use crate::world::{Document, Policy};
+    let key = |name: &str| PolicyKey { namespace: "shop".into(), name: name.into() };
+    let policy = |created| Policy {
+        created,
+        selector: serde_json::from_value(json!({"matchLabels": {"app": "shop"}})).unwrap(),
+        secret: Some("llm-keys".into()),
+        ..Policy::default()
+    };
+    let of = |app: &str| Pod {
+        namespace: "shop".into(),
+        labels: [("app".to_owned(), app.to_owned())].into(),
+        ..Pod::default()
+    };
+    let mut world = World::default();
+    world.policies.insert(key("young"), policy(2));
+    world.policies.insert(key("old"), policy(1));
+    let want = Chosen { policy: key("old"), accepted: false, secret: Some("llm-keys".into()) };
+    assert_eq!((choose(&world, &of("shop")), choose(&world, &of("other"))), (Some(want.clone()), None));
+    let document = Document::new(key("old"), 1, &json!({}));
+    world.policies.get_mut(&key("old")).unwrap().accepted = Some(Arc::new(document));
+    assert_eq!(choose(&world, &of("shop")), Some(Chosen { accepted: true, ..want }));
+}
+
 fn plain() -> Value {
     pod(json!({"containers": [{"name": "app", "image": "shop:1"}]}))
 }
@@ -92,7 +117,7 @@ fn without_a_secret_and_a_ca_there_is_neither() {
 fn who_wants_no_sidecar_gets_none() {
     let labelled = |value: &str| {
         let mut pod = plain();
-        pod["metadata"]["labels"][LABEL] = value.into();
+        pod["metadata"]["labels"][INJECT] = value.into();
         pod
     };
     let mut mirror = plain();

@@ -1,0 +1,85 @@
+//! The CA by which the API server knows the webhooks of this operator: written into their configurations by the one who leads,
+//! under a field manager of its own, so that an upgrade of the chart leaves it.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use kube::{
+    Api, Client, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    push::Leader,
+    reconcile::{Failed, MANAGER, call},
+};
+
+/// Name of both configurations.
+pub const NAME: &str = "llmroute";
+/// Webhooks that judge pods: asked by their own label, and by their namespace's.
+pub const PODS: [&str; 2] = ["pod.inject.llmroute.dev", "namespace.inject.llmroute.dev"];
+/// Webhooks that judge policies.
+pub const POLICIES: [&str; 1] = ["policies.llmroute.dev"];
+/// After a failure, doubling.
+const RETRY: Duration = Duration::from_secs(1);
+/// So often it is written again: somebody may have changed it.
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// Writes it whenever this replica begins to lead or the CA is another one, and now and then.
+pub async fn follow(client: Client, mut trust: watch::Receiver<Arc<str>>, mut leader: watch::Receiver<Leader>) {
+    let mut retry = RETRY;
+    while leader.wait_for(|leader| *leader == Leader::Me).await.is_ok() {
+        let pem = trust.borrow_and_update().clone();
+        let pause = match write(&client, &pem).await {
+            Ok(()) => {
+                retry = RETRY;
+                REFRESH
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the API server does not know this operator's webhooks yet");
+                let pause = retry;
+                retry = (retry * 2).min(REFRESH);
+                pause
+            }
+        };
+        tokio::select! {
+            changed = trust.changed() => if changed.is_err() { return },
+            changed = leader.changed() => if changed.is_err() { return },
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// Writes PEM into both configurations; none into none.
+///
+/// # Errors
+/// The API server refuses it, or does not answer.
+pub async fn write(client: &Client, pem: &str) -> Result<(), Failed> {
+    if pem.is_empty() {
+        return Ok(());
+    }
+    apply::<MutatingWebhookConfiguration>(client, &PODS, pem).await?;
+    apply::<ValidatingWebhookConfiguration>(client, &POLICIES, pem).await
+}
+
+async fn apply<K>(client: &Client, webhooks: &[&str], pem: &str) -> Result<(), Failed>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let configurations: Api<K> = Api::all(client.clone());
+    let params = PatchParams::apply(MANAGER).force();
+    let body = body(&K::kind(&()), webhooks, pem);
+    call("write the webhooks' CA", configurations.patch(NAME, &params, &Patch::Apply(body))).await.map(|_| ())
+}
+
+/// Nothing but the CA: all else is the chart's.
+fn body(kind: &str, webhooks: &[&str], pem: &str) -> Value {
+    let ca = STANDARD.encode(pem);
+    let webhooks: Vec<Value> =
+        webhooks.iter().map(|name| json!({"name": name, "clientConfig": {"caBundle": ca}})).collect();
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": NAME}, "webhooks": webhooks})
+}

@@ -1,4 +1,13 @@
 //! Stories of the control plane at a real API server: one binary, a story a file.
 
-mod policies;
 mod stage;
+
+mod manifests;
+
+mod policies;
+
+mod access;
+
+mod replicas;
+
+mod outage;

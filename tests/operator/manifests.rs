@@ -1,0 +1,60 @@
+//! What the repository ships is taken by a real API server, and what is wrong is refused by it.
+
+use std::{fs, path::Path};
+
+use harness::{apiserver::ApiServer, temp::TempDir};
+
+const CRD: &str = "crd/llmroutepolicies.llmroute.dev";
+
+fn path(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(name).display().to_string()
+}
+
+/// A server that serves our resource.
+async fn server() -> ApiServer {
+    let server = ApiServer::start().await;
+    server.kubectl(&["apply", "--server-side", "-f", &path("crds")]).expect("the CRD");
+    server.kubectl(&["wait", "--for=condition=Established", CRD, "--timeout=30s"]).expect("established");
+    server
+}
+
+#[tokio::test]
+async fn the_crd_and_every_example_are_taken_and_told_in_columns() {
+    let server = server().await;
+    server.kubectl(&["create", "namespace", "shop"]).expect("the namespace of the examples");
+    let mut found = 0;
+    for entry in fs::read_dir(path("manifests/examples")).expect("examples") {
+        let example = entry.expect("an entry").path().display().to_string();
+        server.kubectl(&["apply", "-f", &example]).expect("is taken");
+        let told = server.kubectl(&["get", "-f", &example]).expect("is there");
+        let header: Vec<_> = told.lines().next().expect("a header").split_whitespace().collect();
+        assert_eq!(header, ["NAME", "READY", "ACCEPTED", "IN-SYNC", "SIDECARS", "AGE"]);
+        found += 1;
+    }
+    assert!(found > 0, "there are examples");
+    let listed = server.kubectl(&["get", "lrp", "--all-namespaces", "--output=name"]).expect("the short name");
+    assert!(
+        listed.lines().all(|name| name.starts_with("llmroutepolicy.llmroute.dev/")) && !listed.is_empty(),
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_the_server_with_a_path_and_a_reason() {
+    let server = server().await;
+    let dir = TempDir::new();
+    let minimal = fs::read_to_string(path("manifests/examples/minimal.yaml")).expect("the example");
+    let rows = [
+        ("provider: claude", "provider: cloud", "spec: Invalid value", "unknown provider cloud"),
+        ("limitUsd: \"2.00\"", "limitUsd: \"2,00\"", "spec.budgets[0].limitUsd: Invalid value", "should match"),
+        ("api: Anthropic", "api: Gemini", "spec.providers[1].api: Unsupported value", "supported values: \"OpenAI\""),
+        ("maxOutputTokens", "maxTokens", "unknown field \"spec.scenes[0].maxTokens\"", "strict decoding error"),
+    ];
+    for (right, wrong, place, reason) in rows {
+        assert!(minimal.contains(right), "{right}");
+        let file = dir.write("policy.yaml", minimal.replace(right, wrong)).display().to_string();
+        let refused = server.kubectl(&["create", "-f", &file]).expect_err(wrong);
+        assert!(refused.contains(place) && refused.contains(reason), "{wrong}: {refused}");
+    }
+    assert_eq!(server.kubectl(&["get", "lrp", "--all-namespaces", "--output=name"]).expect("a list"), "");
+}

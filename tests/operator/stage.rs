@@ -27,8 +27,6 @@ pub struct Stage {
 
 /// A pod of the namespace `shop`, and what its sidecar has.
 pub struct Pod {
-    pub uid: String,
-    name: String,
     dir: TempDir,
 }
 
@@ -113,7 +111,7 @@ impl Stage {
         dir.write("token", token.trim());
         dir.write("keys/openai", key_of("openai"));
         fs::create_dir(dir.join("state")).expect("a directory");
-        Pod { uid, name: name.to_owned(), dir }
+        Pod { dir }
     }
 
     /// A policy for pods of an app, whose answers come from this model.
@@ -211,11 +209,6 @@ impl Pod {
     /// Its directory.
     pub fn dir(&self) -> &TempDir {
         &self.dir
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 }
 

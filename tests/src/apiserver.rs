@@ -39,6 +39,7 @@ struct Own {
     etcd: Child,
     server: Child,
     dir: TempDir,
+    port: u16,
 }
 
 impl ApiServer {
@@ -53,7 +54,7 @@ impl ApiServer {
         let port = TcpListener::bind(loopback()).and_then(|l| l.local_addr()).expect("a free port").port();
         let kubeconfig = dir.write("admin.json", kubeconfig(&dir, port));
         // etcd takes no port: it listens on sockets in the directory.
-        let own = Own { etcd: start_etcd(&dir), server: start_server(&dir, port), dir };
+        let own = Own { etcd: start_etcd(&dir), server: start_server(&dir, port), dir, port };
         let mut server = ApiServer { kubeconfig, own: Some(own) };
         server.ready().await;
         server
@@ -86,6 +87,18 @@ impl ApiServer {
         command
     }
 
+    /// SIGKILL for etcd and the API server; both are gone when this returns. Not of a cluster that was not started here.
+    pub fn kill(&mut self) {
+        self.own.as_mut().expect("a server of our own").kill();
+    }
+
+    /// Starts both again on what they left, at the same address; ready when this returns.
+    pub async fn start_again(&mut self) {
+        let own = self.own.as_mut().expect("a server of our own");
+        (own.etcd, own.server) = (start_etcd(&own.dir), start_server(&own.dir, own.port));
+        self.ready().await;
+    }
+
     async fn ready(&mut self) {
         let end = Instant::now() + READY_WITHIN;
         while self.kubectl(&["get", "--raw", "/readyz"]).is_err() {
@@ -102,12 +115,18 @@ impl ApiServer {
     }
 }
 
-impl Drop for Own {
-    fn drop(&mut self) {
+impl Own {
+    fn kill(&mut self) {
         for child in [&mut self.server, &mut self.etcd] {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -24,6 +24,8 @@ use crate::{
 pub struct Operator {
     /// Where sidecars call.
     pub control: SocketAddr,
+    /// Where the API server asks.
+    pub webhook: SocketAddr,
     /// Health and metrics.
     pub admin: Caller,
     child: Child,
@@ -35,6 +37,7 @@ impl Operator {
     pub async fn start(kubeconfig: &Path, name: &str, control: SocketAddr) -> Operator {
         let mut command = Command::new(program());
         command.args(["--control", &control.to_string(), "--admin", "127.0.0.1:0", "--tls-name", "localhost"]);
+        command.args(["--webhook", "127.0.0.1:0"]);
         // An address of loopback is refused as an endpoint.
         command.args(["--pod-name", name, "--pod-ip", "192.0.2.1"]);
         command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "debug");
@@ -49,14 +52,14 @@ impl Operator {
             output.text().lines().find_map(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
                 let address = |name: &str| line[name].as_str()?.parse::<SocketAddr>().ok();
-                Some((address("control")?, address("admin")?))
+                Some((address("control")?, address("webhook")?, address("admin")?))
             })
         });
-        let (control, admin) = tokio::select! {
+        let (control, webhook, admin) = tokio::select! {
             started = started => started,
             ended = child.wait() => panic!("ended at once: {ended:?}\n{}", output.text()),
         };
-        Operator { control, admin: Caller::new(admin), child, output }
+        Operator { control, webhook, admin: Caller::new(admin), child, output }
     }
 
     /// Its address as sidecars are told.

@@ -1,0 +1,90 @@
+//! Who gets what: a sidecar by its token, the operator by its account.
+
+use harness::{Metrics, Program, eventually};
+
+use crate::stage::Stage;
+
+async fn is_told(sidecar: &Program, why: &str) {
+    eventually(&format!("the sidecar tells: {why}"), async || {
+        let reply = sidecar.admin.get("/readyz").send().await;
+        (reply.status == 503 && reply.text().contains(why)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_of_its_pod_for_the_operator_a_sidecar_gets_nothing() {
+    let stage = Stage::new().await;
+    let operator = stage.operator("op-1").await;
+    stage.apply(&stage.policy("shop", "shop", "gpt-6-sol"));
+    stage.condition("shop", "Accepted", "True Accepted", "").await;
+    let create = ["create", "token", "app", "-n", "shop", "--duration=1h"];
+    let rows = [
+        ("for-the-api", stage.kubectl(&create), "invalid for the target audiences"),
+        (
+            "for-no-pod",
+            stage.kubectl(&[&create[..], &["--audience=llmroute"]].concat()),
+            "the token is bound to no pod",
+        ),
+        ("of-nobody", "eyJhbGciOiJub25lIn0.e30.".to_owned(), "invalid bearer token"),
+    ];
+    for (name, token, why) in &rows {
+        let pod = stage.pod(name, "shop");
+        pod.dir().write("token", token.trim());
+        let sidecar = stage.sidecar(&pod, &operator).await;
+        is_told(&sidecar, why).await;
+        assert!(!sidecar.output().contains(token.trim()), "no token in a log");
+    }
+    let pod = stage.pod("none", "shop");
+    std::fs::remove_file(pod.dir().join("token")).expect("the token");
+    let sidecar = stage.sidecar(&pod, &operator).await;
+    is_told(&sidecar, "token").await;
+    let page = Metrics::parse(&operator.admin.get("/metrics").send().await.text());
+    assert!(page.get("llmroute_operator_token_reviews_total", &[("result", "refused")]).is_some_and(|n| n >= 3.0));
+    assert_eq!(page.get("llmroute_operator_streams", &[]), Some(0.0));
+
+    // A pod of another app gets no policy; its token is of its own pod whoever holds it.
+    let other = stage.pod("other", "elsewhere");
+    let sidecar = stage.sidecar(&other, &operator).await;
+    is_told(&sidecar, "no LLMRoutePolicy selects this pod").await;
+    assert_eq!(stage.shown("shop")["status"]["sidecars"]["inSync"], 0);
+}
+
+#[tokio::test]
+async fn the_operators_account_can_read_no_secret_but_its_own() {
+    let stage = Stage::new().await;
+    let can = |verb: &str, what: &str, namespace: &str| {
+        let who = "--as=system:serviceaccount:llmroute-system:llmroute-operator";
+        let told = stage.server.kubectl(&["auth", "can-i", verb, what, "-n", namespace, who]);
+        told.is_ok_and(|told| told.trim() == "yes")
+    };
+    let rows = [
+        ("get", "secrets", "shop", false),
+        ("get", "secrets/llm-keys", "shop", false),
+        ("list", "secrets", "shop", false),
+        ("watch", "secrets", "llmroute-system", false),
+        ("get", "secrets/other", "llmroute-system", false),
+        ("create", "secrets", "llmroute-system", false),
+        ("get", "secrets/llmroute-tls", "llmroute-system", true),
+        ("create", "pods", "shop", false),
+        ("create", "pods/exec", "shop", false),
+        ("patch", "pods", "shop", false),
+        ("delete", "configmaps", "shop", false),
+        ("update", "llmroutepolicies.llmroute.dev", "shop", false),
+        ("patch", "llmroutepolicies.llmroute.dev/status", "shop", true),
+        ("update", "leases/other", "llmroute-system", false),
+    ];
+    for (verb, what, namespace, want) in rows {
+        // A name is checked with its kind, `get secrets/x`; a subresource is no name.
+        let got = match what.split_once('/') {
+            Some((kind, sub)) if matches!(sub, "status" | "exec") => {
+                let who = "--as=system:serviceaccount:llmroute-system:llmroute-operator";
+                let sub = format!("--subresource={sub}");
+                let told = stage.server.kubectl(&["auth", "can-i", verb, kind, &sub, "-n", namespace, who]);
+                told.is_ok_and(|told| told.trim() == "yes")
+            }
+            _ => can(verb, what, namespace),
+        };
+        assert_eq!(got, want, "{verb} {what} in {namespace}");
+    }
+}

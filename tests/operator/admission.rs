@@ -38,7 +38,8 @@ impl Asked {
     fn install(&self) {
         let text = fs::read_to_string(path("manifests/install.yaml")).expect("the install");
         let all = serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML"));
-        for mut object in all.filter(|o| o["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))) {
+        for mut object in all.filter(|o| o["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")))
+        {
             for webhook in object["webhooks"].as_array_mut().expect("webhooks") {
                 let asked = webhook["clientConfig"]["service"]["path"].as_str().expect("a path").to_owned();
                 let url = format!("https://localhost:{}{asked}", self.operator.webhook.port());
@@ -59,7 +60,12 @@ impl Asked {
 
     fn ca_bundles(&self) -> Vec<String> {
         let get = |kind: &str| {
-            let text = self.stage.kubectl(&["get", kind, webhooks::NAME, "--output=jsonpath={.webhooks[*].clientConfig.caBundle}"]);
+            let text = self.stage.kubectl(&[
+                "get",
+                kind,
+                webhooks::NAME,
+                "--output=jsonpath={.webhooks[*].clientConfig.caBundle}",
+            ]);
             text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         [get("mutatingwebhookconfiguration"), get("validatingwebhookconfiguration")].concat()
@@ -106,18 +112,33 @@ async fn who_asks_gets_a_sidecar_and_nobody_else() {
     assert_eq!((&sidecar["restartPolicy"], &sidecar["image"]), (&json!("Always"), &json!("llmroute.dev/sidecar:dev")));
     assert!(sidecar["env"][0]["value"].as_str().is_some_and(|ca| ca.contains("BEGIN CERTIFICATE")), "{sidecar}");
     for container in [&stored["spec"]["initContainers"][1], &stored["spec"]["containers"][0]] {
-        let env: Vec<(&str, &str)> = container["env"].as_array().expect("env").iter().map(|e| (e["name"].as_str().expect("a name"), e["value"].as_str().expect("a value"))).collect();
-        let want = [("OPENAI_API_KEY", "own"), ("OPENAI_BASE_URL", "http://127.0.0.1:15080/v1"), ("ANTHROPIC_BASE_URL", "http://127.0.0.1:15080"), ("ANTHROPIC_API_KEY", "llmroute")];
+        let env: Vec<(&str, &str)> = container["env"]
+            .as_array()
+            .expect("env")
+            .iter()
+            .map(|e| (e["name"].as_str().expect("a name"), e["value"].as_str().expect("a value")))
+            .collect();
+        let want = [
+            ("OPENAI_API_KEY", "own"),
+            ("OPENAI_BASE_URL", "http://127.0.0.1:15080/v1"),
+            ("ANTHROPIC_BASE_URL", "http://127.0.0.1:15080"),
+            ("ANTHROPIC_API_KEY", "llmroute"),
+        ];
         assert_eq!(env, want);
     }
 
     let quiet = asked.create("shop", &pod("silent", mine(), json!({})), &[]).expect("is taken");
     assert!(!has_sidecar(&quiet), "its namespace is not opted in");
     asked.stage.kubectl(&["label", "namespace", "shop", &format!("{INJECT}=enabled")]);
-    let dry = || asked.create("shop", &pod("by-namespace", mine(), json!({})), &["--dry-run=server"]).ok().filter(has_sidecar);
+    let dry = || {
+        asked.create("shop", &pod("by-namespace", mine(), json!({})), &["--dry-run=server"]).ok().filter(has_sidecar)
+    };
     let shown = asked.stage.until("the namespace is opted in", dry).await;
     assert_eq!(names(&shown, "initContainers"), ["llmroute-sidecar", "prepare"]);
-    assert!(asked.stage.server.kubectl(&["get", "pod", "by-namespace", "-n", "shop"]).is_err(), "a dry run leaves nothing");
+    assert!(
+        asked.stage.server.kubectl(&["get", "pod", "by-namespace", "-n", "shop"]).is_err(),
+        "a dry run leaves nothing"
+    );
     let rows = [
         ("by-namespace", mine(), true),
         ("twice", with("enabled"), true),
@@ -173,14 +194,20 @@ async fn what_cannot_be_is_refused_in_our_words() {
     ];
     for (pod, why) in rows {
         let told = asked.create("shop", &pod, &[]).expect_err(why);
-        assert!(told.contains("admission webhook \"pod.inject.llmroute.dev\" denied the request: llmroute: ") && told.contains(why), "{told}");
+        assert!(
+            told.contains("admission webhook \"pod.inject.llmroute.dev\" denied the request: llmroute: ")
+                && told.contains(why),
+            "{told}"
+        );
     }
 
     let minimal = fs::read_to_string(path("manifests/examples/minimal.yaml")).expect("the example");
-    let rules = "  classify: {rules: [{scene: chat, when: 'request.tools >'}, {scene: chat, when: 'request.body'}]}\n  scenes:";
+    let rules =
+        "  classify: {rules: [{scene: chat, when: 'request.tools >'}, {scene: chat, when: 'request.body'}]}\n  scenes:";
     let bad = minimal.replace("  scenes:", rules).replace("{name: shop-assistant}", "{name: bad}");
     let file = asked.dir.write("bad.yaml", &bad).display().to_string();
-    let told = asked.stage.server.kubectl(&["apply", "-n", "shop", "-f", &file]).expect_err("a when that does not compile");
+    let told =
+        asked.stage.server.kubectl(&["apply", "-n", "shop", "-f", &file]).expect_err("a when that does not compile");
     assert!(told.contains("spec.classify.rules[0].when") && told.contains("spec.classify.rules[1].when"), "{told}");
     asked.stage.kubectl(&["label", "lrp", "shop-assistant", "-n", "shop", "team=shop"]);
     let warned = fs::read_to_string(path("manifests/examples/everything.yaml")).expect("the example");
@@ -200,7 +227,9 @@ async fn the_ca_is_the_operators_and_without_a_replica_those_who_ask_are_refused
     let refused = asked.create("shop", &pod("a", json!({"app": "shop-assistant", INJECT: "enabled"}), json!({})), &[]);
     let why = refused.expect_err("nobody answers");
     assert!(why.contains("failed calling webhook \"pod.inject.llmroute.dev\""), "{why}");
-    asked.create("shop", &pod("b", json!({"app": "shop-assistant"}), json!({})), &[]).expect("who does not ask is let through");
+    asked
+        .create("shop", &pod("b", json!({"app": "shop-assistant"}), json!({})), &[])
+        .expect("who does not ask is let through");
     asked.stage.kubectl(&["annotate", "lrp", "shop-assistant", "-n", "shop", "note=x"]);
     let edit = r#"{"spec": {"podSelector": {"matchLabels": {"app": "another"}}}}"#;
     asked.stage.kubectl(&["patch", "lrp", "shop-assistant", "-n", "shop", "--type=merge", "--patch", edit]);

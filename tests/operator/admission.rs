@@ -75,6 +75,8 @@ impl Asked {
 /// A pod that Pod Security `restricted` takes, with more in its spec.
 fn pod(name: &str, labels: Value, more: Value) -> Value {
     let mut spec = json!({
+        // This server gives none by itself, and a token is of one.
+        "serviceAccountName": "app",
         "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
         "initContainers": [container("prepare")],
         "containers": [container("app")],
@@ -218,8 +220,9 @@ async fn what_cannot_be_is_refused_in_our_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ca_is_the_operators_and_without_a_replica_those_who_ask_are_refused() {
     let mut asked = Asked::new().await;
-    let bundles = asked.ca_bundles();
-    assert_eq!(bundles.len(), webhooks::PODS.len() + webhooks::POLICIES.len());
+    let all = webhooks::PODS.len() + webhooks::POLICIES.len();
+    let written = || Some(asked.ca_bundles()).filter(|bundles| bundles.len() == all);
+    let bundles = asked.stage.until("all webhooks have the CA", written).await;
     asked.install();
     assert_eq!(asked.ca_bundles(), bundles, "an upgrade leaves it");
 

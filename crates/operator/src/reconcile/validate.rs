@@ -54,7 +54,7 @@ fn judge(document: Document) -> Result<Judged, Vec<String>> {
 fn selector(spec: &Value) -> PodSelector {
     let Some(spec) = spec.as_object() else { return nothing() };
     spec.get("podSelector")
-        .map_or_else(|| Ok(PodSelector::default()), |s| PodSelector::deserialize(s))
+        .map_or_else(|| Ok(PodSelector::default()), PodSelector::deserialize)
         .unwrap_or_else(|_| nothing())
 }
 

@@ -43,3 +43,6 @@ pub mod config;
 pub mod run;
 
 pub mod clock;
+
+#[cfg(test)]
+mod scripted;

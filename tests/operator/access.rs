@@ -46,8 +46,11 @@ async fn without_a_token_of_its_pod_for_the_operator_a_sidecar_gets_nothing() {
     // A pod of another app gets no policy; its token is of its own pod whoever holds it.
     let other = stage.pod("other", "elsewhere");
     let sidecar = stage.sidecar(&other, &operator).await;
-    is_told(&sidecar, "no LLMRoutePolicy selects this pod").await;
+    is_told(&sidecar, "no policy selects this pod").await;
     assert_eq!(stage.shown("shop")["status"]["sidecars"]["inSync"], 0);
+    stage
+        .until("the pod says why it waits", || (stage.events_of("Pod", "other") == ["Warning NoPolicy"]).then_some(()))
+        .await;
 }
 
 #[tokio::test]

@@ -33,4 +33,6 @@ async fn etcd_and_the_api_server_are_killed_and_nothing_is_lost() {
     stage.condition("shop", "Ready", "True Ready", "1 of 1 sidecars acknowledged generation 2").await;
     assert_eq!(model(&sidecar.app).await, "gpt-6-luna", "an edit afterwards arrives");
     assert_eq!(operator.admin.get("/livez").send().await.status, 200);
+    let told = ["Normal Accepted", "Normal Programmed", "Normal Accepted", "Normal Programmed"];
+    stage.until("the outage is no news of the policy", || (stage.events("shop") == told).then_some(())).await;
 }

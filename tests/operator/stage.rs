@@ -155,9 +155,14 @@ impl Stage {
 
     /// Reasons of the events of a policy, each with how it is meant.
     pub fn events(&self, policy: &str) -> Vec<String> {
+        self.events_of("LLMRoutePolicy", policy)
+    }
+
+    /// The same of any object.
+    pub fn events_of(&self, kind: &str, name: &str) -> Vec<String> {
         let text = self.kubectl(&["get", "events.v1.events.k8s.io", "-n", "shop", "--output=json"]);
         let all: Value = serde_json::from_str(&text).expect("JSON");
-        let of = |e: &&Value| e["regarding"]["name"] == policy && e["regarding"]["kind"] == "LLMRoutePolicy";
+        let of = |e: &&Value| e["regarding"]["name"] == name && e["regarding"]["kind"] == kind;
         let mut all: Vec<(String, String)> = all["items"]
             .as_array()
             .expect("a list")

@@ -97,3 +97,73 @@ impl Keeper {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::scripted::Api as Scripted;
+
+    fn keeper(client: Client) -> Keeper {
+        Keeper::new(client, "llmroute-system", "llmroute-tls", vec!["localhost".to_owned()], Arc::default())
+    }
+
+    const SECRET: &str = "/api/v1/namespaces/llmroute-system/secrets/llmroute-tls";
+
+    fn empty(version: &str) -> Value {
+        json!({"metadata": {"name": "llmroute-tls", "resourceVersion": version, "labels": {"a": "b"}}, "type": "Opaque"})
+    }
+
+    #[tokio::test]
+    async fn an_empty_secret_is_filled_once_and_used() {
+        let (client, mut api) = Scripted::new();
+        let keeper = keeper(client);
+        let trust = keeper.trust.subscribe();
+        let mut used = Certificates::default();
+        // Another replica is faster at first.
+        let (faster, ()) = tokio::join!(keeper.round(&mut used), async {
+            assert_eq!(api.answer(200, empty("7")).await.0, format!("GET {SECRET}"));
+            let (called, sent) = api.refuses(409).await;
+            assert!(called.starts_with(&format!("PUT {SECRET}?")), "{called}");
+            assert_eq!(
+                (&sent["metadata"]["resourceVersion"], &sent["metadata"]["labels"]["a"]),
+                (&json!("7"), &json!("b"))
+            );
+        });
+        assert!(!faster.unwrap() && trust.borrow().is_empty(), "what is not written is not used");
+
+        let (done, written) = tokio::join!(keeper.round(&mut used), async {
+            api.answer(200, empty("8")).await;
+            let (_, sent) = api.takes().await;
+            sent
+        });
+        assert!(done.unwrap() && trust.borrow().contains("BEGIN CERTIFICATE"));
+        let (done, ()) = tokio::join!(keeper.round(&mut used), async {
+            api.answer(200, written.clone()).await;
+        });
+        assert!(done.unwrap(), "and nothing is written again");
+
+        // A Secret that somebody emptied while nobody can write: what is in use stays.
+        let before = trust.borrow().clone();
+        let (failed, ()) = tokio::join!(keeper.round(&mut used), async {
+            api.answer(200, empty("9")).await;
+            api.refuses(403).await;
+        });
+        assert!(failed.is_err() && *trust.borrow() == before);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_not_there_is_told_and_not_created() {
+        let (client, mut api) = Scripted::new();
+        let keeper = keeper(client);
+        let mut used = Certificates::default();
+        let (failed, ()) = tokio::join!(keeper.round(&mut used), async {
+            api.refuses(404).await;
+        });
+        assert_eq!(
+            failed.unwrap_err().to_string(),
+            "the Secret llmroute-tls is not there; the chart creates it, empty"
+        );
+    }
+}

@@ -98,3 +98,56 @@ fn slice(endpoint: &Endpoint, owner: Option<String>) -> Value {
         "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::Api as Scripted;
+
+    fn endpoint(ip: &str) -> Endpoint {
+        Endpoint {
+            namespace: "llmroute-system".to_owned(),
+            service: "llmroute-control".to_owned(),
+            port_name: "grpc".to_owned(),
+            ip: ip.parse().unwrap(),
+            port: 8443,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_service_is_pointed_here_with_the_lead_and_tried_again_until_it_is() {
+        let (client, mut api) = Scripted::new();
+        let (leader, led) = watch::channel(Leader::Unknown);
+        let following = tokio::spawn(follow_leader(client, endpoint("10.0.0.9"), led));
+        api.is_quiet().await;
+        leader.send_replace(Leader::Me);
+        let service = json!({"metadata": {"name": "llmroute-control", "uid": "s"}});
+        assert_eq!(
+            api.answer(200, service.clone()).await.0,
+            "GET /api/v1/namespaces/llmroute-system/services/llmroute-control"
+        );
+        api.refuses(403).await;
+        api.answer(200, service).await;
+        let (called, slice) = api.takes().await;
+        let path = "/apis/discovery.k8s.io/v1/namespaces/llmroute-system/endpointslices/llmroute-control";
+        assert_eq!(called, format!("PATCH {path}?&force=true&fieldManager=llmroute-operator"));
+        assert_eq!(slice["endpoints"][0]["addresses"], json!(["10.0.0.9"]));
+        assert_eq!(slice["metadata"]["ownerReferences"][0]["uid"], "s");
+        leader.send_replace(Leader::Other(String::new()));
+        tokio::time::advance(REFRESH * 3).await;
+        api.is_quiet().await;
+        drop(leader);
+        following.await.unwrap();
+    }
+
+    #[test]
+    fn an_address_family_has_a_slice_of_its_own() {
+        for (ip, name, family) in
+            [("10.0.0.9", "llmroute-control", "IPv4"), ("fd00::9", "llmroute-control-ipv6", "IPv6")]
+        {
+            let slice = slice(&endpoint(ip), None);
+            assert_eq!((&slice["metadata"]["name"], &slice["addressType"]), (&json!(name), &json!(family)));
+            assert_eq!(slice["metadata"]["ownerReferences"], json!([]));
+        }
+    }
+}

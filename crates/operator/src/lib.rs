@@ -50,3 +50,6 @@ pub mod config;
 pub mod run;
 
 pub mod clock;
+
+#[cfg(test)]
+mod scripted;

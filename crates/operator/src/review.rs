@@ -137,4 +137,24 @@ mod tests {
         let expired = json!({"error": "[invalid bearer token, token has expired]"});
         assert_eq!(caller_of(expired), Err(Denied::Refused("[invalid bearer token, token has expired]".to_owned())));
     }
+
+    #[tokio::test]
+    async fn a_good_answer_holds_a_while_and_a_bad_one_does_not() {
+        let (client, mut api) = crate::scripted::Api::new();
+        let reviews = Reviews::new(client, Arc::default());
+        let review = |status: Value| json!({"metadata": {}, "spec": {}, "status": status});
+        for _ in 0..2 {
+            let (refused, (called, sent)) = tokio::join!(reviews.identify("t0k3n"), api.answer(201, review(json!({}))));
+            assert!(matches!(refused, Err(Denied::Refused(_))), "{refused:?}");
+            assert!(called.starts_with("POST /apis/authentication.k8s.io/v1/tokenreviews?"), "{called}");
+            assert_eq!(sent["spec"], json!({"token": "t0k3n", "audiences": ["llmroute"]}));
+        }
+        let (failed, _) = tokio::join!(reviews.identify("t0k3n"), api.refuses(403));
+        assert_eq!(failed, Err(Denied::Unavailable("tokens cannot be reviewed now".to_owned())));
+        let (known, _) = tokio::join!(reviews.identify("t0k3n"), api.answer(201, review(good())));
+        assert_eq!(known, reviews.identify("t0k3n").await, "without another call");
+        assert!(known.is_ok());
+        let (other, _) = tokio::join!(reviews.identify("other"), api.answer(201, review(json!({}))));
+        assert!(other.is_err(), "of one token alone");
+    }
 }

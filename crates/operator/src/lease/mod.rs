@@ -168,3 +168,73 @@ fn written(name: &str, record: Record) -> Lease {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::scripted::Api as Scripted;
+
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/llmroute-system/leases";
+
+    struct Scene {
+        api: Scripted,
+        led: watch::Receiver<Leader>,
+        ending: CancellationToken,
+        running: tokio::task::JoinHandle<()>,
+    }
+
+    fn start() -> Scene {
+        let (client, api) = Scripted::new();
+        let (leader, led) = watch::channel(Leader::Unknown);
+        let me = Me { identity: "op-1".into(), epoch: "e1".into(), address: "https://10.0.0.9:8443".into() };
+        let election = Election::new(client, "llmroute-system", "llmroute-operator", me, leader, Arc::default());
+        let ending = CancellationToken::new();
+        let running = tokio::spawn(election.run(ending.clone()));
+        Scene { api, led, ending, running }
+    }
+
+    /// A Lease as the API server has it once it is written.
+    fn stored(mut lease: Value, version: &str) -> Value {
+        lease["metadata"]["resourceVersion"] = json!(version);
+        lease
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_created_renewed_and_given_back() {
+        let mut scene = start();
+        scene.api.refuses(404).await;
+        let (called, lease) = scene.api.refuses(409).await;
+        assert!(called.starts_with(&format!("POST {LEASES}?")), "{called}");
+        assert_eq!(*scene.led.borrow(), Leader::Unknown, "another one was faster");
+        let mut theirs = stored(lease, "1");
+        theirs["spec"]["holderIdentity"] = json!("op-2");
+        theirs["metadata"]["annotations"] = json!({ADDRESS: "https://10.0.0.8:8443", EPOCH: "e2"});
+        scene.api.answer(200, theirs.clone()).await;
+        scene.led.wait_for(|l| *l == Leader::Other("https://10.0.0.8:8443".into())).await.unwrap();
+        // It is given back.
+        theirs["spec"]["holderIdentity"] = json!("");
+        scene.api.answer(200, stored(theirs, "2")).await;
+        let (request, ours) = scene.api.refuses(500).await;
+        assert!(request.starts_with(&format!("PUT {LEASES}/llmroute-operator?")), "{request}");
+        assert_ne!(*scene.led.borrow_and_update(), Leader::Me, "not before it is written");
+        scene.api.answer(200, stored(ours.clone(), "2")).await;
+        scene.api.answer(200, stored(ours, "3")).await;
+        scene.led.wait_for(|l| *l == Leader::Me).await.unwrap();
+
+        scene.ending.cancel();
+        // Whatever is under way comes first.
+        let given = loop {
+            let (called, sent) = scene.api.answer(200, json!({"metadata": {"resourceVersion": "4"}, "spec": {}})).await;
+            if called.starts_with("PUT") {
+                break sent;
+            }
+        };
+        assert_eq!(given["spec"]["holderIdentity"], json!(""));
+        assert_eq!(given["metadata"]["annotations"][ADDRESS], json!(""));
+        timeout(Duration::from_secs(5), scene.running).await.unwrap().unwrap();
+        assert_eq!(*scene.led.borrow(), Leader::Me, "who listens is told to end by other means");
+    }
+}

@@ -9,6 +9,7 @@ mod build;
 mod dereference;
 mod update_status;
 mod validate;
+mod waiting;
 mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio::{
 
 pub use build::{DOCUMENT, MANAGER, config_map_name};
 pub use validate::{Judged, Refused, validate};
+use waiting::Waiting;
 use work::{Todo, Work};
 
 use crate::{
@@ -94,9 +96,9 @@ impl Reconciler {
     /// Works until it is dropped.
     pub async fn run(mut self) {
         let (mut world, mut fleet) = (self.cluster.changes(), self.fleet.changes());
-        let mut work = Work::default();
+        let (mut work, mut waiting) = (Work::default(), Waiting::default());
         loop {
-            let due = self.round(&mut work).await;
+            let due = self.round(&mut work).await.min(self.tell_pods(&mut waiting).await);
             let changed = tokio::select! {
                 Ok(()) = world.changed() => true,
                 Ok(()) = fleet.changed() => true,
@@ -116,9 +118,7 @@ impl Reconciler {
     /// Does what is due; gives the time until more is.
     async fn round(&self, work: &mut Work) -> Duration {
         let now = clock::now();
-        if !self.leads() {
-            work.lead_no_more();
-        }
+        work.begin(self.leads(), now);
         let todos = self.due(work, now);
         let done: Vec<_> = stream::iter(todos)
             .map(|todo| async move {
@@ -153,7 +153,7 @@ impl Reconciler {
                 let before = work.told(key, policy);
                 let Some(wanted) = status(key, view, before, at) else { continue };
                 all.extend(wanted.sidecars.clone());
-                work.look(key, policy, wanted, leads);
+                work.look(key, policy, wanted, now);
             }
             self.metrics.sidecars(if leads { &all } else { &[] });
             work.due(now)
@@ -180,7 +180,22 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Events are for people: one that cannot be written holds nothing up.
+    /// Tells pods why their sidecar waits; gives the time until more is due.
+    async fn tell_pods(&self, waiting: &mut Waiting) -> Duration {
+        if !self.leads() || !self.cluster.missing().is_empty() {
+            *waiting = Waiting::default();
+            return IDLE;
+        }
+        let now = clock::now();
+        let all = self.cluster.read(|world| waiting.look(world, &index(world), now));
+        for (pod, news) in all {
+            if !self.event(&pod, &news).await {
+                break;
+            }
+        }
+        waiting.next(now).unwrap_or(IDLE)
+    }
+
     async fn tell(&self, key: &PolicyKey, uid: &str, all: &[News]) {
         let about = ObjectReference {
             api_version: Some("llmroute.dev/v1alpha1".to_owned()),
@@ -191,10 +206,17 @@ impl Reconciler {
             ..ObjectReference::default()
         };
         for news in all {
-            if let Err(error) = self.events.tell(&about, news).await {
-                tracing::warn!(policy = %key, reason = news.reason, %error, "an event could not be written");
-            }
+            self.event(&about, news).await;
         }
+    }
+
+    /// Events are for people: one that cannot be written holds nothing up.
+    async fn event(&self, about: &ObjectReference, news: &News) -> bool {
+        let told = self.events.tell(about, news).await;
+        if let Err(error) = &told {
+            tracing::warn!(about = ?about.name, reason = news.reason, %error, "an event could not be written");
+        }
+        told.is_ok()
     }
 }
 

@@ -1,45 +1,14 @@
 //! Scenarios over a scripted API server: which calls, in which order, with what in them.
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tower_test::mock::Handle;
 
 use super::*;
 use crate::{
     fleet::{Answer, Place},
     observe,
+    scripted::Api,
 };
-
-/// A call: its method and path with its query, and the members of its body that matter.
-type Call = (String, Value);
-
-struct Api(Handle<Request<Body>, Response<Body>>);
-
-impl Api {
-    /// The next call is answered with a status and a body.
-    async fn answer(&mut self, status: u16, body: Value) -> Call {
-        let (request, send) = self.0.next_request().await.expect("a call");
-        let (head, sent) = request.into_parts();
-        let sent = sent.collect().await.unwrap().to_bytes();
-        let called = format!("{} {}", head.method, head.uri);
-        let body = Body::from(body.to_string().into_bytes());
-        send.send_response(Response::builder().status(status).body(body).unwrap());
-        (called, serde_json::from_slice(&sent).unwrap_or_default())
-    }
-
-    /// It is taken as it was sent.
-    async fn takes(&mut self) -> Call {
-        self.answer(200, json!({"metadata": {"name": "x"}})).await
-    }
-
-    async fn refuses(&mut self, code: u16) -> Call {
-        self.answer(code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": "No", "message": "no"}))
-            .await
-    }
-}
 
 struct Scene {
     api: Api,
@@ -51,8 +20,7 @@ struct Scene {
 
 impl Scene {
     fn start(leads: bool) -> Scene {
-        let (service, handle) = tower_test::mock::pair();
-        let client = Client::new(service, "default");
+        let (client, api) = Api::new();
         let (cluster, fleet) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()));
         let (leader, led) = watch::channel(if leads { Leader::Me } else { Leader::Unknown });
         let reconciler = Reconciler {
@@ -63,7 +31,7 @@ impl Scene {
             leader: led,
             metrics: Arc::default(),
         };
-        Scene { api: Api(handle), cluster, fleet, leader, running: tokio::spawn(reconciler.run()) }
+        Scene { api, cluster, fleet, leader, running: tokio::spawn(reconciler.run()) }
     }
 
     /// The watch shows a version of the policy `p`.
@@ -90,8 +58,7 @@ impl Scene {
 
     /// No call within a while.
     async fn is_quiet(&mut self) {
-        let next = timeout(Duration::from_secs(20), self.api.0.next_request()).await;
-        assert!(next.is_err(), "an unexpected call: {:?}", next.unwrap().map(|(request, _)| request.uri().clone()));
+        self.api.is_quiet().await;
         assert!(!self.running.is_finished());
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use api::types::PolicyStatus;
 
 use crate::{
-    status::says,
+    status::{says, waits_for_sidecars},
     world::{Document, Policy, PolicyKey, World},
 };
 
@@ -14,6 +14,9 @@ use crate::{
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// So often all is written again: somebody may have changed or deleted it.
 const REFRESH: Duration = Duration::from_secs(300);
+
+/// Sidecars of the leader before come back within that; until then their silence is no news.
+const SETTLES: Duration = Duration::from_secs(20);
 
 /// What is to be done for a policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,33 +51,50 @@ struct Item {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Work(BTreeMap<PolicyKey, Item>);
+pub(super) struct Work {
+    items: BTreeMap<PolicyKey, Item>,
+    /// Since when this process leads, if it does.
+    leads: Option<Duration>,
+    /// Something is not told before all has settled.
+    holds: bool,
+}
 
 impl Work {
-    /// Another one writes from now on: what this process wrote is no longer what is there.
-    pub(super) fn lead_no_more(&mut self) {
-        for item in self.0.values_mut() {
+    /// Begins a round, as the leader or not.
+    pub(super) fn begin(&mut self, leads: bool, now: Duration) {
+        self.holds = false;
+        if leads {
+            self.leads.get_or_insert(now);
+            return;
+        }
+        self.leads = None;
+        // Another one writes from now on: what this process wrote is no longer what is there.
+        for item in self.items.values_mut() {
             (item.kept, item.told) = (None, None);
         }
     }
 
     /// Forgets policies that are gone.
     pub(super) fn retain(&mut self, world: &World) {
-        self.0.retain(|key, item| world.policies.get(key).is_some_and(|policy| policy.uid == item.uid));
+        self.items.retain(|key, item| world.policies.get(key).is_some_and(|policy| policy.uid == item.uid));
     }
 
     /// What is told of a policy: what this process wrote, which the watch may not show yet, else what the cluster shows.
     pub(super) fn told<'a>(&'a self, key: &PolicyKey, policy: &'a Policy) -> &'a PolicyStatus {
-        self.0.get(key).and_then(|item| item.told.as_ref()).unwrap_or(&policy.status)
+        self.items.get(key).and_then(|item| item.told.as_ref()).unwrap_or(&policy.status)
     }
 
     /// Notes what is to be done for a policy whose status is `wanted`.
-    pub(super) fn look(&mut self, key: &PolicyKey, policy: &Policy, wanted: PolicyStatus, leads: bool) {
+    pub(super) fn look(&mut self, key: &PolicyKey, policy: &Policy, wanted: PolicyStatus, now: Duration) {
         let before = self.told(key, policy).clone();
-        let item = self.0.entry(key.clone()).or_insert_with(|| Item { uid: policy.uid.clone(), ..Item::default() });
+        let leads = self.leads.is_some();
+        let settles = self.leads.is_some_and(|since| now.saturating_sub(since) < SETTLES);
+        let holds = settles && waits_for_sidecars(&before, &wanted);
+        self.holds |= holds;
+        let item = self.items.entry(key.clone()).or_insert_with(|| Item { uid: policy.uid.clone(), ..Item::default() });
         let keep = policy.accepted.clone().filter(|d| leads && item.kept.as_ref() != Some(&d.hash));
         // What is not known yet is not told: it may be in force.
-        let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !says(&before, wanted));
+        let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
         let is_due = policy.recall || keep.is_some() || tell.is_some();
         let todo = Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before };
         item.todo = is_due.then_some(todo);
@@ -82,15 +102,15 @@ impl Work {
 
     /// Takes what is due at `now`.
     pub(super) fn due(&mut self, now: Duration) -> Vec<Todo> {
-        for item in self.0.values_mut().filter(|item| now.saturating_sub(item.fresh) >= REFRESH) {
+        for item in self.items.values_mut().filter(|item| now.saturating_sub(item.fresh) >= REFRESH) {
             (item.kept, item.fresh) = (None, now);
         }
-        self.0.values_mut().filter(|item| item.again <= now).filter_map(|item| item.todo.take()).collect()
+        self.items.values_mut().filter(|item| item.again <= now).filter_map(|item| item.todo.take()).collect()
     }
 
     /// Notes how it went.
     pub(super) fn done(&mut self, todo: Todo, is_good: bool, now: Duration) {
-        let Some(item) = self.0.get_mut(&todo.key).filter(|item| item.uid == todo.policy.uid) else { return };
+        let Some(item) = self.items.get_mut(&todo.key).filter(|item| item.uid == todo.policy.uid) else { return };
         if !is_good {
             let pause = PAUSE.0.saturating_mul(1 << item.failures.min(10)).min(PAUSE.1);
             (item.failures, item.again) = (item.failures + 1, now + pause);
@@ -105,9 +125,11 @@ impl Work {
         }
     }
 
-    /// Until the next one that failed may be tried again.
+    /// Until the next one that failed may be tried again, or what is held back is told.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
-        self.0.values().filter(|item| item.failures > 0).map(|item| item.again.saturating_sub(now)).min()
+        let settled = self.leads.filter(|_| self.holds).map(|since| since + SETTLES);
+        let failed = self.items.values().filter(|item| item.failures > 0).map(|item| item.again);
+        failed.chain(settled).map(|at| at.saturating_sub(now)).min()
     }
 }
 
@@ -134,7 +156,8 @@ mod tests {
 
     /// Whether the ConfigMap, and whether the status is to be written.
     fn due(work: &mut Work, policy: &Policy, wanted: i64, leads: bool, now: Duration) -> Option<(bool, bool, Todo)> {
-        work.look(&key(), policy, status(wanted), leads);
+        work.begin(leads, now);
+        work.look(&key(), policy, status(wanted), now);
         work.due(now).pop().map(|todo| (todo.keep.is_some(), todo.tell.is_some(), todo))
     }
 
@@ -152,7 +175,7 @@ mod tests {
         let (keep, tell, todo) = due(&mut work, &policy(2), 2, true, NOW).unwrap();
         assert!(keep && !tell);
         work.done(todo, true, NOW);
-        work.lead_no_more();
+        assert!(due(&mut work, &policy(2), 2, false, NOW).is_none(), "another one leads");
         let shown = Policy { status: status(7), ..policy(2) };
         let (keep, tell, _) = due(&mut work, &shown, 7, true, NOW).unwrap();
         assert!(keep && !tell, "the status is as the one who led before left it");
@@ -196,6 +219,35 @@ mod tests {
         let _ = due(&mut work, &policy(1), 1, true, NOW + REFRESH);
         let (keep, tell, _) = due(&mut work, &policy(1), 1, true, NOW + REFRESH).unwrap();
         assert!(keep && !tell);
+    }
+
+    #[test]
+    fn sidecars_have_time_to_come_back_to_a_new_leader() {
+        let told = |reason: &str, generation: i64| {
+            let c = json!({"type": "Programmed", "status": if reason == "Programmed" { "True" } else { "False" }, "reason": reason,
+                "message": "", "lastTransitionTime": "2026-11-26T04:00:00Z"});
+            serde_json::from_value::<PolicyStatus>(json!({"observedGeneration": generation, "conditions": [c]}))
+                .unwrap()
+        };
+        let (programmed, pending) = (told("Programmed", 1), told("Pending", 1));
+        let shown = Policy { status: programmed.clone(), ..policy(1) };
+        let mut work = Work::default();
+        let mut tells = |wanted: &PolicyStatus, now: Duration| {
+            work.begin(true, now);
+            work.look(&key(), &shown, wanted.clone(), now);
+            let tells = work.due(now).pop().is_some_and(|todo| todo.tell.is_some());
+            (tells, work.next(now).is_some())
+        };
+        let rows = [
+            ("they are not back yet", &pending, NOW, (false, true)),
+            ("they are", &programmed, NOW + SETTLES / 4, (false, false)),
+            ("one refuses", &told("Rejected", 1), NOW + SETTLES / 2, (true, false)),
+            ("an edit is news", &told("Pending", 2), NOW + SETTLES / 2, (true, false)),
+            ("they do not come back", &pending, NOW + SETTLES, (true, false)),
+        ];
+        for (what, wanted, now, want) in rows {
+            assert_eq!(tells(wanted, now), want, "{what}");
+        }
     }
 
     #[test]

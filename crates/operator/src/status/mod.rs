@@ -121,5 +121,19 @@ pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
         && wanted.conditions.iter().all(|c| find(shown, &c.type_) == Some(c))
 }
 
+/// Whether `wanted` differs from `before` by nothing but the silence of sidecars that had answered before.
+#[must_use]
+pub fn waits_for_sidecars(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {
+    let reason = |status: &'_ PolicyStatus, type_: &str| find(status, type_).map(|c| c.reason.clone());
+    let is = |type_: &str, reasons: &[&str], silent: &str| {
+        let had = reason(before, type_).is_some_and(|r| reasons.contains(&&*r));
+        had && reason(wanted, type_).as_deref() == Some(silent)
+    };
+    before.observed_generation == wanted.observed_generation
+        && reason(before, "Accepted") == reason(wanted, "Accepted")
+        && (is("Programmed", &["Programmed", "Rejected"], "Pending")
+            || is("CredentialsReady", &["KeysPresent", "KeysMissing", "KeysVanished"], "NoReport"))
+}
+
 #[cfg(test)]
 mod tests;

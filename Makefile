@@ -9,6 +9,9 @@ CACHE := .cache
 VENV := $(CACHE)/venv
 PY := $(VENV)/bin/python
 CARGO_TOOLS := $(CACHE)/tools
+CLUSTER_BIN := $(CACHE)/cluster/bin
+# A cluster that runs, of KUBECONFIG, is used instead of ours.
+EXISTING := $(filter true,$(USE_EXISTING_CLUSTER))
 # Where `bins` puts the programs that demo and suites run.
 export LLMROUTE_BIN_DIR ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug)
 
@@ -41,7 +44,7 @@ gen: ## write generated files anew: crds/, the contract's code, the list of metr
 
 ##@ Everything that must pass
 .PHONY: test
-test: fmt clippy unit docs loopback chart operator-tests sdk readme purity ## everything, installing what it needs
+test: fmt clippy unit docs loopback sdk readme purity chart operator-tests cluster-tests ## everything, installing what it needs
 	@echo "make test: all parts passed"
 
 .PHONY: docs
@@ -69,6 +72,10 @@ sdk: bins $(VENV)/.frameworks tests/sdk/node_modules/.done ## official SDKs, fra
 .PHONY: operator-tests
 operator-tests: apiserver ## stories of the control plane at a real API server
 	cargo test --locked -p llmroute-tests --test operator
+
+.PHONY: cluster-tests
+cluster-tests: $(if $(EXISTING),$(CLUSTER_BIN)/helm,cluster-bins) $(VENV)/.done ## a real node: a pod with a native sidecar, and nothing left behind
+	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/cluster
 
 .PHONY: readme
 readme: bins $(VENV)/.done ## the documents are true; their commands run in a fresh clone, `make demo` among them
@@ -102,35 +109,68 @@ tests/sdk/node_modules/.done: tests/sdk/package-lock.json
 ##@ A real Kubernetes
 # Each program is built from a pinned Go module in tests/cluster/go, two packages at a time unless GOFLAGS says otherwise.
 # Cold, on two cores: 15 minutes for all, 5 of them for `apiserver`; then Go's cache makes it seconds.
-CLUSTER_BIN := $(CACHE)/cluster/bin
+KUBERNETES := kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
+CONTAINERD := containerd containerd-shim-runc-v2 ctr
 in_bin = $(addprefix $(CLUSTER_BIN)/,$(1))
-go_build = CGO_ENABLED=$(or $(3),0) GOFLAGS=$${GOFLAGS:--p=2} go build -C $(<D) -trimpath -ldflags "-s -w $(2)" -o $(abspath $@) $(1)
+go_build = mkdir -p $(@D); CGO_ENABLED=$(or $(3),0) GOFLAGS=$${GOFLAGS:--p=2} go build -C $(<D) -trimpath -ldflags "-s -w $(2)" -o $(abspath $@) $(1)
 
 .PHONY: apiserver
 # What is given is taken: assets of envtest, or a cluster that runs.
-apiserver: $(if $(KUBEBUILDER_ASSETS)$(filter true,$(USE_EXISTING_CLUSTER)),,$(call in_bin,etcd kube-apiserver kubectl)) ## etcd, kube-apiserver and kubectl: what most tests need
+apiserver: $(if $(KUBEBUILDER_ASSETS)$(EXISTING),,$(call in_bin,etcd kube-apiserver kubectl)) ## etcd, kube-apiserver and kubectl: what most tests need
 
-KUBERNETES := kube-apiserver kubectl
+.PHONY: cluster-bins
+cluster-bins: $(call in_bin,$(KUBERNETES) $(CONTAINERD) etcd coredns helm runc pause) cluster-packages ## all that a node needs
+
+.PHONY: cluster
+cluster: cluster-bins ## a one-node Kubernetes to try things in; tests/cluster/README.md says how
+	tests/cluster/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## ends it
+	tests/cluster/cluster down
+
+# What is not built: the pods' network, the tools of the node's own, and a static program for test images.
+PACKAGES := containernetworking-plugins nftables iproute2 conntrack openssl busybox-static
+# What runc and pause are built with.
+PACKAGES += gcc libc6-dev libseccomp-dev pkg-config
+
+.PHONY: cluster-packages
+cluster-packages: ## installs Debian packages of the node where they are missing
+	dpkg -s $(PACKAGES) >/dev/null 2>&1 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
+
 KUBE_VERSION = $(shell sed -n 's,.*k8s.io/kubernetes \(v[0-9.]*\).*,\1,p' tests/cluster/go/kubernetes/go.mod)
 KUBE_MINOR = $(word 2,$(subst ., ,$(KUBE_VERSION)))
 # Without these flags clients read v0.0.0.
 kube_stamp = $(foreach pair,gitVersion=$(KUBE_VERSION) gitMajor=1 gitMinor=$(KUBE_MINOR),-X k8s.io/component-base/version.$(pair))
-
 $(call in_bin,$(KUBERNETES)): tests/cluster/go/kubernetes/go.sum
 	$(call go_build,k8s.io/kubernetes/cmd/$(@F),$(kube_stamp))
 
-$(CLUSTER_BIN)/etcd: tests/cluster/go/etcd/go.sum
+$(call in_bin,$(CONTAINERD)): tests/cluster/go/containerd/go.sum
+	$(call go_build,github.com/containerd/containerd/v2/cmd/$(@F))
+
+$(call in_bin,etcd): tests/cluster/go/etcd/go.sum
 	$(call go_build,go.etcd.io/etcd/server/v3)
 
-$(CLUSTER_BIN)/helm: tests/cluster/go/helm/go.sum
+$(call in_bin,coredns): tests/cluster/go/coredns/go.sum
+	$(call go_build,github.com/coredns/coredns)
+
+$(call in_bin,helm): tests/cluster/go/helm/go.sum
 	$(call go_build,helm.sh/helm/v4/cmd/helm)
 
+$(call in_bin,runc): tests/cluster/go/runc/go.sum | cluster-packages
+	$(call go_build,-tags seccomp github.com/opencontainers/runc,,1)
+
+$(call in_bin,pause): tests/cluster/pause.c | cluster-packages
+	mkdir -p $(@D)
+	gcc -static -O2 -s -o $@ $<
+
 .PHONY: chart
-chart: $(CLUSTER_BIN)/helm prometheus ## the chart: lint, goldens, what it says and what the programs have, its alerts
+chart: $(call in_bin,helm) prometheus ## the chart: lint, goldens, what it says and what the programs have, its alerts
 	cargo test --locked -p llmroute-tests --test chart
 
 .PHONY: gen-chart
-gen-chart: $(CLUSTER_BIN)/helm prometheus ## write what is rendered from the chart anew: manifests/install.yaml, its goldens
+gen-chart: $(call in_bin,helm) prometheus ## write what is rendered from the chart anew: manifests/install.yaml, its goldens
 	LLMROUTE_GENERATE=1 cargo test --locked -p llmroute-tests --test chart -- rendered
 
 ##@ To ship it

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""make.py NAME BINARY OUT.tar: an image of one static program and nothing else, without a Docker daemon.
+"""make.py NAME BINARY OUT.tar [FILE[:PATH]...]: an image of one static program, without a Docker daemon; of further files
+and whole directories too where they are named.
 
 The archive is what `docker save` writes, so containerd (`ctr -n k8s.io images import`), podman and docker read it. The same
 binary gives the same bytes."""
@@ -7,6 +8,7 @@ binary gives the same bytes."""
 import hashlib
 import io
 import json
+import os
 import pathlib
 import platform
 import sys
@@ -17,9 +19,9 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 USER = "65532:65532"
 
 
-def main(name, binary, out):
+def main(name, binary, out, *more):
     binary, out = pathlib.Path(binary), pathlib.Path(out)
-    layer = tar({binary.name: (binary.read_bytes(), 0o755)})
+    layer = tar({binary.name: (binary.read_bytes(), 0o755)} | {path: entry for spec in more for path, entry in found(spec)})
     config = json.dumps({
         "architecture": ARCHITECTURES[platform.machine()],
         "os": "linux",
@@ -32,6 +34,16 @@ def main(name, binary, out):
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(tar({path: (data, 0o644) for path, data in contents.items()}))
     print(f"{out}: {name}, {len(layer) / 2**20:.1f} MiB")
+
+
+def found(spec):
+    """What a file or a directory adds to the image; links are followed."""
+    source, _, target = spec.partition(":")
+    source, target = pathlib.Path(source), pathlib.PurePath((target or source).lstrip("/"))
+    for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if file.is_file():
+            mode = 0o755 if os.access(file, os.X_OK) else 0o644
+            yield str(target / file.relative_to(source) if file != source else target), (file.read_bytes(), mode)
 
 
 def tar(files):

@@ -18,10 +18,17 @@ async fn server() -> ApiServer {
     server
 }
 
+/// A namespace; an existing cluster may have it from before.
+fn namespace(server: &ApiServer, name: &str) {
+    let dir = TempDir::new();
+    let file = dir.write("namespace.yaml", format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+    server.kubectl(&["apply", "-f", &file.display().to_string()]).expect("a namespace");
+}
+
 #[tokio::test]
 async fn the_crd_and_every_example_are_taken_and_told_in_columns() {
     let server = server().await;
-    server.kubectl(&["create", "namespace", "shop"]).expect("the namespace of the examples");
+    namespace(&server, "shop");
     let mut found = 0;
     for entry in fs::read_dir(path("manifests/examples")).expect("examples") {
         let example = entry.expect("an entry").path().display().to_string();
@@ -29,19 +36,18 @@ async fn the_crd_and_every_example_are_taken_and_told_in_columns() {
         let told = server.kubectl(&["get", "-f", &example]).expect("is there");
         let header: Vec<_> = told.lines().next().expect("a header").split_whitespace().collect();
         assert_eq!(header, ["NAME", "READY", "ACCEPTED", "IN-SYNC", "SIDECARS", "AGE"]);
+        let listed = server.kubectl(&["get", "lrp", "--all-namespaces", "--output=name"]).expect("the short name");
+        assert!(listed.starts_with("llmroutepolicy.llmroute.dev/"), "{listed}");
+        server.kubectl(&["delete", "-f", &example]).expect("is gone");
         found += 1;
     }
     assert!(found > 0, "there are examples");
-    let listed = server.kubectl(&["get", "lrp", "--all-namespaces", "--output=name"]).expect("the short name");
-    assert!(
-        listed.lines().all(|name| name.starts_with("llmroutepolicy.llmroute.dev/")) && !listed.is_empty(),
-        "{listed}"
-    );
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_refused_by_the_server_with_a_path_and_a_reason() {
     let server = server().await;
+    namespace(&server, "refused");
     let dir = TempDir::new();
     let minimal = fs::read_to_string(path("manifests/examples/minimal.yaml")).expect("the example");
     let rows = [
@@ -53,8 +59,8 @@ async fn what_is_wrong_is_refused_by_the_server_with_a_path_and_a_reason() {
     for (right, wrong, place, reason) in rows {
         assert!(minimal.contains(right), "{right}");
         let file = dir.write("policy.yaml", minimal.replace(right, wrong)).display().to_string();
-        let refused = server.kubectl(&["create", "-f", &file]).expect_err(wrong);
+        let refused = server.kubectl(&["create", "-n", "refused", "-f", &file]).expect_err(wrong);
         assert!(refused.contains(place) && refused.contains(reason), "{wrong}: {refused}");
     }
-    assert_eq!(server.kubectl(&["get", "lrp", "--all-namespaces", "--output=name"]).expect("a list"), "");
+    assert_eq!(server.kubectl(&["get", "lrp", "-n", "refused", "--output=name"]).expect("a list"), "");
 }

@@ -81,6 +81,10 @@ impl ApiServer {
         let built = assets().join(program);
         let mut command = Command::new(if built.exists() { built } else { program.into() });
         command.env("KUBECONFIG", &self.kubeconfig);
+        if let Some(own) = &self.own {
+            // kubectl keeps what a server serves by its port, and another had the port before.
+            command.env("KUBECACHEDIR", own.dir.join("kubectl"));
+        }
         for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
             command.env_remove(name);
         }

@@ -83,3 +83,41 @@ fn body(kind: &str, webhooks: &[&str], pem: &str) -> Value {
         webhooks.iter().map(|name| json!({"name": name, "clientConfig": {"caBundle": ca}})).collect();
     json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": NAME}, "webhooks": webhooks})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::Api as Scripted;
+
+    const PATH: &str = "PATCH /apis/admissionregistration.k8s.io/v1";
+
+    #[tokio::test(start_paused = true)]
+    async fn the_leader_writes_the_ca_and_nothing_else_and_again_when_it_is_another() {
+        let (client, mut api) = Scripted::new();
+        let (leader, led) = watch::channel(Leader::Unknown);
+        let (trust, trusted) = watch::channel(Arc::from("one"));
+        let following = tokio::spawn(follow(client, trusted, led));
+        api.is_quiet().await;
+        leader.send_replace(Leader::Me);
+        // Not installed yet.
+        api.refuses(422).await;
+        let (called, body) = api.takes().await;
+        let query = "llmroute?&force=true&fieldManager=llmroute-operator";
+        assert_eq!(called, format!("{PATH}/mutatingwebhookconfigurations/{query}"));
+        let webhook = |name: &str| json!({"name": name, "clientConfig": {"caBundle": STANDARD.encode("one")}});
+        assert_eq!(body["webhooks"], json!(PODS.map(webhook)));
+        let (called, body) = api.takes().await;
+        assert_eq!(called, format!("{PATH}/validatingwebhookconfigurations/{query}"));
+        assert_eq!(body["webhooks"], json!(POLICIES.map(webhook)));
+        api.is_quiet().await;
+        trust.send_replace("two".into());
+        assert_eq!(api.takes().await.1["webhooks"][1]["clientConfig"]["caBundle"], STANDARD.encode("two"));
+        api.takes().await;
+        leader.send_replace(Leader::Other(String::new()));
+        tokio::time::advance(REFRESH * 3).await;
+        trust.send_replace("three".into());
+        api.is_quiet().await;
+        drop(leader);
+        following.await.unwrap();
+    }
+}

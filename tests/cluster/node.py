@@ -124,7 +124,7 @@ class Node:
         """The last lines of what each part of it wrote."""
         files = [self.home / "output", *sorted((self.home / "log").glob("*"))]
         tails = [(f.name, f.read_text(errors="replace").splitlines()[-lines:]) for f in files if f.exists()]
-        return "\n".join(f"--- {name}\n" + "\n".join(tail) for name, tail in tails)
+        return "\n".join(line[:240] for name, tail in tails for line in (f"--- {name}", *tail))
 
 
 @contextlib.contextmanager

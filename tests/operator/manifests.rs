@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use harness::{apiserver::ApiServer, temp::TempDir};
+use harness::{apiserver::ApiServer, eventually, temp::TempDir};
 
 const CRD: &str = "crd/llmroutepolicies.llmroute.dev";
 
@@ -13,8 +13,14 @@ fn path(name: &str) -> String {
 /// A server that serves our resource.
 async fn server() -> ApiServer {
     let server = ApiServer::start().await;
-    server.kubectl(&["apply", "--server-side", "-f", &path("crds")]).expect("the CRD");
-    server.kubectl(&["wait", "--for=condition=Established", CRD, "--timeout=30s"]).expect("established");
+    // Established comes a moment before discovery, and on an existing cluster the tests meet.
+    let (crds, established) = (path("crds"), ["wait", "--for=condition=Established", CRD, "--timeout=30s"]);
+    let served = || async {
+        let applied = server.kubectl(&["apply", "--server-side", "-f", &crds]);
+        let served = applied.and_then(|_| server.kubectl(&established)).and_then(|_| server.kubectl(&["get", "lrp"]));
+        served.inspect_err(|e| eprintln!("{e}")).ok()
+    };
+    eventually("our resource is served", served).await;
     server
 }
 

@@ -138,9 +138,9 @@ def measurements(m):
 
     def soaked(p):
         cells = [num(m.rss(p, MEMORY, key), 2) for key in ("rss_first_kib", "rss_last_kib", "rss_peak_kib")]
-        return [num(m.get(p, MEMORY, "minutes")), *cells]
+        return [num(m.get(p, MEMORY, "minutes")), num(m.get(p, MEMORY, "cpu_pct"), 0), *cells]
 
-    section("Resident memory at full load of every kind, MiB", (MEMORY,), ["minutes", "first tenth", "last tenth", "peak"], soaked)
+    section("Resident memory at full load of every kind, MiB", (MEMORY,), ["minutes", "core, %", "first tenth", "last tenth", "peak"], soaked)
     return "\n".join(parts)
 
 

@@ -29,7 +29,8 @@ pub fn translate_count(body: &[u8], to: &TargetModel<'_>) -> Result<Translated, 
     let mut written = members(&done.body)?;
     written.retain(|name, _| COUNTED.contains(&name.as_str()));
     dropped.extend(done.dropped);
-    Ok(Translated { body: Value::Object(written).to_string().into(), dropped, context: done.context })
+    let body = Bytes::from(Value::Object(written).to_string());
+    Ok(Translated { outline: body.clone(), body, dropped, context: done.context })
 }
 
 /// The count in an answer to `count_tokens` or to `input_tokens`, which name it alike.

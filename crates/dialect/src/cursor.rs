@@ -141,6 +141,11 @@ impl<'a> Cursor<'a> {
 
     fn string_raw(&mut self) -> &'a [u8] {
         let start = self.at + 1;
+        if let Ok(end) = json::string_end(self.text, self.at) {
+            self.at = end;
+            return self.text.get(start..end - 1).unwrap_or_default();
+        }
+        // Text that was not checked.
         self.at = start;
         while let Some(i) = self.text.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
             let at = self.at + i;

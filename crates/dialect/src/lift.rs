@@ -63,10 +63,10 @@ impl<'a> Lifted<'a> {
         if self.texts.is_empty() { self.body } else { &self.short }
     }
 
-    /// `written` with the texts in place of their marks.
-    pub(crate) fn put_back(&self, written: String) -> String {
+    /// `written` with the texts in place of their marks; `None` if nothing was lifted.
+    pub(crate) fn put_back(&self, written: &str) -> Option<String> {
         if self.texts.is_empty() {
-            return written;
+            return None;
         }
         let more: usize = self.texts.iter().map(|t| t.len()).sum();
         let mut out = String::with_capacity(written.len() + more);
@@ -82,7 +82,7 @@ impl<'a> Lifted<'a> {
             from = at + MARK.len() + number.len() + 1;
         }
         out.push_str(written.get(from..).unwrap_or_default());
-        out
+        Some(out)
     }
 }
 
@@ -125,11 +125,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::{Bill, Dialect, TargetModel, capability, read_bill, read_head, translate_request};
 
     fn there_and_back(body: &[u8]) -> (usize, Value) {
         let lifted = Lifted::new(body);
         let short: Value = serde_json::from_slice(lifted.body()).unwrap();
-        (lifted.texts.len(), serde_json::from_str(&lifted.put_back(short.to_string())).unwrap())
+        let written = short.to_string();
+        let whole = lifted.put_back(&written).unwrap_or(written);
+        (lifted.texts.len(), serde_json::from_str(&whole).unwrap())
     }
 
     #[test]
@@ -165,6 +168,53 @@ mod tests {
         let odd = body.iter().position(|b| *b == b'?').unwrap();
         body[odd] = 0xff;
         assert!(serde_json::from_slice::<Value>(Lifted::new(&body).body()).is_err());
+    }
+
+    /// What a request can cost is read in its outline.
+    #[test]
+    fn the_outline_says_the_same_but_for_bytes_of_text() {
+        use Dialect::{Chat, Messages, Responses};
+        let long = "He said \"no\",\nand left. ".repeat(40);
+        let schema = json!({"type": "object", "properties": {}});
+        let chat = json!({"model": "m", "messages": [
+            {"role": "system", "content": long},
+            {"role": "user", "content": [{"type": "text", "text": long}, {"type": "text", "text": "short"}]},
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": long},
+        ], "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}], "max_tokens": 9});
+        let messages = json!({"model": "m", "system": long, "messages": [
+            {"role": "user", "content": long},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": long}]}]},
+        ], "tools": [{"name": "f", "input_schema": schema}], "max_tokens": 9});
+        let responses = json!({"model": "m", "instructions": long, "input": [
+            {"role": "user", "content": long},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": long},
+        ], "tools": [{"type": "function", "name": "f", "parameters": schema}], "max_output_tokens": 9});
+        for (caller, body, providers) in [
+            (Chat, chat, [Messages, Responses]),
+            (Messages, messages, [Chat, Responses]),
+            (Responses, responses, [Chat, Messages]),
+        ] {
+            for provider in providers {
+                let to = TargetModel {
+                    provider: "p",
+                    model: "m",
+                    default_max_tokens: None,
+                    most_tokens: None,
+                    capability: capability("m"),
+                    now: 0,
+                };
+                let done = translate_request(caller, provider, body.to_string().as_bytes(), &to).unwrap();
+                let more = done.body.len() - done.outline.len();
+                assert!(more > 2 * long.len(), "{caller:?} to {provider:?}: {more}");
+                let bill = |body: &[u8]| read_bill(provider, body, &read_head(provider, body).unwrap());
+                let outline = bill(&done.outline);
+                let want = Bill { text_bytes: outline.text_bytes + more as u64, ..outline };
+                assert_eq!(bill(&done.body), want, "{caller:?} to {provider:?}");
+            }
+        }
     }
 
     proptest! {

@@ -39,6 +39,9 @@ pub struct TargetModel<'a> {
 pub struct Translated {
     /// The body.
     pub body: Bytes,
+    /// The body with short stand-ins for its long texts: what else it says can be read here. The body itself where it
+    /// has none.
+    pub outline: Bytes,
     /// What was lost, as paths of the caller's body.
     pub dropped: Vec<String>,
     /// What the way back needs.
@@ -110,7 +113,8 @@ pub fn translate_request(
     let lifted = Lifted::new(body);
     let value = members(lifted.body())?;
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
-    let echo = if caller == Dialect::Responses { lifted.put_back(responses::echo(&value)) } else { String::new() };
+    let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
+    let echo = lifted.put_back(&echo).unwrap_or(echo);
     let mut request = match caller {
         Dialect::Chat => chat::read_request(value)?,
         Dialect::Responses => responses::read_request(value)?,
@@ -158,7 +162,10 @@ pub fn translate_request(
         include_usage,
         created: to.now,
     };
-    Ok(Translated { body: lifted.put_back(body).into(), dropped: request.dropped, context })
+    let whole = lifted.put_back(&body).map(Bytes::from);
+    let outline = Bytes::from(body);
+    let body = whole.unwrap_or_else(|| outline.clone());
+    Ok(Translated { body, outline, dropped: request.dropped, context })
 }
 
 /// The members of a caller's body.

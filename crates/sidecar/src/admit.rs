@@ -213,7 +213,7 @@ impl Permit {
             stream: self.stream,
             tokens,
         };
-        record(self, &outcome, settled.unwrap_or_default());
+        record(self, &outcome, settled.unwrap_or_default(), now);
     }
 
     /// How the attempt ended, as far as its bill goes.

@@ -208,7 +208,7 @@ impl Entrance<'_> {
             .wire(self.in_force, ask, x.dialect, candidate, secret.as_deref())
             .map_err(|why| No::Out(Box::new(Failed::untranslatable(provider, why.to_string()))))?;
         let worst = match wire.translated_body().filter(|_| self.in_force.has_caps) {
-            Some(body) => self.worst_of(body, wire.dialect, ask, candidate)?,
+            Some((outline, more)) => self.worst_of(outline, more, wire.dialect, ask, candidate)?,
             None => *worst,
         };
         match admit(&x.state, self.in_force, candidate, ask, &worst, sparing) {
@@ -229,12 +229,21 @@ impl Entrance<'_> {
         }
     }
 
-    /// The most that a translated request can take: what the provider reads of it is not what the caller wrote.
-    fn worst_of(&self, body: &[u8], dialect: Dialect, ask: &Ask, candidate: &Candidate) -> Result<Worst, No> {
+    /// The most that a translated request can take: what the provider reads of it is not what the caller wrote. `more`
+    /// bytes of text are left out of the outline.
+    fn worst_of(
+        &self,
+        outline: &[u8],
+        more: usize,
+        dialect: Dialect,
+        ask: &Ask,
+        candidate: &Candidate,
+    ) -> Result<Worst, No> {
         let untranslatable =
             |why: BadBody| No::Out(Box::new(Failed::untranslatable(candidate.key.provider, why.to_string())));
-        let head = dialect::read_head(dialect, body).map_err(untranslatable)?;
-        let content = bill::content(dialect, body, &head);
+        let head = dialect::read_head(dialect, outline).map_err(untranslatable)?;
+        let mut content = bill::content(dialect, outline, &head);
+        content.text_bytes += more as u64;
         let ask = Ask { max_tokens: head.max_tokens, content, ..ask.clone() };
         let worst = policy::plan::worst(&self.in_force.snapshot, &ask, &candidate.target);
         worst.map_err(|why| No::Out(unbounded(candidate, why)))

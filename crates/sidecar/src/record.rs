@@ -8,11 +8,10 @@ use policy::{
     outcome::{Blame, Class, Failure, Outcome},
 };
 
-use crate::{admit::Permit, clock, state::Health, telemetry::metrics::Metrics};
+use crate::{admit::Permit, state::Health, telemetry::metrics::Metrics};
 
 /// Takes the end of one attempt.
-pub(crate) fn record(permit: &mut Permit, outcome: &Outcome, settled: Settled) {
-    let now = clock::now();
+pub(crate) fn record(permit: &mut Permit, outcome: &Outcome, settled: Settled, now: Tick) {
     let conf = &permit.in_force.snapshot.breaker;
     let live = permit.in_force.live(outcome.provider);
     let (outer, inner) = verdicts(outcome);

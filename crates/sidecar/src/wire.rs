@@ -51,6 +51,8 @@ pub struct Wire {
     uri: Uri,
     headers: headers::List,
     body: Vec<Bytes>,
+    /// A translated body, its long texts shortened.
+    outline: Bytes,
     /// What the provider will answer in.
     pub dialect: Dialect,
     /// Set when the answer must be translated back.
@@ -311,6 +313,7 @@ impl Inbound {
         let done = self.translation(call, caller, target, to)?;
         Ok(Wire {
             body: vec![done.body],
+            outline: done.outline,
             dialect: target,
             translation: Some(Arc::new(done.context)),
             dropped: done.dropped,
@@ -324,6 +327,7 @@ impl Inbound {
             uri: Uri::default(),
             headers: headers::List::default(),
             body: if self.body.is_empty() { vec![] } else { vec![self.body.clone()] },
+            outline: Bytes::new(),
             dialect: caller,
             translation: None,
             dropped: vec![],
@@ -345,10 +349,11 @@ impl Wire {
         self.uri.path()
     }
 
-    /// The body, where it is a translation of the caller's.
+    /// The body, where it is a translation of the caller's: its outline, and the bytes of text that are left out there.
     #[must_use]
-    pub fn translated_body(&self) -> Option<&Bytes> {
-        self.translation.as_ref().and(self.body.first())
+    pub fn translated_body(&self) -> Option<(&Bytes, usize)> {
+        let body = self.translation.as_ref().and(self.body.first())?;
+        Some((&self.outline, body.len().saturating_sub(self.outline.len())))
     }
 
     /// Headers, for those that join the call to a trace.

@@ -16,6 +16,9 @@ use super::{count::Counter, decision::Ending};
 
 /// Lines that may wait; the largest is a few KiB.
 const QUEUE: usize = 2_048;
+/// How long the writer rests behind what it wrote. Woken for each line alone it takes a worker's core from it hundreds of
+/// times a second.
+const REST: Duration = Duration::from_millis(10);
 
 /// The way to the writer; clones share it.
 #[derive(Clone)]
@@ -69,22 +72,29 @@ impl Lines {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, no worker")]
 fn write(lines: &Receiver<Line>, mut out: impl Write, counts: &Counts) {
-    while let Ok(line) = lines.recv() {
-        // An error of standard error can be told to nobody.
-        let _ = match line {
-            Line::Text(text) => out.write_all(&text),
-            Line::Decision(ending) => {
-                counts.decisions.inc();
-                out.write_all(&ending.record())
-            }
-            Line::Flush(done) => {
-                let flushed = out.flush();
-                let _ = done.try_send(());
-                flushed
-            }
-        };
+    while let Ok(first) = lines.recv() {
+        write_one(first, &mut out, counts);
+        lines.try_iter().for_each(|line| write_one(line, &mut out, counts));
+        thread::sleep(REST);
     }
+}
+
+/// An error of standard error can be told to nobody.
+fn write_one(line: Line, out: &mut impl Write, counts: &Counts) {
+    let _ = match line {
+        Line::Text(text) => out.write_all(&text),
+        Line::Decision(ending) => {
+            counts.decisions.inc();
+            out.write_all(&ending.record())
+        }
+        Line::Flush(done) => {
+            let flushed = out.flush();
+            let _ = done.try_send(());
+            flushed
+        }
+    };
 }
 
 /// The formatter of log lines writes each with one call.

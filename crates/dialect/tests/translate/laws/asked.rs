@@ -115,6 +115,7 @@ pub fn asked() -> impl Strategy<Value = Asked> {
     ]));
     let number = || prop::option::of((0u8..=10).prop_map(|n| f64::from(n) / 10.0));
     let head = (prop::option::of(words()), turns(), tools, choice, any::<bool>());
+    // Responses takes no lower limit; what becomes of one is a law of `lost`.
     let tail = (16u64..100_000, number(), number(), prop::option::of(schema()), any::<bool>());
     (head, tail).prop_map(|((system, turns, tools, choice, one_call), (limit, temperature, top_p, schema, stream))| {
         // What is called stands among the tools; without tools there is nothing to choose.

@@ -1,5 +1,6 @@
 //! What is held is never less than what is billed: the simulator counts and prices by itself, and is the oracle.
 
+use bytes::Bytes;
 use dialect::{Bill, Dialect, read_bill, read_head};
 use fastrand::Rng;
 use policy::{
@@ -359,13 +360,16 @@ fn translated_calls_are_never_billed_above_their_hold() {
             capability: dialect::capability(model),
             now: 0,
         };
-        let Ok(done) = dialect::translate_request(from, to, &spelt(&mut rng, &body), &target) else { continue };
-        let sent: Value = serde_json::from_slice(&done.body).unwrap();
+        let body = Bytes::from(spelt(&mut rng, &body));
+        let head = dialect::read_head(from, &body).unwrap();
+        let Ok(done) = dialect::translate_request(from, to, &body, &head, &target) else { continue };
+        let done = done.body.concat();
+        let sent: Value = serde_json::from_slice(&done).unwrap();
         let sim = Offline::default();
         for _ in 0..2 {
             if let Ok(bill) = sim.quote(path(to), &sent, rng.usize(1..500), 1_795_000_000, None) {
                 accepted += 1;
-                covered(&hold(to, &done.body), &bill, &format!("seed {seed}: {sent}"));
+                covered(&hold(to, &done), &bill, &format!("seed {seed}: {sent}"));
             }
         }
     }

@@ -36,12 +36,15 @@ fn main() {
             now: 1,
         };
         for kib in [1usize, 32] {
-            let body = request(caller, kib << 10);
+            let body = Bytes::from(request(caller, kib << 10));
+            let head = read_head(caller, &body).unwrap();
             time(&format!("  translate_request, {kib} KiB"), 1, || {
-                translate_request(caller, provider, &body, &to).unwrap()
+                translate_request(caller, provider, &body, &head, &to).unwrap()
             });
         }
-        let context = translate_request(caller, provider, &request(caller, 1024), &to).unwrap().context;
+        let body = Bytes::from(request(caller, 1024));
+        let head = read_head(caller, &body).unwrap();
+        let context = translate_request(caller, provider, &body, &head, &to).unwrap().context;
         let answer = answer_of(provider);
         time("  translate_answer, 1 KiB", 1, || translate_answer(&context, &answer).unwrap());
         let chunk = Bytes::from(opening(provider).to_owned() + &event(provider).repeat(1000));

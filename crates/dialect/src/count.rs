@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    AnswerFault, Dialect, TargetModel, Translated, Untranslatable, read_answer, translate::members, translate_request,
+    AnswerFault, Dialect, Head, TargetModel, Translated, Untranslatable, read_answer, translate::members,
+    translate_request,
 };
 
 /// What is about the answer alone. `count_tokens` does not know it (anthropic 2.14, `message_count_tokens_params.py`).
@@ -24,13 +25,13 @@ pub fn translate_count(body: &[u8], to: &TargetModel<'_>) -> Result<Translated, 
     let lost = OF_THE_ANSWER.iter().filter(|name| asked.remove(**name).is_some_and(|v| !v.is_null()));
     let mut dropped: Vec<String> = lost.map(|name| (*name).to_owned()).collect();
     let to = TargetModel { default_max_tokens: None, ..*to };
-    let asked = Value::Object(asked).to_string();
-    let done = translate_request(Dialect::Messages, Dialect::Responses, asked.as_bytes(), &to)?;
-    let mut written = members(&done.body)?;
+    let asked = Bytes::from(Value::Object(asked).to_string());
+    let done = translate_request(Dialect::Messages, Dialect::Responses, &asked, &Head::default(), &to)?;
+    let mut written = members(&done.outline)?;
     written.retain(|name, _| COUNTED.contains(&name.as_str()));
     dropped.extend(done.dropped);
     let body = Bytes::from(Value::Object(written).to_string());
-    Ok(Translated { outline: body.clone(), body, dropped, context: done.context })
+    Ok(Translated { outline: body.clone(), body: vec![body], dropped, context: done.context })
 }
 
 /// The count in an answer to `count_tokens` or to `input_tokens`, which name it alike.

@@ -93,11 +93,6 @@ impl<'a> Cursor<'a> {
         (self.value() == b"null").then_some(())
     }
 
-    /// Where it stands.
-    pub(crate) fn at(&self) -> usize {
-        self.at
-    }
-
     /// Passes the value at hand, and gives the raw text between the quotes if it is a string that JSON allows.
     pub(crate) fn checked_text(&mut self) -> Option<&'a [u8]> {
         let Ok(end) = json::string_end(self.text, self.at) else {

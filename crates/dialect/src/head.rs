@@ -47,6 +47,8 @@ pub struct Head {
     pub references: bool,
     pub(crate) spots: Spots,
     pub(crate) noted: Noted,
+    /// Long texts of the prompt that no reader looks into, in order.
+    pub(crate) long: Vec<Span>,
 }
 
 /// Where edits go.
@@ -134,8 +136,12 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut wrong = None;
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let mut media = Media::new(dialect);
+        let long = is_prompt(&member.name).then(|| std::mem::take(&mut head.long));
+        let mut media = Media::new(dialect, long);
         let counted = scan.skip(&mut media)?;
+        if let Some(long) = media.long.take() {
+            head.long = long;
+        }
         let value = start..scan.at();
         head.noted.member(&member.name, value.len());
         if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
@@ -156,6 +162,10 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
         Some(e) => Err(e),
         None => Ok(head),
     }
+}
+
+fn is_prompt(name: &[u8]) -> bool {
+    matches!(name, b"messages" | b"input" | b"system" | b"instructions")
 }
 
 fn repeated(names: &mut [Cow<'_, [u8]>]) -> Option<String> {
@@ -296,10 +306,12 @@ struct Media {
     ends_with_model: bool,
     /// More than plain text was seen.
     odd: bool,
+    /// Where long texts are noted, if they are.
+    long: Option<Vec<Span>>,
 }
 
 impl Media {
-    fn new(dialect: Dialect) -> Media {
+    fn new(dialect: Dialect, long: Option<Vec<Span>>) -> Media {
         Media {
             dialect,
             images: 0,
@@ -309,6 +321,7 @@ impl Media {
             references: false,
             ends_with_model: false,
             odd: false,
+            long,
         }
     }
 }
@@ -338,6 +351,12 @@ impl Types for Media {
 
     fn name(&mut self, raw: &[u8], escaped: bool) {
         self.odd |= is_odd_name(self.dialect, raw, escaped);
+    }
+
+    fn long(&mut self, at: Span) {
+        if let Some(long) = &mut self.long {
+            long.push(at);
+        }
     }
 }
 

@@ -47,6 +47,10 @@ pub trait Types {
 
     /// The name of a member; `escaped` if it is spelt with escapes.
     fn name(&mut self, raw: &[u8], escaped: bool);
+
+    /// A string of [`LONG`] bytes or more that is the value itself, or content of it: reached through lists, and through
+    /// objects by the names `content`, `text` and `output`.
+    fn long(&mut self, _at: Span) {}
 }
 
 impl Types for () {
@@ -54,11 +58,16 @@ impl Types for () {
     fn name(&mut self, _: &[u8], _: bool) {}
 }
 
+/// What is long enough for [`Types::long`].
+pub const LONG: usize = 256;
+
 /// Keys whose values are told.
 #[derive(Clone, Copy)]
 enum Key {
     Type,
     Role,
+    /// What content is under.
+    Content,
     Other,
 }
 
@@ -272,6 +281,8 @@ impl<'a> Scanner<'a> {
     pub fn skip(&mut self, types: &mut impl Types) -> Result<u32, JsonError> {
         // One bit a level: set for an object. `depth` levels are in use.
         let mut objects: u128 = 0;
+        // Set for what is content: lists and objects in it are.
+        let mut contents: u128 = 1;
         let mut depth = 0u32;
         let mut count = 0u32;
         let mut key = Key::Other;
@@ -279,8 +290,11 @@ impl<'a> Scanner<'a> {
             match self.peek() {
                 Some(b'"') => {
                     let raw = self.string()?;
+                    if raw.len() >= LONG && is_content(key, objects, contents) {
+                        types.long(raw.clone());
+                    }
                     match key {
-                        Key::Other => {}
+                        Key::Other | Key::Content => {}
                         Key::Type => types.seen(&self.text[raw]),
                         Key::Role if depth == 2 => types.role(&self.text[raw]),
                         Key::Role => {}
@@ -292,12 +306,14 @@ impl<'a> Scanner<'a> {
                     }
                     self.at += 1;
                     depth += 1;
+                    contents = (contents << 1) | u128::from(is_content(key, objects, contents));
                     objects = (objects << 1) | u128::from(open == b'{');
                     self.space();
                     if self.peek() == Some(if open == b'{' { b'}' } else { b']' }) {
                         self.at += 1;
                         depth -= 1;
                         objects >>= 1;
+                        contents >>= 1;
                     } else {
                         count += u32::from(depth == 1);
                         key = if open == b'{' { self.key(types)? } else { Key::Other };
@@ -332,6 +348,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 depth -= 1;
                 objects >>= 1;
+                contents >>= 1;
             }
         }
     }
@@ -344,6 +361,7 @@ impl<'a> Scanner<'a> {
         let key = match raw {
             b"type" => Key::Type,
             b"role" => Key::Role,
+            b"content" | b"text" | b"output" => Key::Content,
             _ => Key::Other,
         };
         self.space();
@@ -450,6 +468,11 @@ impl<'a> Scanner<'a> {
         }
         Err(JsonError::Syntax(self.at))
     }
+}
+
+/// Whether a value is content: of what is content, in a list or under such a name.
+fn is_content(key: Key, objects: u128, contents: u128) -> bool {
+    contents & 1 == 1 && (objects & 1 == 0 || matches!(key, Key::Content))
 }
 
 /// Bytes looked at together in long strings.

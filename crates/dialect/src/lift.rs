@@ -4,14 +4,11 @@
 //! Only texts that no reader looks into are lifted, and only what lies between a text's beginning and its last plain
 //! letter: that it says something, and what white space it ends in, can be seen without it.
 
-use std::ops::Range;
-
+use bytes::Bytes;
 use memchr::memmem;
 
-use crate::cursor::Cursor;
+use crate::json::{LONG, Span};
 
-/// Shorter texts are not worth it.
-const LONG: usize = 256;
 /// How far from the end a plain letter is looked for.
 const TAIL: usize = 128;
 /// How JSON has the character that begins a mark. It has no other spelling, and nobody writes it.
@@ -20,34 +17,24 @@ const MARK: &str = "\\u0001";
 /// A body without its long texts.
 #[derive(Debug)]
 pub(crate) struct Lifted<'a> {
-    body: &'a [u8],
+    body: &'a Bytes,
     /// What is left, with marks; empty if nothing was lifted.
     short: Vec<u8>,
-    texts: Vec<&'a str>,
+    texts: Vec<Span>,
 }
 
 impl<'a> Lifted<'a> {
-    /// Takes the long texts out of a request.
-    pub(crate) fn new(body: &'a [u8]) -> Lifted<'a> {
-        let mut spans = vec![];
-        let mut c = Cursor::new(body);
-        if body.len() >= LONG && c.enter(b'{') {
-            while let Some(name) = c.member() {
-                match &*name {
-                    b"messages" | b"input" | b"system" | b"instructions" => texts(&mut c, 0, &mut spans),
-                    _ => _ = c.value(),
-                }
-            }
-        }
+    /// Takes the long texts out of a request; `long` is where they are.
+    pub(crate) fn new(body: &'a Bytes, long: &[Span]) -> Lifted<'a> {
         let mut lifted = Lifted { body, short: vec![], texts: vec![] };
         let mut from = 0;
-        for span in spans {
+        for span in long {
+            let Some(length) = body.get(span.clone()).and_then(liftable) else { continue };
             let Some(before) = body.get(from..span.start) else { continue };
-            let Some(text) = body.get(span.clone()).and_then(|t| simdutf8::basic::from_utf8(t).ok()) else { continue };
             lifted.short.extend_from_slice(before);
             lifted.short.extend_from_slice(format!("{MARK}{};", lifted.texts.len()).as_bytes());
-            lifted.texts.push(text);
-            from = span.end;
+            from = span.start + length;
+            lifted.texts.push(span.start..from);
         }
         if !lifted.texts.is_empty() {
             lifted.short.extend_from_slice(body.get(from..).unwrap_or_default());
@@ -63,49 +50,24 @@ impl<'a> Lifted<'a> {
         if self.texts.is_empty() { self.body } else { &self.short }
     }
 
-    /// `written` with the texts in place of their marks; `None` if nothing was lifted.
-    pub(crate) fn put_back(&self, written: &str) -> Option<String> {
-        if self.texts.is_empty() {
-            return None;
-        }
-        let more: usize = self.texts.iter().map(|t| t.len()).sum();
-        let mut out = String::with_capacity(written.len() + more);
+    /// `written` with the texts in place of their marks, in pieces: none of them is copied.
+    pub(crate) fn put_back(&self, written: &Bytes) -> Vec<Bytes> {
+        let mut pieces = Vec::with_capacity(2 * self.texts.len() + 1);
         let mut from = 0;
-        for at in memmem::find_iter(written.as_bytes(), MARK) {
-            let (Some(before), Some(marked)) = (written.get(from..at), written.get(at + MARK.len()..)) else {
-                continue;
-            };
-            let Some((number, _)) = marked.split_once(';') else { continue };
-            let Some(text) = number.parse().ok().and_then(|n: usize| self.texts.get(n)) else { continue };
-            out.push_str(before);
-            out.push_str(text);
-            from = at + MARK.len() + number.len() + 1;
-        }
-        out.push_str(written.get(from..).unwrap_or_default());
-        Some(out)
-    }
-}
-
-/// The long texts of the value at hand: a string, or in lists of objects what is their content.
-fn texts(c: &mut Cursor<'_>, depth: usize, spans: &mut Vec<Range<usize>>) {
-    // Parts of a result that is a part of a message.
-    const DEEPEST: usize = 6;
-    if depth < DEEPEST && c.enter(b'[') {
-        while c.element() {
-            texts(c, depth + 1, spans);
-        }
-    } else if depth < DEEPEST && c.enter(b'{') {
-        while let Some(name) = c.member() {
-            match &*name {
-                b"content" | b"text" | b"output" => texts(c, depth + 1, spans),
-                _ => _ = c.value(),
+        if !self.texts.is_empty() {
+            for at in memmem::find_iter(written, MARK) {
+                let marked = written.get(at + MARK.len()..).unwrap_or_default();
+                let digits = marked.iter().take_while(|b| b.is_ascii_digit());
+                let (number, length) = digits
+                    .fold((0usize, 0), |(n, l), d| (n.saturating_mul(10).saturating_add(usize::from(d - b'0')), l + 1));
+                let Some(text) = self.texts.get(number).filter(|_| marked.get(length) == Some(&b';')) else { continue };
+                pieces.push(written.slice(from..at));
+                pieces.push(self.body.slice(text.clone()));
+                from = at + MARK.len() + length + 1;
             }
         }
-    } else {
-        let start = c.at() + 1;
-        if let Some(length) = c.checked_text().and_then(liftable) {
-            spans.push(start..start + length);
-        }
+        pieces.push(written.slice(from..));
+        pieces
     }
 }
 
@@ -127,12 +89,13 @@ mod tests {
     use super::*;
     use crate::{Bill, Dialect, TargetModel, capability, read_bill, read_head, translate_request};
 
-    fn there_and_back(body: &[u8]) -> (usize, Value) {
-        let lifted = Lifted::new(body);
+    /// What is left of a body, how many texts were lifted, and what is put together again.
+    fn there_and_back(body: &str) -> (Value, usize, Value) {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let lifted = Lifted::new(&body, &read_head(Dialect::Messages, &body).unwrap().long);
         let short: Value = serde_json::from_slice(lifted.body()).unwrap();
-        let written = short.to_string();
-        let whole = lifted.put_back(&written).unwrap_or(written);
-        (lifted.texts.len(), serde_json::from_str(&whole).unwrap())
+        let whole = lifted.put_back(&short.to_string().into()).concat();
+        (short, lifted.texts.len(), serde_json::from_slice(&whole).unwrap())
     }
 
     #[test]
@@ -152,22 +115,9 @@ mod tests {
             // What looks like a mark.
             (json!({"messages": [{"content": long}], "user": "\u{1}0;"}), 0),
         ] {
-            assert_eq!(there_and_back(body.to_string().as_bytes()), (want, body));
+            let (_, lifted, again) = there_and_back(&body.to_string());
+            assert_eq!((lifted, again), (want, body));
         }
-    }
-
-    #[test]
-    fn what_is_no_json_stays_so() {
-        let long = "a".repeat(600);
-        for odd in [r"\q", r"\u12x", r"\ud800", "\n", "\u{1}"] {
-            let body = format!(r#"{{"messages":[{{"content":"{long}{odd}{long}"}}],"input":"{long}"}}"#);
-            assert!(serde_json::from_str::<Value>(&body).is_err());
-            assert!(serde_json::from_slice::<Value>(Lifted::new(body.as_bytes()).body()).is_err(), "{odd:?}");
-        }
-        let mut body = format!(r#"{{"messages":[{{"content":"{long}?{long}"}}]}}"#).into_bytes();
-        let odd = body.iter().position(|b| *b == b'?').unwrap();
-        body[odd] = 0xff;
-        assert!(serde_json::from_slice::<Value>(Lifted::new(&body).body()).is_err());
     }
 
     /// What a request can cost is read in its outline.
@@ -206,13 +156,16 @@ mod tests {
                     capability: capability("m"),
                     now: 0,
                 };
-                let done = translate_request(caller, provider, body.to_string().as_bytes(), &to).unwrap();
-                let more = done.body.len() - done.outline.len();
+                let body = Bytes::from(body.to_string());
+                let head = read_head(caller, &body).unwrap();
+                let done = translate_request(caller, provider, &body, &head, &to).unwrap();
+                let whole = done.body.concat();
+                let more = whole.len() - done.outline.len();
                 assert!(more > 2 * long.len(), "{caller:?} to {provider:?}: {more}");
                 let bill = |body: &[u8]| read_bill(provider, body, &read_head(provider, body).unwrap());
                 let outline = bill(&done.outline);
                 let want = Bill { text_bytes: outline.text_bytes + more as u64, ..outline };
-                assert_eq!(bill(&done.body), want, "{caller:?} to {provider:?}");
+                assert_eq!(bill(&whole), want, "{caller:?} to {provider:?}");
             }
         }
     }
@@ -223,21 +176,21 @@ mod tests {
         fn any_text_comes_back(text in r#"([a-c"\\\x00-\x20\u{e9}\u{2028}\u{3000}\u{1f600}]|\\u0001|0;){0,9}"#, fill in 0usize..40, ascii: bool) {
             let body = json!({"messages": [{"content": format!("{}{text}", text.repeat(fill * 20))}]});
             let written = if ascii { in_ascii(&body.to_string()) } else { body.to_string() };
-            let lifted = Lifted::new(written.as_bytes());
-            let short: Value = serde_json::from_slice(lifted.body()).unwrap();
+            let (short, _, again) = there_and_back(&written);
             let (left, whole) = (short["messages"][0]["content"].as_str().unwrap(), body["messages"][0]["content"].as_str().unwrap());
             prop_assert_eq!(left.trim().is_empty(), whole.trim().is_empty());
             prop_assert_eq!(left.len() - left.trim_end().len(), whole.len() - whole.trim_end().len());
-            prop_assert_eq!(there_and_back(written.as_bytes()).1, body);
+            prop_assert_eq!(again, body);
         }
 
+        /// Places of another body do no harm.
         #[test]
-        fn any_bytes_are_taken(text in proptest::collection::vec(proptest::sample::select(br#"{}[]":,\ a"#.to_vec()), 0..80)) {
-            let long = "a".repeat(300);
-            let text = String::from_utf8(text).unwrap().replace('a', &long);
-            let body = format!(r#"{{"messages":[{text}]}}"#);
-            let is_json = |b: &[u8]| serde_json::from_slice::<Value>(b).is_ok();
-            prop_assert_eq!(is_json(Lifted::new(body.as_bytes()).body()), is_json(body.as_bytes()), "{}", body);
+        fn any_places_are_taken(places in proptest::collection::vec((0usize..1500, 0usize..600), 0..4), written: String) {
+            let body = Bytes::from("a\\u00011;b".repeat(100));
+            let places: Vec<Span> = places.into_iter().map(|(at, len)| at..at + len).collect();
+            let lifted = Lifted::new(&body, &places);
+            prop_assert_eq!(lifted.put_back(&written.clone().into()).concat(), written.as_bytes());
+            lifted.put_back(&Bytes::copy_from_slice(lifted.body()));
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    AnswerFault, Capability, Dialect, chat,
+    AnswerFault, Capability, Dialect, Head, chat,
     fit::fit,
     lift::Lifted,
     messages,
@@ -37,8 +37,8 @@ pub struct TargetModel<'a> {
 /// A request in another format.
 #[derive(Clone, Debug)]
 pub struct Translated {
-    /// The body.
-    pub body: Bytes,
+    /// The body, in pieces.
+    pub body: Vec<Bytes>,
     /// The body with short stand-ins for its long texts: what else it says can be read here. The body itself where it
     /// has none.
     pub outline: Bytes,
@@ -100,21 +100,23 @@ pub(crate) fn refuse<T>(member: impl Into<String>, why: &'static str) -> Read<T>
     Err(Untranslatable { member: member.into(), why })
 }
 
-/// Writes a caller's request for a provider of another format.
+/// Writes a caller's request for a provider of another format. `head` is what [`read_head`](crate::read_head) read of this
+/// very body.
 ///
 /// # Errors
 /// What has no form there.
 pub fn translate_request(
     caller: Dialect,
     provider: Dialect,
-    body: &[u8],
+    body: &Bytes,
+    head: &Head,
     to: &TargetModel<'_>,
 ) -> Result<Translated, Untranslatable> {
-    let lifted = Lifted::new(body);
+    let lifted = Lifted::new(body, &head.long);
     let value = members(lifted.body())?;
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
     let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
-    let echo = lifted.put_back(&echo).unwrap_or(echo);
+    let echo = String::from_utf8(lifted.put_back(&echo.into()).concat()).unwrap_or_default();
     let mut request = match caller {
         Dialect::Chat => chat::read_request(value)?,
         Dialect::Responses => responses::read_request(value)?,
@@ -162,10 +164,8 @@ pub fn translate_request(
         include_usage,
         created: to.now,
     };
-    let whole = lifted.put_back(&body).map(Bytes::from);
     let outline = Bytes::from(body);
-    let body = whole.unwrap_or_else(|| outline.clone());
-    Ok(Translated { body, outline, dropped: request.dropped, context })
+    Ok(Translated { body: lifted.put_back(&outline), outline, dropped: request.dropped, context })
 }
 
 /// The members of a caller's body.

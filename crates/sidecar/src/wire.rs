@@ -145,7 +145,7 @@ impl Inbound {
                 capability: &can,
                 now: 0,
             };
-            match self.translation(ask.call, caller, wire, &to) {
+            match self.translation(ask.call, caller, wire, self.head.as_ref()?, &to) {
                 Ok(done) => done.dropped,
                 Err(why) => return Some(why.to_string()),
             }
@@ -198,11 +198,12 @@ impl Inbound {
         call: Call,
         caller: Dialect,
         target: Dialect,
+        head: &Head,
         to: &dialect::TargetModel<'_>,
     ) -> Result<dialect::Translated, Untranslatable> {
         match call {
             Call::CountTokens => dialect::translate_count(&self.body, to),
-            _ => dialect::translate_request(caller, target, &self.body, to),
+            _ => dialect::translate_request(caller, target, &self.body, head, to),
         }
     }
 
@@ -246,7 +247,7 @@ impl Inbound {
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
             (Some(head), true) => self.edited(head, caller, candidate, &can, limit),
-            (Some(_), false) => {
+            (Some(head), false) => {
                 let default_max_tokens = limit.or(most_tokens);
                 let to = dialect::TargetModel {
                     provider: &provider.name,
@@ -256,7 +257,7 @@ impl Inbound {
                     capability: &can,
                     now: clock::unix().as_secs(),
                 };
-                self.translated(ask.call, caller, target, &to)?
+                self.translated(ask.call, caller, target, head, &to)?
             }
             (None, _) => self.untouched(caller),
         };
@@ -308,11 +309,12 @@ impl Inbound {
         call: Call,
         caller: Dialect,
         target: Dialect,
+        head: &Head,
         to: &dialect::TargetModel<'_>,
     ) -> Result<Wire, Untranslatable> {
-        let done = self.translation(call, caller, target, to)?;
+        let done = self.translation(call, caller, target, head, to)?;
         Ok(Wire {
-            body: vec![done.body],
+            body: done.body,
             outline: done.outline,
             dialect: target,
             translation: Some(Arc::new(done.context)),
@@ -352,8 +354,9 @@ impl Wire {
     /// The body, where it is a translation of the caller's: its outline, and the bytes of text that are left out there.
     #[must_use]
     pub fn translated_body(&self) -> Option<(&Bytes, usize)> {
-        let body = self.translation.as_ref().and(self.body.first())?;
-        Some((&self.outline, body.len().saturating_sub(self.outline.len())))
+        self.translation.as_ref()?;
+        let whole: usize = self.body.iter().map(Bytes::len).sum();
+        Some((&self.outline, whole.saturating_sub(self.outline.len())))
     }
 
     /// Headers, for those that join the call to a trace.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use dialect::{
     AnswerFault, Dialect, StreamTranslator, is_json, read_answer, read_count, read_head, sse::Splitter,
     translate_answer, translate_count, translate_request, write_count,
@@ -21,14 +22,17 @@ fn requests(parser: &str, caller: Dialect, provider: Dialect) {
     let written = Cell::new(0);
     run(parser, &fixtures::requests(caller), |input, mutator| {
         let model = MODELS[mutator.below(MODELS.len())];
-        match translate_request(caller, provider, input, &target(model)) {
+        let body = Bytes::copy_from_slice(input);
+        let head = read_head(caller, &body).unwrap_or_default();
+        match translate_request(caller, provider, &body, &head, &target(model)) {
             Err(why) => why.member != "body",
             Ok(done) => {
                 written.set(written.get() + 1);
-                let head = read_head(provider, &done.body).unwrap();
+                let body = Bytes::from(done.body.concat());
+                let head = read_head(provider, &body).unwrap();
                 assert_eq!(head.model.as_deref(), Some(model));
                 // What one way wrote, the other way can read.
-                if let Err(why) = translate_request(provider, caller, &done.body, &target("m")) {
+                if let Err(why) = translate_request(provider, caller, &body, &head, &target("m")) {
                     panic!("the way back is refused: {why}");
                 }
                 true
@@ -45,7 +49,7 @@ fn counts() {
         match translate_count(input, &target(model)) {
             Err(why) => why.member != "body",
             Ok(done) => {
-                let head = read_head(Dialect::Responses, &done.body).unwrap();
+                let head = read_head(Dialect::Responses, &done.body.concat()).unwrap();
                 assert_eq!((head.model.as_deref(), head.max_tokens, head.stream), (Some(model), None, false));
                 true
             }

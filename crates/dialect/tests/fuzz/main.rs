@@ -12,7 +12,8 @@ mod streams;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use dialect::{Context, Dialect, Signal, TargetModel, capability, translate_request};
+use bytes::Bytes;
+use dialect::{Context, Dialect, Signal, TargetModel, capability, read_head, translate_request};
 use mutate::Mutator;
 use serde_json::{Value, json};
 
@@ -95,7 +96,9 @@ fn contexts(caller: Dialect, provider: Dialect) -> Vec<Context> {
         ),
     };
     let way = |body: &Value, model| {
-        translate_request(caller, provider, body.to_string().as_bytes(), &target(model)).unwrap().context
+        let body = Bytes::from(body.to_string());
+        let head = read_head(caller, &body).unwrap();
+        translate_request(caller, provider, &body, &head, &target(model)).unwrap().context
     };
     let plain = way(&body, "m");
     let format = json!({"type": "json_schema", "name": "n", "schema": schema});

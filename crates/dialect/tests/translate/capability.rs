@@ -3,12 +3,12 @@
 use dialect::{
     Capability,
     Dialect::{self, Chat, Messages, Responses},
-    Effort, Efforts, Limit, MODELS, Off, Sampling, TargetModel, Thinks, ToolsInChat, translate_request,
+    Effort, Efforts, Limit, MODELS, Off, Sampling, TargetModel, Thinks, ToolsInChat,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::{pairs, rows::sent_to, target};
+use crate::{pairs, rows::sent_to, target, translate};
 
 /// What a plain request with `extra` becomes.
 fn sent(caller: Dialect, provider: Dialect, model: &str, extra: &Value) -> Result<(Value, Vec<String>), String> {
@@ -126,8 +126,8 @@ fn t43_a_budget_stays_within_what_the_policy_says() {
         [("high", 9000, Some(5000)), ("low", 9000, Some(2048)), ("high", 3000, Some(2999)), ("high", 2000, None)]
     {
         let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": effort, "max_tokens": limit});
-        let done = translate_request(Chat, Messages, body.to_string().as_bytes(), &to).unwrap();
-        let body: Value = serde_json::from_slice(&done.body).unwrap();
+        let done = translate(Chat, Messages, &body, &to).unwrap();
+        let body: Value = serde_json::from_slice(&done.body.concat()).unwrap();
         assert_eq!(body["thinking"]["budget_tokens"].as_u64(), want, "{effort} {limit}");
     }
 }

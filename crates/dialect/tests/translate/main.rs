@@ -14,8 +14,9 @@ mod structured;
 use bytes::Bytes;
 use dialect::{
     Dialect::{self, Chat, Messages, Responses},
-    TargetModel, capability,
+    TargetModel, Translated, Untranslatable, capability, read_head,
     sse::Splitter,
+    translate_request,
 };
 use serde_json::{Value, json};
 
@@ -43,6 +44,18 @@ fn target(model: &str) -> TargetModel<'_> {
         capability: capability(model),
         now: 1,
     }
+}
+
+/// A body as a request to a provider of another format.
+fn translate(
+    caller: Dialect,
+    provider: Dialect,
+    body: &Value,
+    to: &TargetModel<'_>,
+) -> Result<Translated, Untranslatable> {
+    let body = Bytes::from(body.to_string());
+    let head = read_head(caller, &body).unwrap_or_default();
+    translate_request(caller, provider, &body, &head, to)
 }
 
 /// A request that asks for a stream, with counts.

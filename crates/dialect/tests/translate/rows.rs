@@ -1,15 +1,15 @@
 //! What tests written as rows share: one request, one stream.
 
 use bytes::Bytes;
-use dialect::{Context, Dialect, StreamTranslator, sse::Frame, translate_request};
+use dialect::{Context, Dialect, StreamTranslator, sse::Frame};
 use serde_json::Value;
 
-use crate::{events, target};
+use crate::{events, target, translate};
 
 /// What goes to the provider, and what was lost; a sentence where it is refused.
 pub fn sent_to(caller: Dialect, provider: Dialect, model: &str, body: &Value) -> Result<(Value, Vec<String>), String> {
-    let done = translate_request(caller, provider, body.to_string().as_bytes(), &target(model));
-    done.map(|d| (serde_json::from_slice(&d.body).unwrap(), d.dropped)).map_err(|e| e.to_string())
+    let done = translate(caller, provider, body, &target(model));
+    done.map(|d| (serde_json::from_slice(&d.body.concat()).unwrap(), d.dropped)).map_err(|e| e.to_string())
 }
 
 /// The events of a stream, in the caller's dialect; `Err` with what was said before, where it cannot go on.

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use dialect::{
     Capability,
     Dialect::{Chat, Messages},
-    StreamTranslator, TargetModel, translate_answer, translate_request,
+    StreamTranslator, TargetModel, translate_answer,
 };
 use serde_json::{Value, json};
 
 use crate::{
     rows::{sent_to, streamed},
-    target,
+    target, translate,
 };
 
 const OLD: &str = "claude-opus-4-1";
@@ -67,8 +67,8 @@ fn t48_who_is_made_to_answer_and_how() {
 fn t48_a_model_that_cannot_be_forced_is_told() {
     let can = Capability { schema: false, forced_tools: false, ..Capability::OPEN };
     let to = TargetModel { capability: &can, ..target("own") };
-    let done = translate_request(Chat, Messages, asked(&json!({})).to_string().as_bytes(), &to).unwrap();
-    let body: Value = serde_json::from_slice(&done.body).unwrap();
+    let done = translate(Chat, Messages, &asked(&json!({})), &to).unwrap();
+    let body: Value = serde_json::from_slice(&done.body.concat()).unwrap();
     assert_eq!(body["tool_choice"], json!({"type": "auto", "disable_parallel_tool_use": true}));
     assert_eq!(
         body["system"][0]["text"],
@@ -78,7 +78,7 @@ fn t48_a_model_that_cannot_be_forced_is_told() {
 }
 
 fn way_back(extra: &Value) -> dialect::Context {
-    translate_request(Chat, Messages, asked(extra).to_string().as_bytes(), &target(OLD)).unwrap().context
+    translate(Chat, Messages, &asked(extra), &target(OLD)).unwrap().context
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn t48_t49_a_cut_answer_stays_cut() {
         "model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {"a": {}}}}},
     });
-    let done = translate_request(Messages, Chat, body.to_string().as_bytes(), &target("gpt-4-turbo")).unwrap();
+    let done = translate(Messages, Chat, &body, &target("gpt-4-turbo")).unwrap();
     let f = json!({"name": "json_answer", "arguments": "{\"a\": \"An"});
     let answer = json!({
         "id": "chatcmpl-1", "object": "chat.completion", "model": "g",

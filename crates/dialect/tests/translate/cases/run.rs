@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use dialect::{
     AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error, sse::Splitter,
-    translate_answer, translate_count, translate_request, write_error,
+    translate_answer, translate_count, write_error,
 };
 use serde_json::{Value, json};
 
 use super::{Arrow, Case, Ends, Stream, diff::diff};
-use crate::{events, order, plain_request, target};
+use crate::{events, order, plain_request, target, translate};
 
 /// What is wrong; nothing where all is as it stands.
 pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String> {
@@ -25,15 +25,14 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     let request = case.request.clone().unwrap_or_else(|| plain_request(caller));
     let model = case.model.as_deref().unwrap_or(plain_model(provider));
     let to = TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
-    let body = request.to_string();
     let done = if case.counts {
         assert_eq!((caller, provider), (Dialect::Messages, Dialect::Responses), "the one arrow of counts");
-        translate_count(body.as_bytes(), &to)
+        translate_count(request.to_string().as_bytes(), &to)
     } else {
-        translate_request(caller, provider, body.as_bytes(), &to)
+        translate(caller, provider, &request, &to)
     };
     let request = match &done {
-        Ok(d) => json!({"upstream": json_of(&d.body), "dropped": d.dropped}),
+        Ok(d) => json!({"upstream": json_of(&d.body.concat()), "dropped": d.dropped}),
         Err(e) => json!({"refused": e.to_string()}),
     };
     match (&case.upstream, &case.refused) {

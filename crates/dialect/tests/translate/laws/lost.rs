@@ -6,6 +6,7 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
 use super::{any_arrow, open};
+use crate::translate;
 
 /// Everything that there is in a request, `$` where a mark goes: within text, or `$int` and `$half` for a number.
 fn template(caller: Dialect) -> Value {
@@ -228,9 +229,9 @@ proptest! {
             bits = bits.rotate_left(1);
             bits & 1 == 1
         });
-        let done = dialect::translate_request(arrow.0, arrow.1, body.to_string().as_bytes(), &open());
+        let done = translate(arrow.0, arrow.1, &body, &open());
         let done = done.map_err(|e| TestCaseError::fail(format!("{arrow:?}: {e}")))?;
-        let sent = String::from_utf8(done.body.to_vec()).unwrap();
+        let sent = String::from_utf8(done.body.concat()).unwrap();
         let lost: Vec<&(String, String)> = marks.0.iter().filter(|(path, mark)| {
             !sent.contains(mark) && !done.dropped.iter().any(|d| tells(d, path)) && !LABELS.contains(&path.as_str())
         }).collect();

@@ -14,11 +14,11 @@ mod said;
 mod schemas;
 mod streams;
 
-use dialect::{Context, Dialect, TargetModel, Translated, translate_request};
+use dialect::{Context, Dialect, TargetModel, Translated};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{cases::Arrow, pairs, plain_request, target};
+use crate::{cases::Arrow, pairs, plain_request, target, translate};
 
 fn any_arrow() -> impl Strategy<Value = Arrow> {
     prop::sample::select(pairs())
@@ -30,7 +30,7 @@ fn open() -> TargetModel<'static> {
 }
 
 fn translated(caller: Dialect, provider: Dialect, body: &Value) -> Translated {
-    translate_request(caller, provider, body.to_string().as_bytes(), &open()).unwrap_or_else(|e| panic!("{e}: {body}"))
+    translate(caller, provider, body, &open()).unwrap_or_else(|e| panic!("{e}: {body}"))
 }
 
 /// The way back of a plain request that asks for a stream, and for thoughts where they must be asked for.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dialect::{Dialect, Translated, translate_request};
+use dialect::{Dialect, Translated};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{
     open,
     schemas::{Maker, members},
 };
-use crate::{DIALECTS, cases::Arrow};
+use crate::{DIALECTS, cases::Arrow, translate};
 
 /// Where in a body a path leads.
 fn pointer(path: &str) -> String {
@@ -36,7 +36,7 @@ fn take_out(body: &mut Value, path: &str) -> bool {
 }
 
 fn translated(arrow: Arrow, body: &Value) -> Result<Translated, dialect::Untranslatable> {
-    translate_request(arrow.0, arrow.1, body.to_string().as_bytes(), &open())
+    translate(arrow.0, arrow.1, body, &open())
 }
 
 /// A request with marks, without what is refused, and its translation; nothing if all of it is.
@@ -154,7 +154,7 @@ proptest! {
         let made = accepted(arrow, seed);
         prop_assume!(made.is_some());
         let Some((body, marks, done)) = made else { return Ok(()) };
-        let sent = String::from_utf8(done.body.to_vec()).unwrap();
+        let sent = String::from_utf8(done.body.concat()).unwrap();
         let is_told = |path: &str| done.dropped.iter().any(|d| tells(d, path));
         let lost = |(path, mark): &&(String, String)| !sent.contains(mark) && !is_told(path) && !is_label(arrow, path, &body);
         let lost: Vec<_> = marks.0.iter().filter(lost).collect();
@@ -177,7 +177,7 @@ proptest! {
             }
             let mut less = body.clone();
             take_out(&mut less, &path);
-            let same = translated(arrow, &less).is_ok_and(|o| (o.body, o.dropped) == (done.body.clone(), done.dropped.clone()));
+            let same = translated(arrow, &less).is_ok_and(|o| (o.body.concat(), &o.dropped) == (done.body.concat(), &done.dropped));
             prop_assert!(!same, "{:?}: {} = {} is lost silently\nof {}", arrow, path, value, body);
         }
     }

@@ -1,10 +1,10 @@
 //! A refusal names the member at fault and never what stands in it.
 
-use dialect::{Dialect, translate_request};
+use dialect::Dialect;
 use serde_json::{Value, json};
 
 use super::open;
-use crate::pairs;
+use crate::{pairs, translate};
 
 const SECRET: &str = "hunter2";
 
@@ -46,7 +46,7 @@ fn no_refusal_holds_text_of_the_body() {
     for (caller, provider) in pairs() {
         for mut body in bodies(caller) {
             body["model"] = "m".into();
-            let done = translate_request(caller, provider, body.to_string().as_bytes(), &open());
+            let done = translate(caller, provider, &body, &open());
             let why = done.expect_err(&body.to_string()).to_string();
             assert!(!why.contains(SECRET), "{why}");
         }

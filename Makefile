@@ -12,6 +12,8 @@ CARGO_TOOLS := $(CACHE)/tools
 CLUSTER_BIN := $(CACHE)/cluster/bin
 # A cluster that runs, of KUBECONFIG, is used instead of ours.
 EXISTING := $(filter true,$(USE_EXISTING_CLUSTER))
+# What runs in a cluster is what ships, unless LLMROUTE_IMAGES names a directory of other images or programs.
+SHIPPED := $(if $(EXISTING)$(LLMROUTE_IMAGES),,images)
 # Where `bins` puts the programs that demo and suites run.
 export LLMROUTE_BIN_DIR ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug)
 
@@ -74,7 +76,7 @@ operator-tests: apiserver ## stories of the control plane at a real API server
 	cargo test --locked -p llmroute-tests --test operator
 
 .PHONY: cluster-tests
-cluster-tests: $(if $(EXISTING),$(CLUSTER_BIN)/helm,cluster-bins) $(VENV)/.done ## a real node: a pod with a native sidecar, and nothing left behind
+cluster-tests: $(if $(EXISTING),$(CLUSTER_BIN)/helm,cluster-bins) $(SHIPPED) $(VENV)/.done ## a real node: install, pods with their sidecars, nothing left behind
 	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/cluster
 
 .PHONY: readme
@@ -122,7 +124,7 @@ apiserver: $(if $(KUBEBUILDER_ASSETS)$(EXISTING),,$(call in_bin,etcd kube-apiser
 cluster-bins: $(call in_bin,$(KUBERNETES) $(CONTAINERD) etcd coredns helm runc pause) cluster-packages ## all that a node needs
 
 .PHONY: cluster
-cluster: cluster-bins ## a one-node Kubernetes to try things in; tests/cluster/README.md says how
+cluster: cluster-bins $(SHIPPED) $(VENV)/.done ## a one-node Kubernetes with llmroute and the simulator, to try things in
 	tests/cluster/cluster up
 
 .PHONY: cluster-down

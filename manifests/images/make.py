@@ -49,7 +49,7 @@ def found(spec):
 def tar(files):
     """Files owned by root, without a time."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, (data, mode) in files.items():
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(data), mode

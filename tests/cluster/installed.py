@@ -51,19 +51,17 @@ class Installed:
     def __init__(self, node):
         self.node = node
 
-    def install(self, *values):
+    def install(self, archives):
         """Images, the simulator, the chart, and the opted-in namespace `shop`; all of it is up when this returns."""
-        self.images()
+        self.load(archives)
         self.providers()
-        self.helm("install", *values)
+        self.helm("install")
         self.namespace("shop", opted_in=True)
 
-    def images(self):
-        """Imports the images; an existing cluster must find them."""
-        if not EXISTING:
-            with images.archives() as archives:
-                for archive in archives:
-                    self.node.load(archive)
+    def load(self, archives):
+        """Imports images; an existing cluster must find them by itself."""
+        for archive in [] if EXISTING else archives:
+            self.node.load(archive)
 
     def providers(self):
         """The simulator, which answers at SIM_URL."""
@@ -161,7 +159,8 @@ class Installed:
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {within:.0f} s: {what}; but {now}\n{self.node.logs()}")
+                shown = self.kubectl("get", "pods,lrp", "--all-namespaces", "--output=wide")
+                raise AssertionError(f"not within {within:.0f} s: {what}; but {now}\n{shown}")
             time.sleep(0.2)
 
 

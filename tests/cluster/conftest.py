@@ -18,5 +18,10 @@ def cluster(archives):
     """llmroute on a real node, with simulated providers, and with an opted-in namespace `shop` that has the keys."""
     with nodes.temporary() as node:
         installed = Installed(node)
-        installed.install(archives)
-        yield installed
+        try:
+            installed.install(archives)
+            yield installed
+        finally:
+            # A node of ours goes with all that is in it.
+            if nodes.EXISTING:
+                installed.remove()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from node import MAKE_IMAGE, ROOT
+from node import EXISTING, MAKE_IMAGE, ROOT
 
 sys.path.append(str(MAKE_IMAGE.parent))
 
@@ -16,7 +16,7 @@ import make
 
 # What `make images` writes; or a directory of the programs themselves, such as target/debug, which get their libraries along.
 GIVEN = pathlib.Path(os.environ.get("LLMROUTE_IMAGES", ROOT / "dist" / "images")).resolve()
-OURS = ["operator", "sidecar", "sim"]
+ALL = ("operator", "sidecar", "sim", "app")
 APP = "llmroute.dev/app:dev"
 # Entry point of the app's image, and where the demo's two apps are in it.
 PYTHON, APPS = "/python", "/app"
@@ -28,10 +28,10 @@ SPARED = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "d
 
 
 @contextlib.contextmanager
-def archives(names=(*OURS, "app")):
-    """Archives of these images, to import."""
+def archives(names=ALL):
+    """Archives of these images, to import; an existing cluster must find them by itself."""
     with tempfile.TemporaryDirectory(prefix="llmroute-images-") as scratch:
-        yield [app(scratch) if name == "app" else ours(name, scratch) for name in names]
+        yield [app(scratch) if name == "app" else ours(name, scratch) for name in ([] if EXISTING else names)]
 
 
 def ours(name, scratch):

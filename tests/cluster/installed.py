@@ -6,10 +6,11 @@ import subprocess
 import time
 
 import images
-from node import EXISTING, ROOT
+from node import ROOT
 
 SYSTEM = "llmroute-system"
 CHART = ROOT / "charts" / "llmroute"
+CRD = ROOT / "crds" / "llmroutepolicies.llmroute.dev.yaml"
 EXAMPLES = ROOT / "manifests" / "examples"
 # The simulator accepts no others, so what reaches it came by a sidecar that has them.
 KEYS = {"openai": "sk-cluster-openai-5f2c", "claude": "sk-ant-cluster-claude-91d7"}
@@ -50,6 +51,7 @@ class Installed:
 
     def __init__(self, node):
         self.node = node
+        self.namespaces = [SYSTEM, SIM_NAMESPACE]
 
     def install(self, archives):
         """Images, the simulator, the chart, and the opted-in namespace `shop`; all of it is up when this returns."""
@@ -58,9 +60,15 @@ class Installed:
         self.helm("install")
         self.namespace("shop", opted_in=True)
 
+    def remove(self):
+        """What an existing cluster got by this: the release, the CRD and all namespaces."""
+        self.output("helm", "uninstall", "llmroute", f"--namespace={SYSTEM}", "--wait")
+        self.kubectl("delete", "namespace", *self.namespaces)
+        self.kubectl("delete", f"--filename={CRD}")
+
     def load(self, archives):
-        """Imports images; an existing cluster must find them by itself."""
-        for archive in [] if EXISTING else archives:
+        """Imports images."""
+        for archive in archives:
             self.node.load(archive)
 
     def providers(self):
@@ -95,6 +103,7 @@ class Installed:
 
     def namespace(self, name, opted_in, **labels):
         """A namespace with the providers' keys in it."""
+        self.namespaces.append(name)
         labels = {**labels, **({"llmroute.dev/inject": "enabled"} if opted_in else {})}
         meta = {"name": name, "labels": labels}
         keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "llm-keys", "namespace": name}, "stringData": KEYS}

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import re
 import shlex
+import subprocess
 
 import installed
 import node as nodes
@@ -33,11 +34,10 @@ def fresh(archives):
 
 
 def commands(cluster, block):
-    """Runs what the README says, with keys in the place of dots."""
+    """What is printed by what the README says, with keys in the place of dots."""
     for name, key in installed.KEYS.items():
         block = block.replace(f"{name}=…", f"{name}={key}")
-    for line in block.splitlines():
-        cluster.output(*shlex.split(line), cwd=ROOT)
+    return [cluster.output(*shlex.split(line), cwd=ROOT, stderr=subprocess.STDOUT) for line in block.splitlines()]
 
 
 def objects(cluster):
@@ -65,7 +65,11 @@ def test_what_is_installed_is_upgraded_and_goes(fresh):
     ready(fresh, "2 of 2")
     assert (request(fresh, "early"), request(fresh, "late")) == ("20m", "30m")
 
-    commands(fresh, UNINSTALL)
+    uninstall, delete_namespace = UNINSTALL.splitlines()
+    [said] = commands(fresh, uninstall)
+    assert "not deleted" not in said, said
+    fresh.until(lambda: bare(fresh), "its namespace is as bare as a new one")
+    commands(fresh, delete_namespace)
     mine = {("Namespace", "", SPACE), *((kind, SPACE, name) for kind, name in GIVEN), ("Secret", SPACE, "llm-keys"),
             ("Pod", SPACE, "early"), ("Pod", SPACE, "late"), ("LLMRoutePolicy", SPACE, POLICY), ("ConfigMap", SPACE, f"llmroute-{POLICY}"),
             ("CustomResourceDefinition", "", "llmroutepolicies.llmroute.dev"), ("APIService", "", "v1alpha1.llmroute.dev")}
@@ -83,6 +87,12 @@ def test_what_is_installed_is_upgraded_and_goes(fresh):
     fresh.kubectl("delete", "lrp", POLICY, namespace=SPACE)
     gone = ("ConfigMap", SPACE, f"llmroute-{POLICY}")
     fresh.until(lambda: (gone not in objects(fresh), gone), "the policy's ConfigMap goes with it")
+
+
+def bare(cluster):
+    """Whether the release's namespace has what every namespace has and no more."""
+    there = {(kind, name) for kind, namespace, name in objects(cluster) if namespace == SYSTEM}
+    return there == GIVEN, there - GIVEN
 
 
 def upgraded(cluster, *values):

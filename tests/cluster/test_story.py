@@ -188,5 +188,6 @@ def test_the_very_file_is_applied_and_is_run_by_a_sidecar_alone(cluster, name, t
     # What a file does not know of itself.
     other = ("source", "generation", "hash", "since", "name")
     assert {**second, **{name: first[name] for name in other}} == first
-    cluster.kubectl("delete", "pod", *both, "--now", namespace=space)
-    cluster.kubectl("delete", "configmap/the-file", f"lrp/{policy}", namespace=space)
+    # It would select pods of other tests.
+    cluster.kubectl("delete", "lrp", policy, namespace=space)
+    cluster.kubectl("delete", "pod", *both, "--wait=false", namespace=space)

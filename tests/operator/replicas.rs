@@ -148,7 +148,7 @@ async fn a_leader_is_killed_and_the_next_one_frozen_and_neither_is_missed_nor_co
             second.output().contains("another replica leads").then_some(())
         })
         .await;
-    assert!(!lost.output().contains("connected to the operator"), "{}", lost.output());
+    assert!(!lost.output().contains("\"message\":\"connected to"), "{}", lost.output());
     assert_eq!((status_writes(&second).await, status_writes(&second).await.is_some()), (writes, true));
     assert_eq!((stage.leader(), &stage.endpoint()["ports"][0]["port"]), ("op-1".into(), &third.control.port().into()));
     assert_eq!(stage.status("shop"), after, "as it was, field by field");

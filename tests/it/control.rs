@@ -1,6 +1,6 @@
 //! The control plane over real TLS sockets: the real sidecar program, the operator's push server in this process.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use harness::{
     Cluster, Metrics, Plane, Policy, Program, Speech, eventually,
@@ -350,7 +350,7 @@ async fn a_go_away_is_followed_to_the_leader() {
 
     // The lease moves.
     other.leads(Leader::Unknown);
-    one.leads(Leader::Me);
+    one.leads(Leader::Me(Duration::MAX));
     one.acknowledged("a", &document).await;
     eventually("the former leader is left", async || (!other.is_connected("a")).then_some(())).await;
     assert_eq!(model(&sidecar).await, "gpt-6-sol");

@@ -1,11 +1,21 @@
 //! Peers of other versions: a recorded one of protocol 1, and an operator of tomorrow that says what nobody knows yet.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    env,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
-use control::v1::{FromOperator, FromSidecar, Hello, from_operator, from_sidecar, go_away::Reason};
+use control::{
+    Speaks,
+    v1::{FromOperator, FromSidecar, Hello, from_operator, from_sidecar, go_away::Reason},
+};
 use futures_util::{StreamExt, stream};
-use harness::{Cluster, Plane, eventually, plane::unix, program::Builder, temp::TempDir, world::loopback};
+use harness::{Cluster, Plane, Program, eventually, plane::unix, program::Builder, temp::TempDir, world::loopback};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     Request, Response,
@@ -15,19 +25,23 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use operator::ca::{Certificates, Serving, renew, server_config};
+use parking_lot::Mutex;
 use prost::Message;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+
+/// This build.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A message as gRPC frames it: not compressed, length, bytes.
 fn framed(message: &[u8]) -> Frame<Bytes> {
@@ -45,10 +59,63 @@ fn unframed(buffer: &mut BytesMut) -> Option<Bytes> {
 
 /// The lines of the record that begin with `mark`.
 fn recorded(mark: &str) -> Vec<Vec<u8>> {
-    let text = include_str!("../goldens/control-v1.txt");
+    let text = fs::read_to_string(golden(1)).expect("a record");
     let bytes =
         |hex: &str| (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect();
     text.lines().filter_map(|line| line.strip_prefix(mark)).map(|hex| bytes(hex.trim())).collect()
+}
+
+/// Where the record of a protocol is.
+fn golden(protocol: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("goldens/control-v{protocol}.txt"))
+}
+
+/// What the record is about.
+fn recorded_spec() -> Value {
+    json!({"providers": [{"name": "openai", "api": "OpenAI"}],
+        "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]})
+}
+
+/// The recorded snapshot.
+fn recorded_snapshot() -> Vec<u8> {
+    let is = |message: &Vec<u8>| {
+        let said = FromOperator::decode(&**message).expect("decodes").message;
+        matches!(said, Some(from_operator::Message::Snapshot(_)))
+    };
+    recorded("<").into_iter().find(is).expect("the record holds a snapshot")
+}
+
+/// A port that stands for an operator, with the sidecar program that calls it.
+struct Front {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    dir: TempDir,
+}
+
+impl Front {
+    async fn new(token: &str) -> Front {
+        let certificates =
+            renew(&Certificates::default(), &["localhost".to_owned()], unix()).expect("made").expect("due");
+        let serving = Arc::new(Serving::default());
+        serving.put(certificates.leaf.as_ref().expect("a leaf")).expect("a pair");
+        let acceptor = TlsAcceptor::from(server_config(serving, &["h2"]).expect("a configuration"));
+        let dir = TempDir::new();
+        dir.write("token", token);
+        dir.write("ca.pem", certificates.bundle());
+        Front { listener: TcpListener::bind(loopback()).await.expect("a port"), acceptor, dir }
+    }
+
+    async fn sidecar(&self) -> Program {
+        let path = |name: &str| self.dir.join(name).display().to_string();
+        let url = format!("https://localhost:{}", self.listener.local_addr().expect("an address").port());
+        let args = ["--control", &url, "--control-ca", &path("ca.pem"), "--control-token", &path("token")];
+        Builder::on_free_ports(&args).start().await
+    }
+
+    async fn accept(&self) -> TlsStream<TcpStream> {
+        let (tcp, _) = self.listener.accept().await.expect("a connection");
+        self.acceptor.accept(tcp).await.expect("TLS")
+    }
 }
 
 /// A call of the operator, message by message.
@@ -157,9 +224,7 @@ async fn who_does_not_keep_to_the_protocol_is_told_and_sent_away() {
 async fn a_recorded_sidecar_of_protocol_1_is_served() {
     let cluster = Cluster::new();
     let token = cluster.pod("old", "recorded");
-    let spec = json!({"providers": [{"name": "openai", "api": "OpenAI"}],
-        "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]});
-    let document = cluster.spec("recorded", 7, &spec);
+    let document = cluster.spec("recorded", 7, &recorded_spec());
     let plane = Plane::start(&cluster).await;
 
     let mut peer = Peer::call(&plane, &token).await;
@@ -174,34 +239,103 @@ async fn a_recorded_sidecar_of_protocol_1_is_served() {
         panic!("{known:?}")
     };
     assert!(hello.oldest_protocol <= 1, "protocol 1 is spoken: {hello:?}");
-    assert_eq!(heard[2], recorded("<")[1], "a snapshot is to the byte what it was then");
+    assert_eq!(heard[2], recorded_snapshot(), "a snapshot is to the byte what it was then");
     for message in ours {
         peer.say(&message).await;
     }
     plane.acknowledged("old", &document).await;
-    let view = plane.fleet.view();
-    let sidecar = &view["uid-old"];
-    assert_eq!((&*sidecar.version, sidecar.report.as_ref().map(|r| r.generation)), ("0.1.0", Some(7)));
+    let sidecar = eventually("its last report", async || {
+        let sidecar = plane.fleet.view()["uid-old"].clone();
+        sidecar.report.as_ref().is_some_and(|r| r.generation == 7).then_some(sidecar)
+    })
+    .await;
+    assert_eq!(&*sidecar.version, "0.1.0");
+    assert!(sidecar.report.and_then(|r| r.credentials).is_some(), "it tells of its keys");
+}
+
+/// A record is written with `LLMROUTE_GENERATE=1` when a protocol is new, and never again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_in_this_protocol_is_on_record() {
+    let cluster = Cluster::new();
+    let token = cluster.pod("old", "recorded");
+    let document = cluster.spec("recorded", 7, &recorded_spec());
+    let plane = Plane::start(&cluster).await;
+    // The program calls a relay, which calls the operator in its name.
+    let front = Front::new(&token).await;
+    let _sidecar = front.sidecar().await;
+    let tls = front.accept().await;
+    let mut peer = Peer::call(&plane, &token).await;
+    let said = Arc::new(Mutex::new(String::new()));
+    let record = |mark: &str, message: &[u8]| {
+        let hex = message.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a string");
+            hex
+        });
+        writeln!(said.lock(), "{mark} {hex}").expect("a string");
+    };
+    let (to_operator, (to_sidecar, for_sidecar)) = (peer.say.clone(), mpsc::channel(8));
+    let (heard, mut hears) = mpsc::channel::<Bytes>(8);
+    let for_sidecar = Mutex::new(Some(for_sidecar));
+    let answer = service_fn(|request: Request<Incoming>| {
+        let (heard, body) = (heard.clone(), ReceiverStream::new(for_sidecar.lock().take().expect("one call")));
+        async move {
+            tokio::spawn(async move {
+                let (mut body, mut buffer) = (request.into_body(), BytesMut::new());
+                while let Some(Ok(frame)) = body.frame().await {
+                    buffer.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    while let Some(message) = unframed(&mut buffer) {
+                        let _ = heard.send(message).await;
+                    }
+                }
+            });
+            let body = StreamBody::new(body.map(Ok::<_, Infallible>));
+            let answer = Response::builder().header("content-type", "application/grpc").body(body);
+            Ok::<_, Infallible>(answer.expect("an answer"))
+        }
+    });
+    let connection =
+        server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), answer);
+    let relay = async {
+        loop {
+            tokio::select! {
+                Some(message) = hears.recv() => {
+                    record(">", &message);
+                    to_operator.send(framed(&message)).await.expect("said");
+                    let said = FromSidecar::decode(message).expect("decodes").message.expect("known");
+                    if matches!(said, from_sidecar::Message::Report(report) if report.hash == document.hash) {
+                        return;
+                    }
+                }
+                Some(message) = peer.hear() => {
+                    record("<", &message);
+                    to_sidecar.send(framed(&message)).await.expect("said");
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = relay => {}
+        ended = connection => panic!("the sidecar left: {ended:?}"),
+    }
+    plane.acknowledged("old", &document).await;
+
+    let protocol = Speaks::HERE.newest;
+    let file = golden(protocol);
+    if env::var_os("LLMROUTE_GENERATE").is_some() && !file.exists() {
+        let head = format!(
+            "# What the sidecar {VERSION} (>) and the operator {VERSION} (<) said to each other in protocol {protocol}, until a policy was\n\
+             # acknowledged and reported: the bodies of the gRPC messages, as they came. Never written anew.\n"
+        );
+        fs::write(&file, head + &said.lock()).expect("the record");
+    }
+    assert!(file.exists(), "protocol {protocol} has no record: LLMROUTE_GENERATE=1 writes it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_operator_of_tomorrow_adds_is_skipped() {
-    let certificates = renew(&Certificates::default(), &["localhost".to_owned()], unix()).expect("made").expect("due");
-    let serving = Arc::new(Serving::default());
-    serving.put(certificates.leaf.as_ref().expect("a leaf")).expect("a pair");
-    let acceptor = TlsAcceptor::from(server_config(serving, &["h2"]).expect("a configuration"));
-    let listener = TcpListener::bind(loopback()).await.expect("a port");
-    let url = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
-
-    let dir = TempDir::new();
-    let path = |name: &str| dir.join(name).display().to_string();
-    dir.write("token", "a-token");
-    dir.write("ca.pem", certificates.bundle());
-    let args = ["--control", &url, "--control-ca", &path("ca.pem"), "--control-token", &path("token")];
-    let sidecar = Builder::on_free_ports(&args).start().await;
-
-    let (tcp, _) = listener.accept().await.expect("a connection");
-    let tls = acceptor.accept(tcp).await.expect("TLS");
+    let front = Front::new("a-token").await;
+    let sidecar = front.sidecar().await;
+    let tls = front.accept().await;
     let (heard, mut hears) = mpsc::channel(64);
     let answer = service_fn(move |request: Request<Incoming>| {
         let heard = heard.clone();
@@ -245,7 +379,7 @@ fn tomorrow() -> Vec<Frame<Bytes>> {
     first.extend(hello);
     let lease = vec![0x7a, 0x02, 0x08, 0x07];
     let Ok(FromOperator { message: Some(from_operator::Message::Snapshot(snapshot)) }) =
-        FromOperator::decode(&*recorded("<")[1])
+        FromOperator::decode(&*recorded_snapshot())
     else {
         panic!("the record holds a snapshot")
     };

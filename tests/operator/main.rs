@@ -2,8 +2,11 @@
 
 mod access;
 mod admission;
+mod killed;
 mod manifests;
 mod outage;
+mod partition;
 mod policies;
 mod replicas;
+mod rotation;
 mod stage;

@@ -1,38 +1,48 @@
-//! The API server and its etcd are killed, under an operator with its sidecars.
+//! The API server and its etcd are killed, under an operator with its sidecars and their load.
 
-use serde_json::Value;
+use harness::{Traffic, apiserver::ApiServer};
 
-use crate::stage::{Stage, model};
-
-/// What does not change when nothing has happened.
-fn status(shown: &Value) -> Value {
-    shown["status"].clone()
-}
+use crate::stage::{Stage, model, streams};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_and_the_api_server_are_killed_and_nothing_is_lost() {
     let mut stage = Stage::new().await;
     let operator = stage.operator("op-1").await;
-    let pod = stage.pod("a", "shop");
-    stage.apply(&stage.policy("shop", "shop", "gpt-6-sol"));
-    let sidecar = stage.sidecar(&pod, &operator).await;
-    stage.condition("shop", "CredentialsReady", "True KeysPresent", "").await;
-    let before = status(&stage.condition("shop", "Ready", "True Ready", "1 of 1").await);
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-sol"));
+    let (a, b) = (stage.pod("a", "shop"), stage.pod("b", "shop"));
+    let (a, b) = (stage.sidecar(&a, &operator).await, stage.sidecar(&b, &operator).await);
+    let before = stage.settled("shop", 1, 2).await;
+    let traffic = Traffic::through([&a.app, &b.app]);
 
-    stage.server.kill();
-    for _ in 0..20 {
-        assert_eq!(model(&sidecar.app).await, "gpt-6-sol", "requests go on");
+    type Kill = fn(&mut ApiServer);
+    let rows: [(&str, Kill, bool); 3] = [
+        ("the API server", ApiServer::kill_server, false),
+        ("etcd", ApiServer::kill_etcd, true),
+        ("both", ApiServer::kill, true),
+    ];
+    let mut leaderless = 0;
+    for (what, kill, lasts) in rows {
+        kill(&mut stage.server);
+        traffic.goes_on().await;
+        if lasts {
+            // Longer than the operator leads without a renewal: every stream ends.
+            leaderless += 1;
+            let ends = || (operator.output().matches("\"leader\":\"Unknown\"").count() == leaderless).then_some(());
+            stage.until("nobody leads", ends).await;
+            streams(&operator, 0).await;
+            traffic.goes_on().await;
+        }
+        stage.server.start_again().await;
+        streams(&operator, 2).await;
+        assert_eq!(stage.status("shop"), before, "after {what}: as it was, field by field");
+        assert_eq!(operator.admin.get("/livez").send().await.status, 200);
     }
-    // Longer than the operator leads without a renewal.
-    stage.until("nobody leads", || operator.output().contains("\"leader\":\"Unknown\"").then_some(())).await;
-    assert_eq!(model(&sidecar.app).await, "gpt-6-sol");
-    stage.server.start_again().await;
 
-    assert_eq!(status(&stage.shown("shop")), before, "as it was, field by field");
-    stage.apply(&stage.policy("shop", "shop", "gpt-6-luna"));
-    stage.condition("shop", "Ready", "True Ready", "1 of 1 sidecars acknowledged generation 2").await;
-    assert_eq!(model(&sidecar.app).await, "gpt-6-luna", "an edit afterwards arrives");
-    assert_eq!(operator.admin.get("/livez").send().await.status, 200);
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-luna"));
+    stage.settled("shop", 2, 2).await;
+    assert_eq!((model(&a.app).await, model(&b.app).await), ("gpt-6-luna".into(), "gpt-6-luna".into()));
+    let (plain, streamed) = traffic.end().await;
+    assert!(plain > 200 && streamed > 20, "{plain} {streamed}");
     let told = ["Normal Accepted", "Normal Programmed", "Normal Accepted", "Normal Programmed"];
-    stage.until("the outage is no news of the policy", || (stage.events("shop") == told).then_some(())).await;
+    stage.until("the outages are no news of the policy", || (stage.events("shop") == told).then_some(())).await;
 }

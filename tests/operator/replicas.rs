@@ -1,8 +1,9 @@
 //! Replicas: who leads, how the lead passes on, and what a restart remembers.
 
+use harness::{Gate, Metrics, Operator, Traffic};
 use serde_json::Value;
 
-use crate::stage::{Stage, model};
+use crate::stage::{Stage, but_for_times, model, of_generation, streams};
 
 impl Stage {
     fn leader(&self) -> String {
@@ -92,4 +93,66 @@ async fn killed_while_an_edit_is_refused_it_comes_back_with_the_last_accepted_on
             (stage.events("shop") == [told.clone(), vec!["Normal Programmed".to_owned()]].concat()).then_some(())
         })
         .await;
+}
+
+/// What a replica has written.
+async fn status_writes(operator: &Operator) -> Option<f64> {
+    let page = operator.admin.get("/metrics").send().await.text();
+    Metrics::parse(&page).get("llmroute_operator_status_writes_total", &[])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_is_killed_and_the_next_one_frozen_and_neither_is_missed_nor_comes_between() {
+    let stage = Stage::new().await;
+    let mut first = stage.operator("op-1").await;
+    stage.leads_to(first.control.port()).await;
+    let second = stage.operator("op-2").await;
+    // As the Service has it.
+    let gate = Gate::to(first.control).await;
+    let url = format!("https://localhost:{}", gate.addr().port());
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-sol"));
+    let (a, b, lost) = (stage.pod("a", "shop"), stage.pod("b", "shop"), stage.pod("lost", "elsewhere"));
+    let (a, b) = (stage.sidecar_of(&a, &url).await.start().await, stage.sidecar_of(&b, &url).await.start().await);
+    let before = stage.settled("shop", 1, 2).await;
+    let traffic = Traffic::through([&a.app, &b.app]);
+    let moved = ["Ready", "Programmed", "CredentialsReady"];
+
+    first.kill().await;
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-luna"));
+    traffic.goes_on().await;
+    stage.leads_to(second.control.port()).await;
+    assert_eq!(stage.leader(), "op-2");
+    gate.lead_to(second.control);
+    let after = stage.settled("shop", 2, 2).await;
+    assert_eq!(but_for_times(&after, &moved), but_for_times(&of_generation(&before, 1, 2), &moved));
+    assert_eq!((model(&a.app).await, model(&b.app).await), ("gpt-6-luna".into(), "gpt-6-luna".into()));
+
+    // The process of the pod that was killed is back, and its neighbour stops in the midst of it all.
+    let third = stage.operator("op-1").await;
+    let writes = status_writes(&second).await;
+    second.freeze();
+    // It calls the frozen one alone, again and again, and is the first thing that is seen there afterwards.
+    let lost = stage.sidecar(&lost, &second).await;
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-5.4"));
+    traffic.goes_on().await;
+    stage.leads_to(third.control.port()).await;
+    gate.lead_to(third.control);
+    streams(&third, 2).await;
+    let after = stage.settled("shop", 3, 2).await;
+    assert_eq!(but_for_times(&after, &moved), but_for_times(&of_generation(&before, 1, 3), &moved));
+
+    // It finds an edit of which nobody told it that it is acknowledged.
+    second.thaw();
+    stage
+        .until("it sees that another one leads, and says so", || {
+            second.output().contains("another replica leads").then_some(())
+        })
+        .await;
+    assert!(!lost.output().contains("\"message\":\"connected to"), "{}", lost.output());
+    assert_eq!((status_writes(&second).await, status_writes(&second).await.is_some()), (writes, true));
+    assert_eq!((stage.leader(), &stage.endpoint()["ports"][0]["port"]), ("op-1".into(), &third.control.port().into()));
+    assert_eq!(stage.status("shop"), after, "as it was, field by field");
+    assert_eq!((model(&a.app).await, model(&b.app).await), ("gpt-5.4".into(), "gpt-5.4".into()));
+    let (plain, streamed) = traffic.end().await;
+    assert!(plain > 200 && streamed > 20, "{plain} {streamed}");
 }

@@ -4,7 +4,7 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use harness::{
-    Caller, Operator, Policy, Program, Speech,
+    Caller, Gate, Metrics, Operator, Policy, Program, Speech,
     apiserver::ApiServer,
     policy::{PATIENT, QUICK},
     program::Builder,
@@ -12,7 +12,7 @@ use harness::{
     world::{key_of, loopback},
 };
 use serde_json::{Value, json};
-use sim::Sim;
+use sim::{Act, Rule, Sim};
 use tokio::time::{Instant, sleep};
 
 /// What a cluster may take to show.
@@ -78,7 +78,24 @@ impl Stage {
 
     /// A replica at an address that one before may have left.
     pub async fn operator_at(&self, name: &str, control: SocketAddr) -> Operator {
-        Operator::start(&self.dir.join("operator.json"), name, control).await
+        self.operator_with(name, control, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn operator_with(&self, name: &str, control: SocketAddr, more: &[&str]) -> Operator {
+        Operator::start_with(&self.dir.join("operator.json"), name, control, more).await
+    }
+
+    /// A replica that reaches the API server through a gate of its own.
+    pub async fn operator_behind_a_gate(&self, name: &str) -> (Operator, Gate) {
+        let direct = fs::read_to_string(self.dir.join("operator.json")).expect("a kubeconfig");
+        let mut config: Value = serde_json::from_str(&direct).expect("JSON");
+        let server = config["clusters"][0]["cluster"]["server"].as_str().expect("a server");
+        let at = server.trim_start_matches("https://").parse().expect("an address of our own server");
+        let gate = Gate::to(at).await;
+        config["clusters"][0]["cluster"]["server"] = format!("https://{}", gate.addr()).into();
+        let file = self.dir.write("behind.json", config.to_string());
+        (Operator::start_with(&file, name, loopback(), &[]).await, gate)
     }
 
     /// A pod as the webhook leaves it, with the token of its sidecar.
@@ -122,10 +139,35 @@ impl Stage {
         yaml.replace("{app: story}", &format!("{{app: {app}}}"))
     }
 
+    /// The same for stories under load: no answer is late, whatever else the machine does; and streams that take a second.
+    pub fn unhurried(&self, name: &str, app: &str, model: &str) -> String {
+        self.provider.script(vec![Rule::act(Act { event_ms: Some(40), ..Act::default() }).stream(true)]);
+        self.policy(name, app, model).replace(QUICK, "{name: unhurried}")
+    }
+
+    /// What the kubelet does: the policy's ConfigMap becomes a file of the pod's sidecar.
+    pub fn mount(&self, pod: &Pod, policy: &str) {
+        let (name, get) = (format!("llmroute-{policy}"), "--template={{index .data \"policy.json\"}}");
+        pod.dir.write("config-map.json", self.kubectl(&["get", "configmap", &name, "-n", "shop", get]));
+    }
+
     /// A policy as the cluster shows it.
     pub fn shown(&self, name: &str) -> Value {
         let text = self.server.kubectl(&["get", "lrp", name, "-n", "shop", "--output=json"]);
         text.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// The status alone.
+    pub fn status(&self, name: &str) -> Value {
+        self.shown(name)["status"].clone()
+    }
+
+    /// Waits until a policy is in force with so many sidecars, all of which have told of their keys; gives its status.
+    pub async fn settled(&self, policy: &str, generation: i64, sidecars: usize) -> Value {
+        let keys = if sidecars == 1 { "1 sidecar has".to_owned() } else { format!("{sidecars} sidecars have") };
+        self.condition(policy, "CredentialsReady", "True KeysPresent", &keys).await;
+        let message = format!("{sidecars} of {sidecars} sidecars acknowledged generation {generation}");
+        self.condition(policy, "Ready", "True Ready", &message).await["status"].clone()
     }
 
     /// Waits until a condition of a policy says this, its message in part.
@@ -215,6 +257,50 @@ impl Pod {
     pub fn dir(&self) -> &TempDir {
         &self.dir
     }
+}
+
+/// Waits for something of a program.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until so many sidecars have a stream with this replica.
+pub async fn streams(operator: &Operator, n: usize) {
+    until(&format!("{n} streams"), async || {
+        let page = Metrics::parse(&operator.admin.get("/metrics").send().await.text());
+        (page.get("llmroute_operator_streams", &[]) == Some(n as f64)).then_some(())
+    })
+    .await;
+}
+
+/// What a sidecar tells of itself.
+pub async fn config(sidecar: &Program) -> Value {
+    sidecar.admin.get("/config").send().await.json()
+}
+
+/// A status, but for the times at which these conditions went from one state to another.
+pub fn but_for_times(status: &Value, of: &[&str]) -> Value {
+    let mut status = status.clone();
+    for condition in status["conditions"].as_array_mut().expect("conditions") {
+        if of.iter().any(|name| condition["type"] == **name) {
+            condition["lastTransitionTime"] = Value::Null;
+        }
+    }
+    status
+}
+
+/// A status as it is right for another generation, if this one is right for `from`.
+pub fn of_generation(status: &Value, from: i64, to: i64) -> Value {
+    let text = status.to_string().replace(&format!("generation {from}"), &format!("generation {to}"));
+    let text = text.replace(&format!("\"observedGeneration\":{from}"), &format!("\"observedGeneration\":{to}"));
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// The model that answers an app.

@@ -96,10 +96,25 @@ impl ApiServer {
         self.own.as_mut().expect("a server of our own").kill();
     }
 
-    /// Starts both again on what they left, at the same address; ready when this returns.
+    /// The same for etcd alone: the API server stays, and cannot answer.
+    pub fn kill_etcd(&mut self) {
+        kill(&mut self.own.as_mut().expect("a server of our own").etcd);
+    }
+
+    /// The same for the API server alone.
+    pub fn kill_server(&mut self) {
+        kill(&mut self.own.as_mut().expect("a server of our own").server);
+    }
+
+    /// Starts what was killed again on what it left, at the same address; ready when this returns.
     pub async fn start_again(&mut self) {
         let own = self.own.as_mut().expect("a server of our own");
-        (own.etcd, own.server) = (start_etcd(&own.dir), start_server(&own.dir, own.port));
+        if own.etcd.try_wait().expect("a status").is_some() {
+            own.etcd = start_etcd(&own.dir);
+        }
+        if own.server.try_wait().expect("a status").is_some() {
+            own.server = start_server(&own.dir, own.port);
+        }
         self.ready().await;
     }
 
@@ -121,11 +136,14 @@ impl ApiServer {
 
 impl Own {
     fn kill(&mut self) {
-        for child in [&mut self.server, &mut self.etcd] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        kill(&mut self.server);
+        kill(&mut self.etcd);
     }
+}
+
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for Own {

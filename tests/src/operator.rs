@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     process::{Child, Command},
@@ -35,11 +36,16 @@ pub struct Operator {
 impl Operator {
     /// A replica of this name, which the API server of `kubeconfig` knows as whoever is named there; `control` may have port 0.
     pub async fn start(kubeconfig: &Path, name: &str, control: SocketAddr) -> Operator {
+        Operator::start_with(kubeconfig, name, control, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_with(kubeconfig: &Path, name: &str, control: SocketAddr, more: &[&str]) -> Operator {
         let mut command = Command::new(program());
         command.args(["--control", &control.to_string(), "--admin", "127.0.0.1:0", "--tls-name", "localhost"]);
         command.args(["--webhook", "127.0.0.1:0"]);
         // An address of loopback is refused as an endpoint.
-        command.args(["--pod-name", name, "--pod-ip", "192.0.2.1"]);
+        command.args(["--pod-name", name, "--pod-ip", "192.0.2.1"]).args(more);
         command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "debug");
         for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "POD_NAMESPACE"] {
             command.env_remove(name);
@@ -74,9 +80,23 @@ impl Operator {
 
     /// Sends SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_raw(self.child.id().expect("runs") as i32).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        self.signal(Signal::TERM);
         timeout(Duration::from_secs(20), self.child.wait()).await.expect("ends").expect("a status")
+    }
+
+    /// Sends SIGSTOP: it does nothing from now on, and its connections stay.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Sends SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().expect("runs") as i32).expect("a pid");
+        kill_process(pid, signal).expect("a signal");
     }
 
     /// Sends SIGKILL, and waits until it is gone.

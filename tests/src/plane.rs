@@ -1,6 +1,6 @@
 //! An operator in this process: its CA, its push server over real TLS, and what the cluster would tell it.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use operator::{
     ca::{Certificates, Serving, renew, server_config},
@@ -125,7 +125,7 @@ impl Plane {
         let listener = eventually("the port is free", async || TcpListener::bind(addr).await.ok()).await;
         let addr = listener.local_addr().expect("an address");
         let (published, fleet) = (Arc::new(Published::default()), Arc::new(Fleet::default()));
-        let (leader, led) = watch::channel(Leader::Me);
+        let (leader, led) = watch::channel(Leader::Me(Duration::MAX));
         let (trust, trusted) = watch::channel(Arc::from(""));
         let (serving, ending) = (Arc::new(Serving::default()), CancellationToken::new());
         let push = Push {

@@ -9,13 +9,13 @@ use kube::{Api, Client, api::PostParams};
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    ca::{Certificates, Serving, renew},
+    ca::{Certificates, Lives, Serving, renew_within},
     clock,
     metrics::Metrics,
     reconcile::{MANAGER, call},
 };
 
-/// Between looks.
+/// Between looks; more often where an overlap is short.
 const LOOK: Duration = Duration::from_secs(60);
 /// After a failure, and after another replica was faster.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ pub struct Keeper {
     pub name: String,
     /// Names of the served certificate.
     pub names: Vec<String>,
+    /// How long they are good for.
+    pub lives: Lives,
     /// What ports serve with.
     pub serving: Arc<Serving>,
     /// PEM of the CAs to trust.
@@ -39,9 +41,17 @@ pub struct Keeper {
 impl Keeper {
     /// For a Secret of a namespace.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, name: &str, names: Vec<String>, metrics: Arc<Metrics>) -> Keeper {
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        names: Vec<String>,
+        lives: Lives,
+        metrics: Arc<Metrics>,
+    ) -> Keeper {
         let (trust, serving) = (watch::Sender::new(Arc::from("")), Arc::default());
-        Keeper { secrets: Api::namespaced(client, namespace), name: name.to_owned(), names, serving, trust, metrics }
+        let secrets = Api::namespaced(client, namespace);
+        Keeper { secrets, name: name.to_owned(), names, lives, serving, trust, metrics }
     }
 
     /// Never returns.
@@ -49,7 +59,7 @@ impl Keeper {
         let mut used = Certificates::default();
         loop {
             let pause = match self.round(&mut used).await {
-                Ok(true) => LOOK,
+                Ok(true) => (self.lives.overlap / 8).clamp(RETRY, LOOK),
                 Ok(false) => RETRY,
                 Err(error) => {
                     let error = format!("{error:#}");
@@ -69,7 +79,7 @@ impl Keeper {
         let data: BTreeMap<String, Vec<u8>> =
             secret.data.clone().unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
         let mut held = Certificates::from_data(&data);
-        if let Some(fresh) = renew(&held, &self.names, clock::unix().as_secs())? {
+        if let Some(fresh) = renew_within(&held, &self.names, self.lives, clock::unix().as_secs())? {
             secret.data = Some(fresh.to_data().into_iter().map(|(name, bytes)| (name, ByteString(bytes))).collect());
             let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
             // With the version that was read: two replicas never both write.
@@ -106,7 +116,14 @@ mod tests {
     use crate::scripted::Api as Scripted;
 
     fn keeper(client: Client) -> Keeper {
-        Keeper::new(client, "llmroute-system", "llmroute-tls", vec!["localhost".to_owned()], Arc::default())
+        Keeper::new(
+            client,
+            "llmroute-system",
+            "llmroute-tls",
+            vec!["localhost".to_owned()],
+            Lives::default(),
+            Arc::default(),
+        )
     }
 
     const SECRET: &str = "/api/v1/namespaces/llmroute-system/secrets/llmroute-tls";

@@ -1,10 +1,14 @@
 //! What is fixed for the life of the process: flags, and the environment as a Deployment sets it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use clap::Parser;
 
 use crate::{
+    ca::{CA_LIFE, Lives, OVERLAP},
     endpoints::Endpoint,
     inject::{Flags, Settings},
     lease::Me,
@@ -54,6 +58,14 @@ pub struct Config {
     #[arg(long = "tls-name", value_name = "NAME")]
     pub tls_names: Vec<String>,
 
+    /// Life of the operator's CA, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = CA_LIFE.as_secs(), hide = true)]
+    pub ca_life: u64,
+
+    /// So long a new CA is trusted before it signs, and the one before after that, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = OVERLAP.as_secs(), hide = true)]
+    pub ca_overlap: u64,
+
     /// How sidecars are.
     #[command(flatten)]
     pub sidecars: Flags,
@@ -76,6 +88,12 @@ impl Config {
             [format!("{service}.{namespace}"), format!("{service}.{namespace}.svc")]
         };
         services.into_iter().flat_map(of).chain(self.tls_names.iter().cloned()).collect()
+    }
+
+    /// How long certificates are good for. Tests have a CA pass away within seconds.
+    #[must_use]
+    pub fn lives(&self) -> Lives {
+        Lives { ca: Duration::from_secs(self.ca_life), overlap: Duration::from_secs(self.ca_overlap) }
     }
 
     /// How sidecars are that are added to pods.
@@ -118,6 +136,7 @@ mod tests {
         let settings = config.settings();
         assert_eq!(settings.control, "https://llmroute-control.llmroute-system.svc:8443");
         assert!(config.names().iter().any(|name| settings.control.contains(&format!("//{name}:"))), "it is certified");
+        assert_eq!(config.lives(), Lives::default());
         assert_eq!((&*me.identity, &*me.address, me.epoch.len()), ("op-1", "https://[fd00::9]:8443", 16));
         assert_eq!(
             config.names(),

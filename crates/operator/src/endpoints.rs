@@ -40,8 +40,8 @@ pub struct Endpoint {
 
 /// Writes the slice whenever this replica begins to lead, and now and then while it does.
 pub async fn follow_leader(client: Client, endpoint: Endpoint, mut leader: watch::Receiver<Leader>) {
-    while leader.wait_for(|leader| *leader == Leader::Me).await.is_ok() {
-        let pause = match point_here(&client, &endpoint).await {
+    while leader.wait_for(Leader::leads).await.is_ok() {
+        let pause = match point_here(&client, &endpoint, &leader).await {
             Ok(()) => REFRESH,
             Err(error) => {
                 tracing::warn!(%error, "the control Service does not lead here yet");
@@ -55,14 +55,18 @@ pub async fn follow_leader(client: Client, endpoint: Endpoint, mut leader: watch
     }
 }
 
-/// Makes the Service lead to this replica.
+/// Makes the Service lead to this replica, while it leads.
 ///
 /// # Errors
 /// The API server refuses it, or does not answer.
-pub async fn point_here(client: &Client, endpoint: &Endpoint) -> Result<(), Failed> {
+pub async fn point_here(client: &Client, endpoint: &Endpoint, leader: &watch::Receiver<Leader>) -> Result<(), Failed> {
     let services: Api<Service> = Api::namespaced(client.clone(), &endpoint.namespace);
     let service = call("read the control Service", services.get_opt(&endpoint.service)).await?;
     let owner = service.and_then(|s| s.uid());
+    // The call before took its time; another one's slice must not be taken back.
+    if !leader.borrow().leads() {
+        return Ok(());
+    }
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &endpoint.namespace);
     let params = PatchParams::apply(MANAGER).force();
     let (name, patch) = (name(endpoint), Patch::Apply(slice(endpoint, owner)));
@@ -120,7 +124,7 @@ mod tests {
         let (leader, led) = watch::channel(Leader::Unknown);
         let following = tokio::spawn(follow_leader(client, endpoint("10.0.0.9"), led));
         api.is_quiet().await;
-        leader.send_replace(Leader::Me);
+        leader.send_replace(Leader::Me(Duration::MAX));
         let service = json!({"metadata": {"name": "llmroute-control", "uid": "s"}});
         assert_eq!(
             api.answer(200, service.clone()).await.0,

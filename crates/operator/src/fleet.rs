@@ -107,6 +107,11 @@ impl Fleet {
         self.members.lock().retain(|pod, member| member.sidecar.connected || index.contains_key(pod));
     }
 
+    /// Forgets what sidecars said that are not connected: of what they say to another leader, nothing is heard here.
+    pub fn forget_absent(&self) {
+        self.members.lock().retain(|_, member| member.sidecar.connected);
+    }
+
     /// Reads it.
     pub fn view(&self) -> BTreeMap<Uid, Sidecar> {
         self.members.lock().iter().map(|(uid, member)| (uid.clone(), member.sidecar.clone())).collect()
@@ -265,6 +270,11 @@ mod tests {
         assert!(changes.has_changed().unwrap() && !fleet.view()[&pod].connected);
         fleet.retain(&Index::new());
         assert!(fleet.view().is_empty());
+        let (here, away) = (fleet.enter(&pod, "1").unwrap(), fleet.enter(&"2".into(), "1").unwrap());
+        drop(away);
+        fleet.forget_absent();
+        assert_eq!(fleet.view().into_keys().collect::<Vec<_>>(), [pod]);
+        drop(here);
     }
 
     #[test]

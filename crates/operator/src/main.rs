@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use operator::{config::Config, run::run};
+use operator::{config::Config, run::run, watch::SILENCE};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 async fn start(config: Config) -> anyhow::Result<()> {
     let mut cluster = kube::Config::infer().await.context("where is the API server?")?;
     cluster.connect_timeout = Some(CONNECT);
+    // From when something was asked, not from when the connection was last used.
+    (cluster.read_timeout, cluster.reset_reader_on_write) = (Some(SILENCE), true);
     let client = kube::Client::try_from(cluster).context("the API server")?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     run(config, client, async move {

@@ -53,7 +53,8 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let metrics = Arc::new(Metrics::default());
     let (cluster, fleet, published) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()), Arc::default());
     let (leader, led) = watch::channel(Leader::Unknown);
-    let keeper = Keeper::new(client.clone(), &config.namespace, &config.tls_secret, config.names(), metrics.clone());
+    let (secret, names, lives) = (&config.tls_secret, config.names(), config.lives());
+    let keeper = Keeper::new(client.clone(), &config.namespace, secret, names, lives, metrics.clone());
     let webhook_tls = server_config(keeper.serving.clone(), &["http/1.1"])?;
     let (trust, tls) = (keeper.trust.subscribe(), server_config(keeper.serving.clone(), &["h2"])?);
     let ending = CancellationToken::new();
@@ -80,8 +81,10 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     parts.spawn(watch_cluster(client.clone(), cluster.clone(), metrics.clone()));
     parts.spawn(keeper.run());
     parts.spawn(publish(cluster.clone(), published, fleet.clone()));
-    parts.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
-    parts.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
+    // What writes as the leader, and ends before another one can lead.
+    let mut writers = JoinSet::new();
+    writers.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
+    writers.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
     let events = Events::new(client.clone(), config.pod_name.clone());
     let reconciler = Reconciler {
         client: client.clone(),
@@ -91,7 +94,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         events,
         metrics: metrics.clone(),
     };
-    parts.spawn(reconciler.run());
+    writers.spawn(reconciler.run());
     let streams = tokio::spawn(serve(control, tls, push));
     let answers = tokio::spawn(admit::serve(webhook, webhook_tls, admission));
     let resigns = CancellationToken::new();
@@ -102,8 +105,10 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         () = ends => {}
         // None of them ends by itself.
         ended = parts.join_next() => anyhow::bail!("a part of the operator ended: {ended:?}"),
+        ended = writers.join_next() => anyhow::bail!("a part of the operator ended: {ended:?}"),
     }
     tracing::info!("ending: the lease is given back, sidecars are told");
+    writers.shutdown().await;
     // Another replica can lead when sidecars look for one.
     resigns.cancel();
     let _ = timeout(RELEASE, elected).await;

@@ -24,7 +24,10 @@ use crate::{
 /// Between tries, doubling.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A watch is begun anew after so many seconds, so that a connection that died silently is noticed soon after.
-const LIFE: u32 = 60;
+const LIFE: u32 = 30;
+/// A connection on which the API server says nothing for so long is dead. The watcher looks after its watches, but not after the
+/// call that begins one: without this it would wait for as long as the kernel does.
+pub const SILENCE: Duration = Duration::from_secs(LIFE as u64 + 15);
 
 /// One kind of object in the world.
 trait Watched: Send + 'static {

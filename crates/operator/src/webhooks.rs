@@ -32,7 +32,7 @@ const REFRESH: Duration = Duration::from_secs(60);
 /// Writes it whenever this replica begins to lead or the CA is another one, and now and then.
 pub async fn follow(client: Client, mut trust: watch::Receiver<Arc<str>>, mut leader: watch::Receiver<Leader>) {
     let mut retry = RETRY;
-    while leader.wait_for(|leader| *leader == Leader::Me).await.is_ok() {
+    while leader.wait_for(Leader::leads).await.is_ok() {
         let pem = trust.borrow_and_update().clone();
         let pause = match write(&client, &pem).await {
             Ok(()) => {
@@ -98,7 +98,7 @@ mod tests {
         let (trust, trusted) = watch::channel(Arc::from("one"));
         let following = tokio::spawn(follow(client, trusted, led));
         api.is_quiet().await;
-        leader.send_replace(Leader::Me);
+        leader.send_replace(Leader::Me(Duration::MAX));
         // Not installed yet.
         api.refuses(422).await;
         let (called, body) = api.takes().await;

@@ -8,11 +8,14 @@ use time::OffsetDateTime;
 
 use super::{
     keep::{Certificates, Pair, span},
-    plan::{CA_LIFE, LEAF_LIFE, Step, due},
+    plan::{LEAF_LIFE, Lives, Step, due},
 };
 
-/// Certificates are valid from so long before they are made, for clocks that are behind.
-const BACK: u64 = 3600;
+/// Certificates are valid from so long before they are made, for clocks that are behind: an hour, while the overlap is a week.
+fn back(lives: Lives) -> u64 {
+    lives.overlap.as_secs() / 168
+}
+
 /// More steps than ever are due at once.
 const MOST: usize = 8;
 
@@ -32,19 +35,32 @@ pub enum Failed {
 /// # Errors
 /// A certificate cannot be made.
 pub fn renew(held: &Certificates, names: &[String], now: u64) -> Result<Option<Certificates>, Failed> {
+    renew_within(held, names, Lives::default(), now)
+}
+
+/// The same with other lives.
+///
+/// # Errors
+/// A certificate cannot be made.
+pub fn renew_within(
+    held: &Certificates,
+    names: &[String],
+    lives: Lives,
+    now: u64,
+) -> Result<Option<Certificates>, Failed> {
     let mut fresh = held.clone();
     for _ in 0..MOST {
-        let Some(step) = due(&fresh.dates(names), now) else { break };
+        let Some(step) = due(&fresh.dates(names), lives.overlap, now) else { break };
         tracing::info!(?step, "the operator's certificates");
-        apply(&mut fresh, step, names, now)?;
+        apply(&mut fresh, step, names, lives, now)?;
     }
     Ok((fresh != *held).then_some(fresh))
 }
 
-fn apply(held: &mut Certificates, step: Step, names: &[String], now: u64) -> Result<(), Failed> {
+fn apply(held: &mut Certificates, step: Step, names: &[String], lives: Lives, now: u64) -> Result<(), Failed> {
     match step {
-        Step::MakeIssuer => *held = Certificates { issuer: Some(authority(now)?), ..Certificates::default() },
-        Step::MakeNext => held.next = Some(authority(now)?),
+        Step::MakeIssuer => *held = Certificates { issuer: Some(authority(lives, now)?), ..Certificates::default() },
+        Step::MakeNext => held.next = Some(authority(lives, now)?),
         Step::Promote => {
             held.old = held.issuer.take().map(|pair| pair.cert);
             held.issuer = held.next.take();
@@ -52,25 +68,25 @@ fn apply(held: &mut Certificates, step: Step, names: &[String], now: u64) -> Res
         Step::DropOld => held.old = None,
         Step::MakeLeaf => {
             if let Some(issuer) = &held.issuer {
-                held.leaf = Some(leaf(issuer, names, now)?);
+                held.leaf = Some(leaf(issuer, names, lives, now)?);
             }
         }
     }
     Ok(())
 }
 
-fn authority(now: u64) -> Result<Pair, Failed> {
+fn authority(lives: Lives, now: u64) -> Result<Pair, Failed> {
     let mut params = CertificateParams::default();
     // Its own name each time, so that a chain leads to one CA only.
     params.distinguished_name = named(&format!("llmroute CA {now}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    (params.not_before, params.not_after) = (date(now.saturating_sub(BACK))?, date(now + CA_LIFE.as_secs())?);
+    (params.not_before, params.not_after) = (date(now.saturating_sub(back(lives)))?, date(now + lives.ca.as_secs())?);
     let key = KeyPair::generate()?;
     Ok(Pair { cert: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-fn leaf(issuer: &Pair, names: &[String], now: u64) -> Result<Pair, Failed> {
+fn leaf(issuer: &Pair, names: &[String], lives: Lives, now: u64) -> Result<Pair, Failed> {
     let last = span(&issuer.cert).map_or(now, |span| span.until);
     let signer = Issuer::from_ca_cert_pem(&issuer.cert, KeyPair::from_pem(&issuer.key)?)?;
     let mut params = CertificateParams::new(names)?;
@@ -78,7 +94,7 @@ fn leaf(issuer: &Pair, names: &[String], now: u64) -> Result<Pair, Failed> {
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.not_before = date(now.saturating_sub(BACK))?;
+    params.not_before = date(now.saturating_sub(back(lives)))?;
     params.not_after = date(last.min(now + LEAF_LIFE.as_secs()))?;
     let key = KeyPair::generate()?;
     Ok(Pair { cert: params.signed_by(&key, &signer)?.pem(), key: key.serialize_pem() })

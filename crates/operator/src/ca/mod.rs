@@ -9,6 +9,6 @@ mod plan;
 mod tls;
 
 pub use keep::{Certificates, Pair};
-pub use make::{Failed, renew};
-pub use plan::{CA_LIFE, Dates, LEAF_LIFE, LeafDates, OVERLAP, Span, Step, due};
+pub use make::{Failed, renew, renew_within};
+pub use plan::{CA_LIFE, Dates, LEAF_LIFE, LeafDates, Lives, OVERLAP, Span, Step, due};
 pub use tls::{Serving, server_config};

@@ -11,6 +11,21 @@ pub const LEAF_LIFE: Duration = Duration::from_secs(30 * DAY.as_secs());
 /// once, those that are away when they come back.
 pub const OVERLAP: Duration = Duration::from_secs(7 * DAY.as_secs());
 
+/// How long things are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lives {
+    /// A CA; no certificate outlives the one that signed it.
+    pub ca: Duration,
+    /// As [`OVERLAP`] says; at most a tenth of `ca`, or there is no time between two changes.
+    pub overlap: Duration,
+}
+
+impl Default for Lives {
+    fn default() -> Lives {
+        Lives { ca: CA_LIFE, overlap: OVERLAP }
+    }
+}
+
 /// A certificate's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -70,14 +85,14 @@ pub enum Step {
 
 /// The first thing that is to be done, if anything is.
 #[must_use]
-pub fn due(dates: &Dates, now: u64) -> Option<Step> {
+pub fn due(dates: &Dates, overlap: Duration, now: u64) -> Option<Step> {
     let Dates { issuer, next, old, leaf } = *dates;
     let valid = |span: Span| !span.is_over(now);
     let next = next.filter(|span| valid(*span));
     let Some(issuer) = issuer.filter(|span| valid(*span)) else {
         return Some(if next.is_some() { Step::Promote } else { Step::MakeIssuer });
     };
-    let after = |from: u64, overlaps: u64| now >= from.saturating_add(OVERLAP.as_secs() * overlaps);
+    let after = |from: u64, overlaps: u64| now >= from.saturating_add(overlap.as_secs() * overlaps);
     if next.is_some_and(|next| after(next.from, 1)) {
         return Some(Step::Promote);
     }
@@ -137,7 +152,7 @@ mod tests {
             ("a leaf up to the issuer's end", d(Some(0), Some(360), None, late), 361, None),
         ];
         for (what, dates, day, want) in rows {
-            assert_eq!(due(&dates, day * D), want, "{what}");
+            assert_eq!(due(&dates, OVERLAP, day * D), want, "{what}");
         }
     }
 }

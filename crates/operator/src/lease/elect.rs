@@ -108,8 +108,8 @@ impl Elector {
     /// Who leads at `now`.
     #[must_use]
     pub fn leader(&self, now: Duration) -> Leader {
-        if self.left(now).is_some() {
-            return Leader::Me;
+        if let Some(left) = self.left(now) {
+            return Leader::Me(now + left);
         }
         match &self.seen {
             Some((record, _)) if !record.holder.is_empty() && record.holder != self.me.identity => {
@@ -176,14 +176,14 @@ mod tests {
         elector.saw(None, S(100));
         assert_eq!(elector.leader(S(100)), Leader::Unknown, "not before it is written");
         elector.wrote(held("a", "1", "1"), S(100), S(104));
-        let rows = [(104, Leader::Me), (109, Leader::Me), (110, Leader::Unknown)];
+        let rows = [(104, Leader::Me(S(110))), (109, Leader::Me(S(110))), (110, Leader::Unknown)];
         for (at, want) in rows {
             assert_eq!(elector.leader(S(at)), want, "{at}");
         }
         elector.wrote(held("a", "1", "2"), S(111), S(111));
         assert_eq!(
             (elector.leader(S(111)), elector.left(S(115))),
-            (Leader::Me, Some(S(6))),
+            (Leader::Me(S(121)), Some(S(6))),
             "a late renewal counts again"
         );
         elector.saw(Some(held("b", "9", "3")), S(112));
@@ -240,7 +240,7 @@ mod tests {
                     // It is another process from then on, and the one before is dead.
                     Act::Restart(i) => all[i] = Elector::new(me(["a", "b", "c"][i], &n.to_string())),
                 }
-                let lead = all.iter().filter(|e| e.leader(at(now)) == Leader::Me).count();
+                let lead = all.iter().filter(|e| matches!(e.leader(at(now)), Leader::Me(_))).count();
                 prop_assert!(lead <= 1, "{all:?}");
             }
         }

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
-use crate::{fleet::Fleet, publish::Published};
+use crate::{clock, fleet::Fleet, publish::Published};
 pub use identify::{Caller, Denied, Identify};
 pub use serve::serve;
 use stream::Stream;
@@ -31,12 +31,21 @@ const WAITING: usize = 4;
 /// Who leads, as a replica sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leader {
-    /// This replica.
-    Me,
+    /// This replica, until then, since the machine's boot, unless it is told of more time.
+    Me(Duration),
     /// Another one, at `https://HOST:PORT`.
     Other(String),
     /// Nobody, or nobody knows.
     Unknown,
+}
+
+impl Leader {
+    /// Whether this replica leads at this moment. Whoever acts as the leader asks right before: a process that was stopped for a
+    /// while finds here what was true before.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        matches!(self, Leader::Me(until) if clock::now() < *until)
+    }
 }
 
 /// What the streams of this replica work on; clones share it.

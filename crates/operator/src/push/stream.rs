@@ -78,7 +78,10 @@ impl Stream {
             tokio::select! {
                 heard = self.incoming.message() => hear(&place, heard)?,
                 changed = served.changed() => match changed {
-                    Ok(()) => self.serve(&mut served).await?,
+                    Ok(()) => {
+                        self.leads()?;
+                        self.serve(&mut served).await?;
+                    }
                     Err(_) => return ending_now(),
                 },
                 Ok(()) = trust.changed() => self.trust(&mut trust).await?,
@@ -111,9 +114,9 @@ impl Stream {
     /// Goes on only where this replica leads.
     fn leads(&self) -> Step {
         let (address, message) = match &*self.push.leader.borrow() {
-            Leader::Me => return ControlFlow::Continue(()),
+            leader if leader.leads() => return ControlFlow::Continue(()),
             Leader::Other(address) => (address.clone(), "another replica leads"),
-            Leader::Unknown => (String::new(), "no replica leads yet"),
+            Leader::Me(_) | Leader::Unknown => (String::new(), "no replica leads yet"),
         };
         let reason = Reason::NotLeader.into();
         ControlFlow::Break(Some(GoAway { reason, message: message.to_owned(), address }))

@@ -45,6 +45,8 @@ const CALL: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Policies that are worked on at once.
 const AT_ONCE: usize = 8;
+/// After an event that could not be told.
+const AGAIN: Duration = Duration::from_secs(10);
 /// With nothing to do, it looks again after that.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -117,8 +119,11 @@ impl Reconciler {
 
     /// Does what is due; gives the time until more is.
     async fn round(&self, work: &mut Work) -> Duration {
-        let now = clock::now();
-        work.begin(self.leads(), now);
+        let (now, leads) = (clock::now(), self.leads());
+        work.begin(leads, now);
+        if !leads {
+            self.fleet.forget_absent();
+        }
         let todos = self.due(work, now);
         let done: Vec<_> = stream::iter(todos)
             .map(|todo| async move {
@@ -139,7 +144,7 @@ impl Reconciler {
     }
 
     fn leads(&self) -> bool {
-        *self.leader.borrow() == Leader::Me
+        self.leader.borrow().leads()
     }
 
     fn due(&self, work: &mut Work, now: Duration) -> Vec<Todo> {
@@ -162,7 +167,7 @@ impl Reconciler {
 
     /// One policy.
     async fn reconcile(&self, todo: &Todo) -> Result<(), Failed> {
-        let Todo { key, policy, recall, keep, tell, before } = todo;
+        let Todo { key, policy, recall, keep, tell, before, repairs: _ } = todo;
         if *recall {
             let kept = dereference::dereference(&self.client, key, &policy.uid).await?;
             // What comes of it is a change like others, with a round of its own.
@@ -190,8 +195,9 @@ impl Reconciler {
         let all = self.cluster.read(|world| waiting.look(world, &index(world), now));
         for (pod, news) in all {
             if !self.event(&pod, &news).await {
-                break;
+                return AGAIN;
             }
+            waiting.told(pod.uid.as_deref().unwrap_or_default());
         }
         waiting.next(now).unwrap_or(IDLE)
     }
@@ -210,13 +216,17 @@ impl Reconciler {
         }
     }
 
-    /// Events are for people: one that cannot be written holds nothing up.
+    /// Events are for people: one that cannot be written holds nothing up. Whether it is worth no other try.
     async fn event(&self, about: &ObjectReference, news: &News) -> bool {
         let told = self.events.tell(about, news).await;
         if let Err(error) = &told {
             tracing::warn!(about = ?about.name, reason = news.reason, %error, "an event could not be written");
         }
-        told.is_ok()
+        // One that is refused is refused again.
+        match told {
+            Err(Failed::Api { error: kube::Error::Api(status), .. }) => status.code < 500,
+            told => told.is_ok(),
+        }
     }
 }
 

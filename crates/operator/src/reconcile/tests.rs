@@ -22,7 +22,7 @@ impl Scene {
     fn start(leads: bool) -> Scene {
         let (client, api) = Api::new();
         let (cluster, fleet) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()));
-        let (leader, led) = watch::channel(if leads { Leader::Me } else { Leader::Unknown });
+        let (leader, led) = watch::channel(if leads { Leader::Me(Duration::MAX) } else { Leader::Unknown });
         let reconciler = Reconciler {
             events: Events::new(client.clone(), "op-1".to_owned()),
             client,
@@ -162,7 +162,7 @@ async fn nobody_but_the_leader_writes() {
     let mut scene = Scene::start(false);
     scene.sees(1, "openai", Value::Null);
     scene.is_quiet().await;
-    scene.leader.send_replace(Leader::Me);
+    scene.leader.send_replace(Leader::Me(Duration::MAX));
     let (called, _) = scene.api.takes().await;
     assert_eq!(called, format!("PATCH {MAP}"));
     let (_, status) = scene.api.takes().await;
@@ -171,7 +171,7 @@ async fn nobody_but_the_leader_writes() {
     scene.leader.send_replace(Leader::Other(String::new()));
     scene.is_quiet().await;
     scene.sees(1, "openai", status["status"].clone());
-    scene.leader.send_replace(Leader::Me);
+    scene.leader.send_replace(Leader::Me(Duration::MAX));
     let (called, _) = scene.api.takes().await;
     assert_eq!(called, format!("PATCH {MAP}"));
     scene.is_quiet().await;

@@ -38,7 +38,7 @@ struct Wait {
 pub(super) struct Waiting(BTreeMap<Uid, Wait>);
 
 impl Waiting {
-    /// What is to be told of pods at `now`, each wait once.
+    /// What is to be told of pods at `now`, until it is.
     pub(super) fn look(&mut self, world: &World, index: &Index, now: Duration) -> Vec<(ObjectReference, News)> {
         let why = |uid: &Uid, pod: &Pod| why(world, index, uid, pod);
         self.0.retain(|uid, wait| world.pods.get(uid).and_then(|pod| why(uid, pod)).as_ref() == Some(&wait.why));
@@ -50,11 +50,17 @@ impl Waiting {
                 Entry::Vacant(place) => place.insert(Wait { why, since: now, told: false }),
             };
             if !wait.told && news.len() < MOST && now.saturating_sub(wait.since) >= SOON {
-                wait.told = true;
                 news.push((reference(uid, pod), told(&wait.why, pod)));
             }
         }
         news
+    }
+
+    /// It is told of a pod.
+    pub(super) fn told(&mut self, pod: &str) {
+        if let Some(wait) = self.0.get_mut(pod) {
+            wait.told = true;
+        }
     }
 
     /// Until one that waits is to be told.
@@ -134,6 +140,8 @@ mod tests {
         let mut look = |world: &World, second: u64| {
             let now = Duration::from_secs(second);
             let news = waiting.look(world, &index(world), now);
+            assert_eq!(news, waiting.look(world, &index(world), now), "until it is told");
+            news.iter().for_each(|(pod, _)| waiting.told(pod.uid.as_ref().unwrap()));
             let told = news.into_iter().map(|(pod, n)| format!("{} {}", pod.name.unwrap(), n.reason));
             (told.collect::<Vec<_>>().join(", "), waiting.next(now).map(|d| d.as_secs()))
         };

@@ -15,6 +15,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// So often all is written again: somebody may have changed or deleted it.
 const REFRESH: Duration = Duration::from_secs(300);
 
+/// What somebody else made of a status is put right not more often than that: it may be somebody who does the same.
+const CALM: Duration = Duration::from_secs(5);
 /// Sidecars of the leader before come back within that; until then their silence is no news.
 const SETTLES: Duration = Duration::from_secs(20);
 
@@ -31,6 +33,8 @@ pub(super) struct Todo {
     pub tell: Option<PolicyStatus>,
     /// What was told before.
     pub before: PolicyStatus,
+    /// Somebody else wrote over what this process wrote.
+    pub repairs: bool,
 }
 
 /// What is known of a policy's work.
@@ -41,6 +45,8 @@ struct Item {
     kept: Option<String>,
     /// The status that this process wrote.
     told: Option<PolicyStatus>,
+    /// The watch has shown it: what it shows from then on is newer.
+    shown: bool,
     /// When both were last written, whatever they were.
     fresh: Duration,
     failures: u32,
@@ -70,7 +76,7 @@ impl Work {
         self.leads = None;
         // Another one writes from now on: what this process wrote is no longer what is there.
         for item in self.items.values_mut() {
-            (item.kept, item.told) = (None, None);
+            (item.kept, item.told, item.shown) = (None, None, false);
         }
     }
 
@@ -79,9 +85,10 @@ impl Work {
         self.items.retain(|key, item| world.policies.get(key).is_some_and(|policy| policy.uid == item.uid));
     }
 
-    /// What is told of a policy: what this process wrote, which the watch may not show yet, else what the cluster shows.
+    /// What is told of a policy: what this process wrote, until the watch shows it, else what the cluster shows.
     pub(super) fn told<'a>(&'a self, key: &PolicyKey, policy: &'a Policy) -> &'a PolicyStatus {
-        self.items.get(key).and_then(|item| item.told.as_ref()).unwrap_or(&policy.status)
+        let unseen = self.items.get(key).filter(|item| !item.shown).and_then(|item| item.told.as_ref());
+        unseen.unwrap_or(&policy.status)
     }
 
     /// Notes what is to be done for a policy whose status is `wanted`.
@@ -92,18 +99,22 @@ impl Work {
         let holds = settles && waits_for_sidecars(&before, &wanted);
         self.holds |= holds;
         let item = self.items.entry(key.clone()).or_insert_with(|| Item { uid: policy.uid.clone(), ..Item::default() });
+        let is_shown = item.told.as_ref().is_some_and(|told| says(&policy.status, told));
+        let repairs = item.shown && item.told.is_some() && !is_shown;
+        item.shown |= is_shown;
         let keep = policy.accepted.clone().filter(|d| leads && item.kept.as_ref() != Some(&d.hash));
         // What is not known yet is not told: it may be in force.
         let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
         let is_due = policy.recall || keep.is_some() || tell.is_some();
-        let todo = Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before };
+        let todo =
+            Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before, repairs };
         item.todo = is_due.then_some(todo);
     }
 
     /// Takes what is due at `now`.
     pub(super) fn due(&mut self, now: Duration) -> Vec<Todo> {
         for item in self.items.values_mut().filter(|item| now.saturating_sub(item.fresh) >= REFRESH) {
-            (item.kept, item.fresh) = (None, now);
+            (item.kept, item.shown, item.fresh) = (None, true, now);
         }
         self.items.values_mut().filter(|item| item.again <= now).filter_map(|item| item.todo.take()).collect()
     }
@@ -116,19 +127,19 @@ impl Work {
             (item.failures, item.again) = (item.failures + 1, now + pause);
             return;
         }
-        (item.failures, item.again) = (0, now);
+        (item.failures, item.again) = (0, if todo.repairs { now + CALM } else { now });
         if let Some(document) = todo.keep {
             (item.kept, item.fresh) = (Some(document.hash.clone()), now);
         }
         if todo.tell.is_some() {
-            item.told = todo.tell;
+            (item.told, item.shown) = (todo.tell, false);
         }
     }
 
-    /// Until the next one that failed may be tried again, or what is held back is told.
+    /// Until the next one that failed, or that waits, may be tried, or what is held back is told.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let settled = self.leads.filter(|_| self.holds).map(|since| since + SETTLES);
-        let failed = self.items.values().filter(|item| item.failures > 0).map(|item| item.again);
+        let failed = self.items.values().filter(|item| item.failures > 0 || item.todo.is_some()).map(|item| item.again);
         failed.chain(settled).map(|at| at.saturating_sub(now)).min()
     }
 }
@@ -182,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_writes_over_a_status_is_put_right_now_and_then() {
+        let mut work = Work::default();
+        let shows = |generation: i64| Policy { status: status(generation), ..policy(1) };
+        let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        work.done(todo, true, NOW);
+        assert!(due(&mut work, &shows(0), 1, true, NOW).is_none(), "the watch is behind");
+        assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
+        let (keep, tell, todo) = due(&mut work, &shows(7), 1, true, NOW).unwrap();
+        assert!(!keep && tell && todo.before == status(7), "somebody else wrote");
+        work.done(todo, true, NOW);
+        assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "the watch is behind");
+        assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
+        assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "and again: it is not fought over");
+        assert_eq!(work.next(NOW), Some(CALM));
+        assert!(due(&mut work, &shows(7), 1, true, NOW + CALM).is_some());
+    }
+
+    #[test]
     fn a_failure_is_tried_again_later_and_later() {
         let mut work = Work::default();
         let mut now = NOW;
@@ -215,9 +244,10 @@ mod tests {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
         work.done(todo, true, NOW);
-        assert!(due(&mut work, &policy(1), 1, true, NOW + REFRESH / 2).is_none());
-        let _ = due(&mut work, &policy(1), 1, true, NOW + REFRESH);
-        let (keep, tell, _) = due(&mut work, &policy(1), 1, true, NOW + REFRESH).unwrap();
+        let shown = Policy { status: status(1), ..policy(1) };
+        assert!(due(&mut work, &shown, 1, true, NOW + REFRESH / 2).is_none());
+        let _ = due(&mut work, &shown, 1, true, NOW + REFRESH);
+        let (keep, tell, _) = due(&mut work, &shown, 1, true, NOW + REFRESH).unwrap();
         assert!(keep && !tell);
     }
 

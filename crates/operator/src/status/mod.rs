@@ -129,9 +129,12 @@ pub fn waits_for_sidecars(before: &PolicyStatus, wanted: &PolicyStatus) -> bool 
         let had = reason(before, type_).is_some_and(|r| reasons.contains(&&*r));
         had && reason(wanted, type_).as_deref() == Some(silent)
     };
+    let in_sync = |status: &'_ PolicyStatus| status.sidecars.as_ref().map_or(0, |s| s.in_sync);
+    let fewer = in_sync(wanted) < in_sync(before) && is("Programmed", &["Pending"], "Pending");
     before.observed_generation == wanted.observed_generation
         && reason(before, "Accepted") == reason(wanted, "Accepted")
         && (is("Programmed", &["Programmed", "Rejected"], "Pending")
+            || fewer
             || is("CredentialsReady", &["KeysPresent", "KeysMissing", "KeysVanished"], "NoReport"))
 }
 

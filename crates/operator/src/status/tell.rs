@@ -152,7 +152,8 @@ pub(super) fn stalled(accepted: &Told, conflict: Option<&Told>, programmed: &Tol
 }
 
 /// The first few names, and how many more there are.
-fn list(names: Vec<String>) -> String {
+fn list(mut names: Vec<String>) -> String {
+    names.sort();
     let more = names.len().saturating_sub(MOST);
     let first: Vec<String> = names.into_iter().take(MOST).collect();
     let first = first.join(", ");

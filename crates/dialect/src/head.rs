@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     Dialect,
-    bill::{Noted, is_odd, is_odd_name},
+    bill::{Noted, is_odd, is_odd_name, is_prompt},
     json::{self, JsonError, Member, Span, Types},
 };
 
@@ -133,15 +133,11 @@ const FEW: usize = 64;
 pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     let mut head = Head { n: 1, ..Head::default() };
     let mut names = Vec::with_capacity(16);
-    let mut wrong = None;
+    let (mut long, mut wrong) = (vec![], None);
     let is_object = json::members(body, |member, scan| {
         let start = member.value.start;
-        let long = is_prompt(&member.name).then(|| std::mem::take(&mut head.long));
-        let mut media = Media::new(dialect, long);
+        let mut media = Media::new(dialect, is_prompt(&member.name).then_some(&mut long));
         let counted = scan.skip(&mut media)?;
-        if let Some(long) = media.long.take() {
-            head.long = long;
-        }
         let value = start..scan.at();
         head.noted.member(&member.name, value.len());
         if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
@@ -153,6 +149,7 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
     if !is_object {
         return Err(BadBody::NotObject);
     }
+    head.long = long;
     head.spots.open = memchr::memchr(b'{', body).map_or(0, |i| i + 1);
     head.spots.empty = names.is_empty();
     if let Some(name) = repeated(&mut names) {
@@ -162,10 +159,6 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
         Some(e) => Err(e),
         None => Ok(head),
     }
-}
-
-fn is_prompt(name: &[u8]) -> bool {
-    matches!(name, b"messages" | b"input" | b"system" | b"instructions")
 }
 
 fn repeated(names: &mut [Cow<'_, [u8]>]) -> Option<String> {
@@ -185,7 +178,7 @@ fn take(
     body: &[u8],
     value: &Span,
     counted: u32,
-    media: &Media,
+    media: &Media<'_>,
 ) -> Result<(), BadBody> {
     let text = &body[value.clone()];
     let first = text[0];
@@ -265,7 +258,7 @@ impl Head {
         Ok(())
     }
 
-    fn add(&mut self, media: &Media, value: &Span) {
+    fn add(&mut self, media: &Media<'_>, value: &Span) {
         self.noted.odd_types(media.odd);
         self.thoughts |= media.thoughts;
         self.references |= media.references;
@@ -295,7 +288,7 @@ pub(crate) fn whole(text: &[u8]) -> Option<u64> {
 }
 
 /// Counts parts by their `type`.
-struct Media {
+struct Media<'a> {
     dialect: Dialect,
     images: u32,
     documents: u32,
@@ -307,11 +300,11 @@ struct Media {
     /// More than plain text was seen.
     odd: bool,
     /// Where long texts are noted, if they are.
-    long: Option<Vec<Span>>,
+    long: Option<&'a mut Vec<Span>>,
 }
 
-impl Media {
-    fn new(dialect: Dialect, long: Option<Vec<Span>>) -> Media {
+impl<'a> Media<'a> {
+    fn new(dialect: Dialect, long: Option<&'a mut Vec<Span>>) -> Media<'a> {
         Media {
             dialect,
             images: 0,
@@ -326,7 +319,7 @@ impl Media {
     }
 }
 
-impl Types for Media {
+impl Types for Media<'_> {
     fn seen(&mut self, raw: &[u8]) {
         self.odd |= is_odd(raw);
         match (self.dialect, raw) {

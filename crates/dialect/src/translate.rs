@@ -115,8 +115,12 @@ pub fn translate_request(
     let lifted = Lifted::new(body, &head.long);
     let value = members(lifted.body())?;
     let include_usage = value.get("stream_options").is_some_and(|o| o["include_usage"] == true);
-    let echo = if caller == Dialect::Responses { responses::echo(&value) } else { String::new() };
-    let echo = String::from_utf8(lifted.put_back(&echo.into()).concat()).unwrap_or_default();
+    let echo = match caller {
+        // All of it is UTF-8: the head was read.
+        Dialect::Responses => lifted.put_back(&responses::echo(&value).into()).concat(),
+        Dialect::Chat | Dialect::Messages => vec![],
+    };
+    let echo = String::from_utf8(echo).unwrap_or_default();
     let mut request = match caller {
         Dialect::Chat => chat::read_request(value)?,
         Dialect::Responses => responses::read_request(value)?,

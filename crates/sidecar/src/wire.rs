@@ -131,11 +131,11 @@ impl Inbound {
         model: &str,
     ) -> Option<String> {
         let provider = snapshot.provider(target.provider);
-        let facts = target.facts.as_deref();
+        let (head, facts) = (self.head.as_ref()?, target.facts.as_deref());
         let can = self.capability(caller, provider, model, facts);
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
-            self.fitted(&mut Edits::default(), self.head.as_ref()?, caller, model, &can)
+            self.fitted(&mut Edits::default(), head, caller, model, &can)
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -145,7 +145,7 @@ impl Inbound {
                 capability: &can,
                 now: 0,
             };
-            match self.translation(ask.call, caller, wire, self.head.as_ref()?, &to) {
+            match self.translation(ask.call, caller, wire, head, &to) {
                 Ok(done) => done.dropped,
                 Err(why) => return Some(why.to_string()),
             }

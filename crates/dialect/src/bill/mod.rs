@@ -101,7 +101,7 @@ impl Noted {
     /// A top-level member, and how many bytes its value has.
     pub(crate) fn member(&mut self, name: &[u8], bytes: usize) {
         match name {
-            b"messages" | b"input" | b"system" | b"instructions" | b"tool_choice" => self.text += bytes as u64,
+            name if is_prompt(name) || name == b"tool_choice" => self.text += bytes as u64,
             name if steers(name) => {}
             _ => {
                 self.text += bytes as u64;
@@ -114,6 +114,11 @@ impl Noted {
     pub(crate) fn odd_types(&mut self, odd: bool) {
         self.look |= odd;
     }
+}
+
+/// Members that are the prompt, in any format.
+pub(crate) fn is_prompt(name: &[u8]) -> bool {
+    matches!(name, b"messages" | b"input" | b"system" | b"instructions")
 }
 
 /// Members that steer a request and are no part of the prompt.

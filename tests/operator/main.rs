@@ -2,8 +2,10 @@
 
 mod access;
 mod admission;
+mod edits;
 mod manifests;
 mod outage;
 mod policies;
 mod replicas;
 mod stage;
+mod strangers;

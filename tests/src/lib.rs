@@ -7,6 +7,7 @@ pub mod bills;
 pub mod caller;
 pub mod eventually;
 pub mod heavy;
+pub mod many;
 pub mod operator;
 pub mod otlp;
 pub mod panics;

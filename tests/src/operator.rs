@@ -1,6 +1,7 @@
 //! The real operator program.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -17,7 +18,7 @@ use tokio::{
 use crate::{
     caller::Caller,
     eventually,
-    program::{Output, built},
+    program::{Output, built, memory_kib},
 };
 
 /// A running operator; killed on drop.
@@ -72,9 +73,28 @@ impl Operator {
         self.output.text()
     }
 
+    /// One field of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        memory_kib(self.pid(), field)
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
+        // After the name, which may have blanks: the 12th and 13th are user and system time.
+        let after = stat.rsplit_once(") ").expect("a name").1;
+        let ticks: u64 = after.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
+        Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("runs")
+    }
+
     /// Sends SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_raw(self.child.id().expect("runs") as i32).expect("a pid");
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
         timeout(Duration::from_secs(20), self.child.wait()).await.expect("ends").expect("a status")
     }

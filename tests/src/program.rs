@@ -216,10 +216,15 @@ impl Program {
 
     /// One field of `/proc/PID/status`, in KiB.
     pub fn memory_kib(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+        memory_kib(self.pid(), field)
     }
+}
+
+/// One field of a process's `/proc/PID/status`, in KiB.
+pub(crate) fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+    let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
 }
 
 /// The address after `"name":"` or `name=` in the log line that says the sidecar is ready.
@@ -243,12 +248,16 @@ pub fn program() -> PathBuf {
     BUILT.get_or_init(|| built("sidecar")).clone()
 }
 
-/// A crate's program, built as it is now.
+/// A crate's program, built as it is now, in the profile of this very program.
 pub(crate) fn built(name: &str) -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built = StdCommand::new(cargo).args(["build", "--quiet", "--locked", "-p", name]).status();
-    assert!(built.is_ok_and(|status| status.success()), "cargo build -p {name}");
     let test = std::env::current_exe().expect("this test");
     let dir = test.parent().and_then(Path::parent).expect("target/debug");
+    let mut build = StdCommand::new(cargo);
+    build.args(["build", "--quiet", "--locked", "-p", name]);
+    if dir.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().is_ok_and(|status| status.success()), "cargo build -p {name}");
     dir.join(format!("llmroute-{name}"))
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::{Api, Client, api::PostParams};
 use moka::sync::Cache;
 use ring::digest;
+use tokio::sync::Semaphore;
 
 use crate::{
     metrics::Metrics,
@@ -18,6 +19,9 @@ use crate::{
 pub const AUDIENCE: &str = "llmroute";
 /// So long an answer holds.
 const HOLDS: Duration = Duration::from_secs(60);
+/// Questions at once; others wait. As many as an API server answers at full speed anyway: a thousand sidecars that come back
+/// at once are a second's work for it, and leave room for everyone else's.
+const AT_ONCE: usize = 16;
 /// Answers that are kept.
 const MOST: u64 = 20_000;
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
@@ -28,6 +32,7 @@ pub struct Reviews {
     reviews: Api<TokenReview>,
     /// By the token's digest: the token itself is kept nowhere.
     known: Cache<[u8; 32], Caller>,
+    questions: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -36,7 +41,7 @@ impl Reviews {
     #[must_use]
     pub fn new(client: Client, metrics: Arc<Metrics>) -> Reviews {
         let known = Cache::builder().max_capacity(MOST).time_to_live(HOLDS).build();
-        Reviews { reviews: Api::all(client), known, metrics }
+        Reviews { reviews: Api::all(client), known, questions: Semaphore::new(AT_ONCE), metrics }
     }
 }
 
@@ -50,6 +55,8 @@ impl Identify for Reviews {
         }
         let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![AUDIENCE.to_owned()]) };
         let review = TokenReview { spec, ..TokenReview::default() };
+        // It is never closed.
+        let _one = self.questions.acquire().await;
         let answer = call("review a token", self.reviews.create(&PostParams::default(), &review)).await;
         let result = match answer {
             Ok(review) => caller(review.status.unwrap_or_default()),

@@ -3,6 +3,7 @@
 mod identify;
 mod serve;
 mod stream;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use crate::{fleet::Fleet, publish::Published};
 pub use identify::{Caller, Denied, Identify};
 pub use serve::serve;
 use stream::Stream;
+use visit::Visit;
 
 /// A token's review may take so long.
 const REVIEW: Duration = Duration::from_secs(10);
@@ -61,11 +63,12 @@ impl Control for Push {
     type SyncStream = ReceiverStream<Result<FromOperator, Status>>;
 
     async fn sync(&self, request: Request<Streaming<FromSidecar>>) -> Result<Response<Self::SyncStream>, Status> {
-        let (metadata, _, incoming) = request.into_parts();
+        let (metadata, extensions, incoming) = request.into_parts();
         let review = timeout(REVIEW, self.identify.identify(token(&metadata)?)).await;
         let caller = review.map_err(|_| Status::unavailable("the token could not be reviewed in time"))??;
+        let running = extensions.get::<Arc<Visit>>().map(Visit::begins);
         let (sender, outgoing) = mpsc::channel(WAITING);
-        tokio::spawn(Stream::new(self.clone(), caller, incoming, sender).run());
+        tokio::spawn(Stream::new(self.clone(), caller, running, incoming, sender).run());
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
 }

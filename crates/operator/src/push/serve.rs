@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use control::v1::control_server::ControlServer;
-use hyper::server::conn::http2;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http2,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,10 +21,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::Push;
+use super::{Push, visit::Visit};
+use crate::{crowd::Crowd, files};
 
-/// Connections at once; further ones wait to be accepted.
-const MOST: usize = 20_000;
+/// Connections at once, where there are files for so many; further ones wait to be accepted.
+const MOST: usize = 22_000;
+/// Those on which no sidecar is known yet.
+const STRANGERS: usize = 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A connection on which nothing answers is dead after twice that.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -34,36 +42,45 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// Serves until the replica ends; `tls` offers `h2`.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
-    let (room, acceptor, ending) = (Arc::new(Semaphore::new(MOST)), TlsAcceptor::from(tls), push.ending.clone());
+    let most = files::room(MOST);
+    let (room, crowd) = (Arc::new(Semaphore::new(most)), Crowd::new(STRANGERS.min(most / 2)));
+    let (acceptor, ending) = (TlsAcceptor::from(tls), push.ending.clone());
     let service = ControlServer::new(push).max_decoding_message_size(MAX_MESSAGE);
     loop {
         let accepted = tokio::select! {
             accepted = async { (room.clone().acquire_owned().await, listener.accept().await) } => accepted,
             () = ending.cancelled() => return,
         };
-        let (Ok(place), Ok((tcp, _))) = accepted else {
+        let (Ok(place), Ok((tcp, peer))) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
+        let visit = Visit::new(crowd.enter(peer.ip()));
         let (acceptor, service, ending) = (acceptor.clone(), service.clone(), ending.clone());
         tokio::spawn(async move {
             let _place = place;
-            let serving = connection(tcp, acceptor, service);
+            let serving = connection(tcp, acceptor, service, &visit);
             let ended = async {
                 ending.cancelled().await;
                 sleep(LAST).await;
             };
             tokio::select! {
                 () = serving => {}
+                () = visit.over() => {}
                 () = ended => {}
             }
         });
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, service: ControlServer<Push>) {
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, service: ControlServer<Push>, visit: &Arc<Visit>) {
     let _ = tcp.set_nodelay(true);
     let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(tcp)).await else { return };
+    let service = TowerToHyperService::new(service);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(visit.clone());
+        service.call(request)
+    });
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -72,7 +89,7 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, service: ControlServe
         .max_header_list_size(MAX_HEAD)
         .initial_stream_window_size(MAX_HEAD)
         .initial_connection_window_size(MAX_HEAD * 2)
-        .serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(tls), service);
     if let Err(error) = serving.await {
         tracing::debug!(%error, "a sidecar's connection broke");
     }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tonic::{Status, Streaming};
 
-use super::{Caller, Leader, Push};
+use super::{Caller, Leader, Push, visit::Running};
 use crate::{fleet::Place, publish::Served};
 
 /// From the call to the sidecar's hello.
@@ -36,6 +36,8 @@ type Step = ControlFlow<End>;
 pub(super) struct Stream {
     push: Push,
     caller: Caller,
+    /// Its place on the connection.
+    running: Option<Running>,
     incoming: Streaming<FromSidecar>,
     outgoing: mpsc::Sender<Result<FromOperator, Status>>,
 }
@@ -44,10 +46,11 @@ impl Stream {
     pub(super) fn new(
         push: Push,
         caller: Caller,
+        running: Option<Running>,
         incoming: Streaming<FromSidecar>,
         outgoing: mpsc::Sender<Result<FromOperator, Status>>,
     ) -> Stream {
-        Stream { push, caller, incoming, outgoing }
+        Stream { push, caller, running, incoming, outgoing }
     }
 
     /// Runs it to its end.
@@ -67,6 +70,9 @@ impl Stream {
         let Some(place) = self.push.fleet.enter(&self.caller.uid, &hello.version) else {
             return go_away(Reason::Unspecified, "this operator serves as many sidecars as it can");
         };
+        if let Some(running) = &self.running {
+            running.is_known();
+        }
         self.say(Say::Hello(Speaks::HERE.hello(VERSION))).await?;
         let mut trust = self.push.trust.clone();
         self.trust(&mut trust).await?;

@@ -133,7 +133,7 @@ async fn no_request_fails_during_a_thousand_edits() {
     }
     stage.condition("shop", "Ready", "True Ready", "3 of 3 sidecars acknowledged generation 1").await;
 
-    let apps = sidecars.iter().map(|s| App { caller: s.app.clone(), shown: AtomicUsize::new(0) }).collect();
+    let apps: Vec<App> = sidecars.iter().map(|s| App { caller: s.app.clone(), shown: AtomicUsize::new(0) }).collect();
     let (apps, edits) = (Arc::new(apps), Arc::new(Edits { asked: AtomicUsize::new(0) }));
     let stop = Arc::new(AtomicBool::new(false));
     let asked = tokio::spawn(load(apps.clone(), edits.clone(), stop.clone()));

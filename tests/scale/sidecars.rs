@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
-use harness::{many::Named, temp::TempDir};
+use harness::{many::Named, temp::TempDir, world::key_of};
 use sidecar::{
     control::{Address, Control, Link, Settings},
     memory::Memory,
+    reload,
     state::State,
     telemetry::Telemetry,
     upstream::Upstream,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::policy;
 
 /// None of them has requests.
 const MEMORY: usize = 1 << 20;
@@ -28,6 +31,7 @@ impl Sidecars {
     /// Starts one for each pod; `ca` is PEM of the operator's CA.
     pub fn start(pods: &[Named], url: &str, ca: &str) -> Sidecars {
         let (dir, address) = (TempDir::new(), Address::parse(url).expect("an address"));
+        policy::keys().for_each(|key| drop(dir.write(&format!("keys/{key}"), key_of(&key))));
         let (mut links, mut tasks) = (vec![], JoinSet::new());
         for Named { name, token } in pods {
             let settings = Settings {
@@ -41,6 +45,7 @@ impl Sidecars {
             };
             let upstream = Upstream::from_env().expect("an upstream");
             let state = State::new(upstream, Memory::new(MEMORY), Telemetry::default());
+            reload::credentials(&state, &dir.join("keys"));
             let link = Arc::new(Link::new(address.clone()));
             let control = Control::start(Arc::new(state), link.clone(), settings);
             tasks.spawn(control.run(CancellationToken::new()));

@@ -74,13 +74,14 @@ impl Kube {
             uid: made.uid(),
         };
         let spec = TokenRequestSpec {
-            audiences: vec!["llmroute".to_owned()],
+            audiences: Some(vec!["llmroute".to_owned()]),
             bound_object_ref: Some(bound),
             expiration_seconds: Some(3600),
+            ..TokenRequestSpec::default()
         };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await?;
-        Ok(Named { name, token: answer.status.expect("a token").token })
+        Ok(Named { name, token: answer.status.and_then(|status| status.token).expect("a token") })
     }
 
     /// Puts this in a policy's spec; gives its generation from then on, when the server has replied.

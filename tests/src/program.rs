@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command as StdCommand, ExitStatus, Stdio},
@@ -137,7 +138,7 @@ impl Builder {
         for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "RUST_LOG"] {
             command.env_remove(name);
         }
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
+        for (name, _) in env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
         command.envs(&self.env);
@@ -250,13 +251,20 @@ pub fn program() -> PathBuf {
 
 /// A crate's program, built as it is now, in the profile of this very program.
 pub(crate) fn built(name: &str) -> PathBuf {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let test = std::env::current_exe().expect("this test");
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let test = env::current_exe().expect("this test");
     let dir = test.parent().and_then(Path::parent).expect("target/debug");
     let mut build = StdCommand::new(cargo);
     build.args(["build", "--quiet", "--locked", "-p", name]);
     if dir.ends_with("release") {
         build.arg("--release");
+    }
+    // What cargo told this test of its own package: build scripts read it, and half of the dependencies would be built anew,
+    // and once more for the next test.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
     }
     assert!(build.status().is_ok_and(|status| status.success()), "cargo build -p {name}");
     dir.join(format!("llmroute-{name}"))

@@ -47,15 +47,6 @@ pub fn edit(number: usize) -> Value {
     json!({"breaker": {"minRequests": 21 + number}})
 }
 
-/// Names of the providers' keys.
-pub fn keys() -> impl Iterator<Item = String> {
-    (0..PROVIDERS).map(key_name)
-}
-
-fn key_name(provider: usize) -> String {
-    format!("key-{provider}")
-}
-
 fn scene_name(i: usize) -> String {
     format!("scene-{i:02}")
 }
@@ -65,7 +56,7 @@ fn provider(i: usize) -> Value {
     let model = |rank: usize| json!({"name": model(i, rank), "price": price, "contextTokens": 400_000});
     json!({
         "name": format!("provider-{i}"), "api": if is_openai(i) { "OpenAI" } else { "Anthropic" },
-        "baseUrl": format!("https://provider-{i}.example.org"), "credentialKey": key_name(i),
+        "baseUrl": format!("https://provider-{i}.example.org"), "credentialKey": format!("key-{i}"),
         "limits": {"requestsPerMinute": 500, "tokensPerMinute": 400_000},
         "models": [model(0), model(1), model(2)],
     })

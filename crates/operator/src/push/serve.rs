@@ -1,18 +1,9 @@
 //! Connections of sidecars: TLS, HTTP/2, kept alive from this end too.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use control::v1::control_server::ControlServer;
-use hyper::{
-    Request,
-    body::Incoming,
-    server::conn::http2,
-    service::{Service, service_fn},
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -21,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Push, visit::Visit};
+use super::{Push, call::answer, visit::Visit};
 use crate::{crowd::Crowd, files};
 
 /// Connections at once, where there are files for so many; further ones wait to be accepted.
@@ -33,8 +24,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A head with its token.
 const MAX_HEAD: u32 = 32 << 10;
-/// An answer with its text of faults.
-const MAX_MESSAGE: usize = 64 << 10;
 /// After `accept` failed, as it does where there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Last words may take so long to go out.
@@ -45,7 +34,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
     let most = files::room(MOST);
     let (room, crowd) = (Arc::new(Semaphore::new(most)), Crowd::new(STRANGERS.min(most / 2)));
     let (acceptor, ending) = (TlsAcceptor::from(tls), push.ending.clone());
-    let service = ControlServer::new(push).max_decoding_message_size(MAX_MESSAGE);
+    let push = Arc::new(push);
     loop {
         let accepted = tokio::select! {
             accepted = async { (room.clone().acquire_owned().await, listener.accept().await) } => accepted,
@@ -56,10 +45,10 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
             continue;
         };
         let visit = Visit::new(crowd.enter(peer.ip()));
-        let (acceptor, service, ending) = (acceptor.clone(), service.clone(), ending.clone());
+        let (acceptor, push, ending) = (acceptor.clone(), push.clone(), ending.clone());
         tokio::spawn(async move {
             let _place = place;
-            let serving = connection(tcp, acceptor, service, &visit);
+            let serving = connection(tcp, acceptor, push, &visit);
             let ended = async {
                 ending.cancelled().await;
                 sleep(LAST).await;
@@ -73,13 +62,12 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, service: ControlServer<Push>, visit: &Arc<Visit>) {
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, push: Arc<Push>, visit: &Arc<Visit>) {
     let _ = tcp.set_nodelay(true);
     let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(tcp)).await else { return };
-    let service = TowerToHyperService::new(service);
-    let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(visit.clone());
-        service.call(request)
+    let service = service_fn(|request| {
+        let (push, visit) = (push.clone(), visit.clone());
+        async move { Ok::<_, Infallible>(answer(&push, &visit, request).await) }
     });
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

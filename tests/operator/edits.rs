@@ -1,7 +1,6 @@
 //! A policy that is edited a thousand times under load: nobody's request notices.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -20,12 +19,14 @@ use tokio::{
 use crate::stage::Stage;
 
 const EDITS: usize = 1000;
-/// Requests a second, over all sidecars.
-const RATE: u32 = 240;
+/// Requests a second, over both sidecars.
+const RATE: u32 = 210;
 /// Of so many requests one is a stream.
 const STREAMS: usize = 5;
-/// Events of a stream come so far apart; with their number it lasts longer than several edits.
-const EVENT_MS: u64 = 15;
+/// Words of a stream, and how far apart they come: it lasts longer than several edits.
+const WORDS: (u64, u64) = (8, 80);
+/// So many that have no answer yet are asked no more: then the machine is too slow for the rate.
+const MOST: usize = 500;
 /// Times that no load of the machine exceeds: what fails here fails by the edit.
 const TIER: &str = "{name: patient, sla: 60s, timeouts: {connect: 20s, tls: 20s, firstByte: 30s, idle: 30s, total: 60s}, \
     retries: {attempts: 1}}";
@@ -110,7 +111,7 @@ async fn load(apps: Arc<Vec<App>>, edits: Arc<Edits>, stop: Arc<AtomicBool>) -> 
         ticks.tick().await;
         let (apps, edits) = (apps.clone(), edits.clone());
         asked.spawn(async move { ask(&apps[number % apps.len()], &edits, number / apps.len()).await });
-        while let Some(result) = asked.try_join_next() {
+        while let Some(result) = if asked.len() < MOST { asked.try_join_next() } else { asked.join_next().await } {
             done.push(result.expect("no panic"));
         }
     }
@@ -121,17 +122,17 @@ async fn load(apps: Arc<Vec<App>>, edits: Arc<Edits>, stop: Arc<AtomicBool>) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_during_a_thousand_edits() {
     let stage = Stage::new().await;
-    let slow = Act { event_ms: Some(EVENT_MS), words: Some(40), ..Act::default() };
+    let slow = Act { words: Some(WORDS.0), event_ms: Some(WORDS.1), ..Act::default() };
     stage.provider.script(vec![Rule::act(slow).stream(true)]);
     let operator = stage.operator("op-1").await;
     stage.apply(&manifest(&stage).to_string());
-    let pods = ["a", "b", "c"].map(|name| stage.pod(name, "shop"));
+    let pods = ["a", "b"].map(|name| stage.pod(name, "shop"));
     let mut sidecars = vec![];
     for pod in &pods {
         pod.dir().write("keys/claude", key_of("claude"));
         sidecars.push(stage.sidecar(pod, &operator).await);
     }
-    stage.condition("shop", "Ready", "True Ready", "3 of 3 sidecars acknowledged generation 1").await;
+    stage.condition("shop", "Ready", "True Ready", "2 of 2 sidecars acknowledged generation 1").await;
 
     let apps: Vec<App> = sidecars.iter().map(|s| App { caller: s.app.clone(), shown: AtomicUsize::new(0) }).collect();
     let (apps, edits) = (Arc::new(apps), Arc::new(Edits { asked: AtomicUsize::new(0) }));
@@ -146,14 +147,14 @@ async fn no_request_fails_during_a_thousand_edits() {
     }
     let (edited, count) = (began.elapsed(), EDITS + 1);
     assert_eq!(generation, i64::try_from(count).expect("few"), "each is a version");
-    stage.condition("shop", "Ready", "True Ready", &format!("3 of 3 sidecars acknowledged generation {count}")).await;
+    stage.condition("shop", "Ready", "True Ready", &format!("2 of 2 sidecars acknowledged generation {count}")).await;
     let took = began.elapsed();
     stop.store(true, SeqCst);
     let done = asked.await.expect("no panic");
 
-    let failed: VecDeque<_> = done.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert!(failed.is_empty(), "{} of {}: {:#?}", failed.len(), done.len(), failed.iter().take(3).collect::<Vec<_>>());
-    let least = took.as_secs_f64() * f64::from(RATE) * 0.8;
+    let failed: Vec<_> = done.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert!(failed.is_empty(), "{} of {}: {:#?}", failed.len(), done.len(), &failed[..failed.len().min(3)]);
+    let least = (took.as_secs_f64() * f64::from(RATE) * 0.8).min((4 * EDITS) as f64);
     assert!(done.len() as f64 >= least, "{} requests in {took:?}", done.len());
     let outlived = done.iter().filter(|result| result.as_ref().is_ok_and(|versions| *versions >= 3)).count();
     assert!(outlived >= 100, "{outlived} streams saw three newer versions and more come into force");

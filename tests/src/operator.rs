@@ -80,11 +80,7 @@ impl Operator {
 
     /// CPU time that it has used.
     pub fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
-        // After the name, which may have blanks: the 12th and 13th are user and system time.
-        let after = stat.rsplit_once(") ").expect("a name").1;
-        let ticks: u64 = after.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
-        Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
+        cpu(self.pid())
     }
 
     /// Its process id.
@@ -108,4 +104,13 @@ impl Operator {
 fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| built("operator")).clone()
+}
+
+/// CPU time that a process has used.
+pub fn cpu(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    // After the name, which may have blanks: the 12th and 13th are user and system time.
+    let after = stat.rsplit_once(") ").expect("a name").1;
+    let ticks: u64 = after.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
+    Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
 }

@@ -164,4 +164,23 @@ mod tests {
         let (other, _) = tokio::join!(reviews.identify("other"), api.answer(201, review(json!({}))));
         assert!(other.is_err(), "of one token alone");
     }
+
+    #[tokio::test]
+    async fn of_many_who_come_at_once_a_few_are_asked_about_at_a_time() {
+        let (client, mut api) = crate::scripted::Api::new();
+        let reviews = Reviews::new(client, Arc::default());
+        let tokens: Vec<String> = (0..AT_ONCE * 3).map(|n| format!("token-{n}")).collect();
+        let all = futures_util::future::join_all(tokens.iter().map(|token| reviews.identify(token)));
+        let answers = async {
+            let mut free = vec![];
+            for _ in &tokens {
+                api.answer(201, json!({"metadata": {}, "spec": {}, "status": good()})).await;
+                free.push(reviews.questions.available_permits());
+            }
+            free
+        };
+        let (all, free) = tokio::join!(all, answers);
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert_eq!(free[..AT_ONCE * 2], [0; AT_ONCE * 2], "while some wait");
+    }
 }

@@ -205,6 +205,12 @@ test-images: ## the same in dist/images-dev, of debug builds: what tests and `ma
 bench: bench-peers bench-ledger ## the release sidecar beside nginx, haproxy, bare hyper and direct; fails above the bars
 	tests/bench/run
 
+.PHONY: bench-control
+# In two builds: together they would share features, and the operator would not be the one that ships.
+bench-control: apiserver ## an operator with a thousand sidecars at a real API server; fails above the bars
+	cargo build --locked --release -p operator
+	cargo bench --locked -p llmroute-tests --bench control
+
 .PHONY: bench-ledger
 bench-ledger: ## what a hold and its settlement cost: two budgets; ten budgets and 100,000 tenants
 	cargo bench --locked -p policy --bench ledger

@@ -70,6 +70,26 @@ fn names_and_ports_are_those_of_the_program() {
 }
 
 #[test]
+fn network_policies_name_the_ports_that_there_are() {
+    let rendered = chart(Some("everything"));
+    let (container, _) = operator(&rendered);
+    let policy = &the(&rendered, "NetworkPolicy", "llmroute-operator")["spec"];
+    let labels = &the(&rendered, "Deployment", "llmroute-operator")["spec"]["selector"];
+    assert_eq!(&policy["podSelector"], labels);
+    let ingress = policy["ingress"].as_array().expect("rules");
+    let named: Vec<&Value> = ingress.iter().map(|rule| &rule["ports"][0]["port"]).collect();
+    let ports: Vec<&Value> = container["ports"].as_array().expect("ports").iter().map(|port| &port["name"]).collect();
+    assert_eq!(named, ports);
+    assert!(ingress[1].get("from").is_none(), "the API server is nobody's pod");
+    assert_eq!(ingress[2]["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], "monitoring");
+
+    let sidecars = objects(&std::fs::read_to_string(path("manifests/network-policy.yaml")).expect("the manifest"));
+    let spec = &the(&sidecars, "NetworkPolicy", "llmroute-sidecar-metrics")["spec"];
+    assert_eq!(spec["ingress"][0]["ports"], json!([{"port": inject::ADMIN.0, "protocol": "TCP"}]));
+    assert_eq!(spec["podSelector"]["matchLabels"], json!({observe::INJECT: "enabled"}));
+}
+
+#[test]
 fn webhooks_are_asked_where_the_program_answers() {
     let objects = chart(None);
     let (_, config) = operator(&objects);

@@ -47,6 +47,7 @@ fn values_that_mean_nothing_are_refused() {
         ("imagePullPolicy=Sometimes", "imagePullPolicy"),
         ("prometheusRule.successRate=1", "successRate"),
         ("podMonitor.interval=often", "interval"),
+        ("networkPolicy.metricsFrom=monitoring", "metricsFrom"),
         ("prometheusRules.enabled=true", "prometheusRules"),
     ];
     for (value, part) in rows {

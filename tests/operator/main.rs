@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod edits;
 mod killed;
 mod manifests;
 mod outage;
@@ -10,3 +11,4 @@ mod policies;
 mod replicas;
 mod rotation;
 mod stage;
+mod strangers;

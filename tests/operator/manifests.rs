@@ -48,6 +48,7 @@ async fn the_crd_and_every_example_are_taken_and_told_in_columns() {
         found += 1;
     }
     assert!(found > 0, "there are examples");
+    server.kubectl(&["apply", "-n", "shop", "-f", &path("manifests/network-policy.yaml")]).expect("is taken");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use harness::{
     Caller, Gate, Metrics, Operator, Policy, Program, Speech,
     apiserver::ApiServer,
+    many,
     policy::{PATIENT, QUICK},
     program::Builder,
     temp::TempDir,
@@ -100,16 +101,7 @@ impl Stage {
 
     /// A pod as the webhook leaves it, with the token of its sidecar.
     pub fn pod(&self, name: &str, app: &str) -> Pod {
-        let image = "example.org/none:1";
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}},
-            "spec": {
-                "serviceAccountName": "app",
-                "initContainers": [{"name": "llmroute-sidecar", "image": image, "restartPolicy": "Always"}],
-                "containers": [{"name": "app", "image": image}],
-                "volumes": [{"name": "llmroute-credentials", "secret": {"secretName": "llm-keys", "optional": true}}],
-            },
-        });
+        let pod = many::pod(name, app);
         self.apply(&pod.to_string());
         let uid = self.kubectl(&["get", "pod", name, "-n", "shop", "--output=jsonpath={.metadata.uid}"]);
         let dir = TempDir::new();
@@ -220,7 +212,7 @@ impl Stage {
     }
 
     /// PEM of the operator's CA, once there is one.
-    async fn ca(&self) -> String {
+    pub async fn ca(&self) -> String {
         let get = [
             "get",
             "secret",

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod eventually;
 pub mod gate;
 pub mod heavy;
+pub mod many;
 pub mod operator;
 pub mod otlp;
 pub mod panics;

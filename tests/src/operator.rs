@@ -1,6 +1,7 @@
 //! The real operator program.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -18,7 +19,7 @@ use tokio::{
 use crate::{
     caller::Caller,
     eventually,
-    program::{Output, built},
+    program::{Output, built, memory_kib},
 };
 
 /// A running operator; killed on drop.
@@ -78,6 +79,21 @@ impl Operator {
         self.output.text()
     }
 
+    /// One field of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        memory_kib(self.pid(), field)
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        cpu(self.pid())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("runs")
+    }
+
     /// Sends SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
@@ -95,7 +111,7 @@ impl Operator {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().expect("runs") as i32).expect("a pid");
+        let pid = Pid::from_raw(self.pid() as i32).expect("a pid");
         kill_process(pid, signal).expect("a signal");
     }
 
@@ -108,4 +124,13 @@ impl Operator {
 fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| built("operator")).clone()
+}
+
+/// CPU time that a process has used.
+pub fn cpu(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    // After the name, which may have blanks: the 12th and 13th are user and system time.
+    let after = stat.rsplit_once(") ").expect("a name").1;
+    let ticks: u64 = after.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks")).sum();
+    Duration::from_micros(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
 }

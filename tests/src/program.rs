@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command as StdCommand, ExitStatus, Stdio},
@@ -137,7 +138,7 @@ impl Builder {
         for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "RUST_LOG"] {
             command.env_remove(name);
         }
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
+        for (name, _) in env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
         command.envs(&self.env);
@@ -216,10 +217,15 @@ impl Program {
 
     /// One field of `/proc/PID/status`, in KiB.
     pub fn memory_kib(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+        memory_kib(self.pid(), field)
     }
+}
+
+/// One field of a process's `/proc/PID/status`, in KiB.
+pub(crate) fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+    let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
 }
 
 /// The address after `"name":"` or `name=` in the log line that says the sidecar is ready.
@@ -243,12 +249,23 @@ pub fn program() -> PathBuf {
     BUILT.get_or_init(|| built("sidecar")).clone()
 }
 
-/// A crate's program, built as it is now.
+/// A crate's program, built as it is now, in the profile of this very program.
 pub(crate) fn built(name: &str) -> PathBuf {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built = StdCommand::new(cargo).args(["build", "--quiet", "--locked", "-p", name]).status();
-    assert!(built.is_ok_and(|status| status.success()), "cargo build -p {name}");
-    let test = std::env::current_exe().expect("this test");
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let test = env::current_exe().expect("this test");
     let dir = test.parent().and_then(Path::parent).expect("target/debug");
+    let mut build = StdCommand::new(cargo);
+    build.args(["build", "--quiet", "--locked", "-p", name]);
+    if dir.ends_with("release") {
+        build.arg("--release");
+    }
+    // What cargo told this test of its own package: build scripts read it, and half of the dependencies would be built anew,
+    // and once more for the next test.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
+    }
+    assert!(build.status().is_ok_and(|status| status.success()), "cargo build -p {name}");
     dir.join(format!("llmroute-{name}"))
 }

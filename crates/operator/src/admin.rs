@@ -11,16 +11,16 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 
-use crate::{cluster::Cluster, fleet::Fleet, metrics::Metrics};
+use crate::{cluster::Cluster, crowd::Crowd, fleet::Fleet, metrics::Metrics};
 
 const MAX_HEAD: usize = 16 << 10;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A newcomer takes the place of one of whoever has the most: the kubelet must get in.
 const MAX_CONNECTIONS: usize = 64;
+/// After `accept` failed, as it does where there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is shown.
 pub struct Admin {
@@ -37,13 +37,15 @@ pub struct Admin {
 impl Admin {
     /// Serves until it is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let crowd = Crowd::new(MAX_CONNECTIONS);
         loop {
-            let Ok((tcp, _)) = listener.accept().await else { continue };
-            let Ok(place) = room.clone().try_acquire_owned() else { continue };
+            let Ok((tcp, peer)) = listener.accept().await else {
+                sleep(PAUSE).await;
+                continue;
+            };
+            let stranger = crowd.enter(peer.ip());
             let admin = self.clone();
             tokio::spawn(async move {
-                let _place = place;
                 let service = service_fn(|request| {
                     let response = admin.answer(&request);
                     async move { Ok::<_, Infallible>(response) }
@@ -51,7 +53,10 @@ impl Admin {
                 let builder = &mut http1::Builder::new();
                 let builder =
                     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_header_size(MAX_HEAD);
-                let _ = builder.serve_connection(TokioIo::new(tcp), service).await;
+                tokio::select! {
+                    _ = builder.serve_connection(TokioIo::new(tcp), service) => {}
+                    () = stranger.sent_away().cancelled_owned() => {}
+                }
             });
         }
     }

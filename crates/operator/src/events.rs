@@ -1,4 +1,4 @@
-//! Events, told once: the same one soon again is counted.
+//! Events, told once: the same one soon again is counted, and of one object no more are told than a person reads.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,6 +29,9 @@ const MAX_NOTE: usize = 1024;
 const SAME: Duration = Duration::from_secs(600);
 /// Events that are remembered; the oldest is forgotten first.
 const MOST: usize = 4096;
+/// So many events of one reason an object may have at once, and one more each time that passes: as client-go's recorders
+/// (`EventSourceObjectSpamFilter`) have it, but by reason, so that what is frequent hides nothing that is rare.
+const BURST: (f64, Duration) = (25.0, Duration::from_secs(60));
 /// Who tells.
 const CONTROLLER: &str = "llmroute.dev/operator";
 
@@ -38,6 +41,33 @@ pub struct Events {
     /// This replica.
     instance: String,
     recent: Mutex<Recent>,
+    allowed: Mutex<Allowed>,
+}
+
+/// What an object may still tell, by its uid and a reason.
+#[derive(Debug, Default)]
+struct Allowed(HashMap<(String, String), (f64, Duration)>);
+
+impl Allowed {
+    /// Whether one more may be told at `now`.
+    fn one(&mut self, object: &str, reason: &str, now: Duration) -> bool {
+        let (most, refill) = BURST;
+        let left = |(left, at): (f64, Duration)| {
+            (left + now.saturating_sub(at).as_secs_f64() / refill.as_secs_f64()).min(most)
+        };
+        if self.0.len() >= MOST {
+            self.0.retain(|_, then| left(*then) < most);
+        }
+        // Too many even so: all may tell again.
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        let place = self.0.entry((object.to_owned(), reason.to_owned())).or_insert((most, now));
+        let now_left = left(*place);
+        let may = now_left >= 1.0;
+        *place = (if may { now_left - 1.0 } else { now_left }, now);
+        may
+    }
 }
 
 /// What was told lately.
@@ -76,7 +106,7 @@ impl Events {
     /// In the name of this replica.
     #[must_use]
     pub fn new(client: Client, instance: String) -> Events {
-        Events { client, instance, recent: Mutex::default() }
+        Events { client, instance, recent: Mutex::default(), allowed: Mutex::default() }
     }
 
     /// Tells what happened to an object.
@@ -89,6 +119,9 @@ impl Events {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let key = (about.uid.clone().unwrap_or_default(), reason.clone(), message.clone());
         let (now, at) = (clock::now(), clock::timestamp());
+        if !self.allowed.lock().one(&key.0, reason, now) {
+            return Ok(());
+        }
         let again = self.recent.lock().again(&key, now);
         if let Some(Told { name, count, .. }) = again {
             let series = EventSeries { count, last_observed_time: MicroTime(at) };
@@ -155,6 +188,23 @@ mod tests {
         assert_eq!(recent.again(&key(1), at(1000)), told(3, 1000), "a series goes on as long as it is told");
         assert_eq!(recent.again(&key(2), at(1000)), None, "another object");
         assert_eq!(recent.again(&key(1), at(1600)), None, "long after");
+    }
+
+    #[test]
+    fn an_object_tells_no_more_than_a_person_reads() {
+        let mut allowed = Allowed::default();
+        let mut told = |object: &str, reason: &str, n: usize, second: u64| {
+            (0..n).filter(|_| allowed.one(object, reason, Duration::from_secs(second))).count()
+        };
+        assert_eq!(told("a", "Programmed", 1000, 0), 25);
+        assert_eq!((told("a", "Invalid", 3, 0), told("b", "Programmed", 3, 0)), (3, 3), "others are not held back");
+        assert_eq!(told("a", "Programmed", 10, 59), 0);
+        assert_eq!(told("a", "Programmed", 10, 60), 1);
+        assert_eq!(told("a", "Programmed", 1000, 1_000_000), 25);
+        for n in 0..MOST * 2 {
+            allowed.one(&n.to_string(), "x", Duration::from_secs(2_000_000 + n as u64));
+        }
+        assert!(allowed.0.len() <= MOST);
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub mod index;
 
 pub mod publish;
 
+pub mod frame;
+
+pub mod crowd;
+
 pub mod push;
 
 pub mod review;
@@ -48,6 +52,8 @@ pub mod admin;
 pub mod config;
 
 pub mod run;
+
+pub mod files;
 
 pub mod clock;
 

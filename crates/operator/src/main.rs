@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use operator::{config::Config, run::run, watch::SILENCE};
+use operator::{config::Config, files, run::run, watch::SILENCE};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -14,6 +14,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let config = Config::parse();
     let done = log().and_then(|()| {
+        files::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(start(config))
     });

@@ -7,6 +7,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::{Api, Client, api::PostParams};
 use moka::sync::Cache;
 use ring::digest;
+use tokio::sync::Semaphore;
 
 use crate::{
     metrics::Metrics,
@@ -18,6 +19,9 @@ use crate::{
 pub const AUDIENCE: &str = "llmroute";
 /// So long an answer holds.
 const HOLDS: Duration = Duration::from_secs(60);
+/// Questions at once; others wait. As many as an API server answers at full speed anyway: a thousand sidecars that come back
+/// at once are a second's work for it, and leave room for everyone else's.
+const AT_ONCE: usize = 16;
 /// Answers that are kept.
 const MOST: u64 = 20_000;
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
@@ -28,6 +32,7 @@ pub struct Reviews {
     reviews: Api<TokenReview>,
     /// By the token's digest: the token itself is kept nowhere.
     known: Cache<[u8; 32], Caller>,
+    questions: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -36,7 +41,7 @@ impl Reviews {
     #[must_use]
     pub fn new(client: Client, metrics: Arc<Metrics>) -> Reviews {
         let known = Cache::builder().max_capacity(MOST).time_to_live(HOLDS).build();
-        Reviews { reviews: Api::all(client), known, metrics }
+        Reviews { reviews: Api::all(client), known, questions: Semaphore::new(AT_ONCE), metrics }
     }
 }
 
@@ -50,6 +55,8 @@ impl Identify for Reviews {
         }
         let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![AUDIENCE.to_owned()]) };
         let review = TokenReview { spec, ..TokenReview::default() };
+        // It is never closed.
+        let _one = self.questions.acquire().await;
         let answer = call("review a token", self.reviews.create(&PostParams::default(), &review)).await;
         let result = match answer {
             Ok(review) => caller(review.status.unwrap_or_default()),
@@ -156,5 +163,24 @@ mod tests {
         assert!(known.is_ok());
         let (other, _) = tokio::join!(reviews.identify("other"), api.answer(201, review(json!({}))));
         assert!(other.is_err(), "of one token alone");
+    }
+
+    #[tokio::test]
+    async fn of_many_who_come_at_once_a_few_are_asked_about_at_a_time() {
+        let (client, mut api) = crate::scripted::Api::new();
+        let reviews = Reviews::new(client, Arc::default());
+        let tokens: Vec<String> = (0..AT_ONCE * 3).map(|n| format!("token-{n}")).collect();
+        let all = futures_util::future::join_all(tokens.iter().map(|token| reviews.identify(token)));
+        let answers = async {
+            let mut free = vec![];
+            for _ in &tokens {
+                api.answer(201, json!({"metadata": {}, "spec": {}, "status": good()})).await;
+                free.push(reviews.questions.available_permits());
+            }
+            free
+        };
+        let (all, free) = tokio::join!(all, answers);
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert_eq!(free[..AT_ONCE * 2], [0; AT_ONCE * 2], "while some wait");
     }
 }

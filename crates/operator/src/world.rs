@@ -9,8 +9,11 @@ use std::{
 
 use api::types::{PodSelector, PolicyStatus};
 use bytes::Bytes;
+use control::v1::{Snapshot, from_operator::Message as Say};
 use ring::digest;
 use serde_json::{Value, json};
+
+use crate::frame::frame;
 
 /// A policy's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +107,8 @@ pub struct Document {
     pub policy: PolicyKey,
     /// apiVersion, kind, metadata (namespace, name, generation) and spec.
     pub json: Bytes,
+    /// All that, as it goes over each stream.
+    pub framed: Bytes,
 }
 
 impl Document {
@@ -134,7 +139,14 @@ impl Document {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        Document { generation, hash, policy, json }
+        let snapshot = Snapshot {
+            namespace: policy.namespace.to_string(),
+            name: policy.name.to_string(),
+            generation,
+            hash: hash.clone(),
+            document: json.clone(),
+        };
+        Document { generation, hash, policy, json, framed: frame(Say::Snapshot(snapshot)) }
     }
 }
 

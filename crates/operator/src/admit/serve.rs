@@ -23,8 +23,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{Admission, MUTATE, VALIDATE, pods, policies, review::Question};
+use crate::crowd::Crowd;
 
-/// Connections at once; an API server keeps a few.
+/// Connections at once; an API server keeps a few. A newcomer takes the place of one of whoever has the most.
 const MOST: usize = 256;
 /// Questions at once; others wait.
 const AT_ONCE: usize = 16;
@@ -44,21 +45,24 @@ type Answered = Response<Full<Bytes>>;
 
 /// Serves until the replica ends; `tls` offers `http/1.1`.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, admission: Admission) {
-    let (room, questions) = (Arc::new(Semaphore::new(MOST)), Arc::new(Semaphore::new(AT_ONCE)));
+    let (crowd, questions) = (Crowd::new(MOST), Arc::new(Semaphore::new(AT_ONCE)));
     let (acceptor, ending) = (TlsAcceptor::from(tls), admission.ending.clone());
     loop {
         let accepted = tokio::select! {
-            accepted = async { (room.clone().acquire_owned().await, listener.accept().await) } => accepted,
+            accepted = listener.accept() => accepted,
             () = ending.cancelled() => return,
         };
-        let (Ok(place), Ok((tcp, _))) = accepted else {
+        let Ok((tcp, peer)) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
+        let stranger = crowd.enter(peer.ip());
         let (acceptor, admission, questions) = (acceptor.clone(), admission.clone(), questions.clone());
         tokio::spawn(async move {
-            let _place = place;
-            connection(tcp, acceptor, admission, questions).await;
+            tokio::select! {
+                () = connection(tcp, acceptor, admission, questions) => {}
+                () = stranger.sent_away().cancelled_owned() => {}
+            }
         });
     }
 }

@@ -1,25 +1,27 @@
 //! The serving end of the control stream: who calls, what it is served, what it says.
 
+mod call;
 mod identify;
 mod serve;
 mod stream;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use control::v1::{FromOperator, FromSidecar, control_server::Control};
+use bytes::Bytes;
+use control::v1::FromSidecar;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Status, Streaming, metadata::MetadataMap};
 
 use crate::{clock, fleet::Fleet, publish::Published};
 pub use identify::{Caller, Denied, Identify};
 pub use serve::serve;
 use stream::Stream;
+use visit::Visit;
 
 /// A token's review may take so long.
 const REVIEW: Duration = Duration::from_secs(10);
@@ -65,17 +67,19 @@ pub struct Push {
     pub ending: CancellationToken,
 }
 
-#[async_trait]
-impl Control for Push {
-    type SyncStream = ReceiverStream<Result<FromOperator, Status>>;
-
-    async fn sync(&self, request: Request<Streaming<FromSidecar>>) -> Result<Response<Self::SyncStream>, Status> {
-        let (metadata, _, incoming) = request.into_parts();
-        let review = timeout(REVIEW, self.identify.identify(token(&metadata)?)).await;
+impl Push {
+    /// The call: its stream runs until one of both ends it; what is to be said comes out of the receiver, in frames.
+    async fn sync(
+        &self,
+        metadata: &MetadataMap,
+        visit: &Arc<Visit>,
+        incoming: Streaming<FromSidecar>,
+    ) -> Result<mpsc::Receiver<Bytes>, Status> {
+        let review = timeout(REVIEW, self.identify.identify(token(metadata)?)).await;
         let caller = review.map_err(|_| Status::unavailable("the token could not be reviewed in time"))??;
         let (sender, outgoing) = mpsc::channel(WAITING);
-        tokio::spawn(Stream::new(self.clone(), caller, incoming, sender).run());
-        Ok(Response::new(ReceiverStream::new(outgoing)))
+        tokio::spawn(Stream::new(self.clone(), caller, visit.begins(), incoming, sender).run());
+        Ok(outgoing)
     }
 }
 

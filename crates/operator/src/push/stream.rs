@@ -3,11 +3,12 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use control::{
     Speaks, agree,
     v1::{
-        FromOperator, FromSidecar, GoAway, Hello, Snapshot, Trust, Unselected, from_operator::Message as Say,
-        from_sidecar::Message as Heard, go_away::Reason,
+        FromSidecar, GoAway, Hello, Trust, Unselected, from_operator::Message as Say, from_sidecar::Message as Heard,
+        go_away::Reason,
     },
 };
 use tokio::{
@@ -16,8 +17,8 @@ use tokio::{
 };
 use tonic::{Status, Streaming};
 
-use super::{Caller, Leader, Push};
-use crate::{fleet::Place, publish::Served};
+use super::{Caller, Leader, Push, visit::Running};
+use crate::{fleet::Place, frame::frame, publish::Served};
 
 /// From the call to the sidecar's hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -36,18 +37,21 @@ type Step = ControlFlow<End>;
 pub(super) struct Stream {
     push: Push,
     caller: Caller,
+    /// Its place on the connection.
+    running: Running,
     incoming: Streaming<FromSidecar>,
-    outgoing: mpsc::Sender<Result<FromOperator, Status>>,
+    outgoing: mpsc::Sender<Bytes>,
 }
 
 impl Stream {
     pub(super) fn new(
         push: Push,
         caller: Caller,
+        running: Running,
         incoming: Streaming<FromSidecar>,
-        outgoing: mpsc::Sender<Result<FromOperator, Status>>,
+        outgoing: mpsc::Sender<Bytes>,
     ) -> Stream {
-        Stream { push, caller, incoming, outgoing }
+        Stream { push, caller, running, incoming, outgoing }
     }
 
     /// Runs it to its end.
@@ -67,6 +71,7 @@ impl Stream {
         let Some(place) = self.push.fleet.enter(&self.caller.uid, &hello.version) else {
             return go_away(Reason::Unspecified, "this operator serves as many sidecars as it can");
         };
+        self.running.is_known();
         self.say(Say::Hello(Speaks::HERE.hello(VERSION))).await?;
         let mut trust = self.push.trust.clone();
         self.trust(&mut trust).await?;
@@ -129,16 +134,8 @@ impl Stream {
             Served::Unknown | Served::Awaited => ControlFlow::Continue(()),
             Served::Gone => go_away(Reason::NoPod, "the pod is gone"),
             Served::Unselected => self.say(Say::Unselected(Unselected {})).await,
-            Served::Policy(document) => {
-                let snapshot = Snapshot {
-                    namespace: document.policy.namespace.to_string(),
-                    name: document.policy.name.to_string(),
-                    generation: document.generation,
-                    hash: document.hash.clone(),
-                    document: document.json.clone(),
-                };
-                self.say(Say::Snapshot(snapshot)).await
-            }
+            // The same bytes for all who get it.
+            Served::Policy(document) => self.send(document.framed.clone()).await,
         }
     }
 
@@ -148,8 +145,12 @@ impl Stream {
     }
 
     async fn say(&mut self, message: Say) -> Step {
-        let said = timeout(TAKEN, self.outgoing.send(Ok(FromOperator { message: Some(message) }))).await;
-        if matches!(said, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
+        self.send(frame(message)).await
+    }
+
+    async fn send(&mut self, framed: Bytes) -> Step {
+        let sent = timeout(TAKEN, self.outgoing.send(framed)).await;
+        if matches!(sent, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use api::types::PolicyStatus;
 
 use crate::{
-    status::{says, waits_for_sidecars},
+    status::{is_progress, says, waits_for_sidecars},
     world::{Document, Policy, PolicyKey, World},
 };
 
@@ -14,9 +14,10 @@ use crate::{
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// So often all is written again: somebody may have changed or deleted it.
 const REFRESH: Duration = Duration::from_secs(300);
-
 /// What somebody else made of a status is put right not more often than that: it may be somebody who does the same.
 const CALM: Duration = Duration::from_secs(5);
+/// How far a version has come is told no oftener: of a thousand pods that are replaced one after the other each is a difference.
+const PROGRESS: Duration = Duration::from_secs(1);
 /// Sidecars of the leader before come back within that; until then their silence is no news.
 const SETTLES: Duration = Duration::from_secs(20);
 
@@ -47,6 +48,10 @@ struct Item {
     told: Option<PolicyStatus>,
     /// The watch has shown it: what it shows from then on is newer.
     shown: bool,
+    /// When it wrote that.
+    told_at: Duration,
+    /// Progress is told then.
+    progress: Option<Duration>,
     /// When both were last written, whatever they were.
     fresh: Duration,
     failures: u32,
@@ -103,6 +108,10 @@ impl Work {
         let repairs = item.shown && item.told.is_some() && !is_shown;
         item.shown |= is_shown;
         let keep = policy.accepted.clone().filter(|d| leads && item.kept.as_ref() != Some(&d.hash));
+        let again = item.told_at + PROGRESS;
+        item.progress =
+            Some(again).filter(|again| now < *again && is_progress(&before, &wanted) && !says(&before, &wanted));
+        let holds = holds || item.progress.is_some();
         // What is not known yet is not told: it may be in force.
         let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
         let is_due = policy.recall || keep.is_some() || tell.is_some();
@@ -132,15 +141,16 @@ impl Work {
             (item.kept, item.fresh) = (Some(document.hash.clone()), now);
         }
         if todo.tell.is_some() {
-            (item.told, item.shown) = (todo.tell, false);
+            (item.told, item.shown, item.told_at) = (todo.tell, false, now);
         }
     }
 
     /// Until the next one that failed, or that waits, may be tried, or what is held back is told.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let settled = self.leads.filter(|_| self.holds).map(|since| since + SETTLES);
-        let failed = self.items.values().filter(|item| item.failures > 0 || item.todo.is_some()).map(|item| item.again);
-        failed.chain(settled).map(|at| at.saturating_sub(now)).min()
+        let waits = self.items.values().filter(|item| item.failures > 0 || item.todo.is_some()).map(|item| item.again);
+        let progress = self.items.values().filter_map(|item| item.progress);
+        waits.chain(settled).chain(progress).map(|at| at.saturating_sub(now)).min()
     }
 }
 
@@ -277,6 +287,43 @@ mod tests {
         ];
         for (what, wanted, now, want) in rows {
             assert_eq!(tells(wanted, now), want, "{what}");
+        }
+    }
+
+    #[test]
+    fn how_far_a_version_has_come_is_told_now_and_then_and_its_end_at_once() {
+        let told = |reason: &str, message: &str, generation: i64| {
+            let c = json!({"type": "Programmed", "status": if reason == "Programmed" { "True" } else { "False" }, "reason": reason,
+                "message": message, "lastTransitionTime": "2026-11-26T04:00:00Z"});
+            serde_json::from_value::<PolicyStatus>(json!({"observedGeneration": generation, "conditions": [c]}))
+                .unwrap()
+        };
+        let mut work = Work::default();
+        let start = NOW + SETTLES;
+        work.begin(true, NOW);
+        let mut tells = |wanted: &PolicyStatus, millis: u64| {
+            let now = start + Duration::from_millis(millis);
+            work.begin(true, now);
+            work.look(&key(), &policy(1), wanted.clone(), now);
+            let todo = work.due(now).pop();
+            let tells = todo.as_ref().is_some_and(|todo| todo.tell.is_some());
+            todo.into_iter().for_each(|todo| work.done(todo, true, now));
+            (tells, work.next(now).map(|wait| wait.as_millis()))
+        };
+        let rows = [
+            ("an edit", told("Pending", "0 of 3", 1), 0, (true, None)),
+            ("one has it", told("Pending", "1 of 3", 1), 100, (false, Some(900))),
+            ("two have it", told("Pending", "2 of 3", 1), 200, (false, Some(800))),
+            ("all have it", told("Programmed", "3 of 3", 1), 300, (true, None)),
+            ("one comes", told("Pending", "3 of 4", 1), 400, (false, Some(900))),
+            ("it has it", told("Programmed", "4 of 4", 1), 500, (false, Some(800))),
+            ("later", told("Programmed", "4 of 4", 1), 1300, (true, None)),
+            ("one refuses", told("Rejected", "1", 1), 1400, (true, None)),
+            ("another edit", told("Pending", "0 of 4", 2), 1500, (true, None)),
+            ("it was so told", told("Pending", "0 of 4", 2), 1600, (false, None)),
+        ];
+        for (what, wanted, millis, want) in rows {
+            assert_eq!(tells(&wanted, millis), want, "{what}");
         }
     }
 

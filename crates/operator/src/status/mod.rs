@@ -121,6 +121,20 @@ pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
         && wanted.conditions.iter().all(|c| find(shown, &c.type_) == Some(c))
 }
 
+/// Whether `wanted` differs from `before` by nothing but how far a version has come: more or fewer sidecars have it, of more or
+/// fewer.
+#[must_use]
+pub fn is_progress(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {
+    let on_the_way = |was: &Condition, is: &Condition| {
+        (&*was.reason, &*is.reason) == ("Programmed", "Pending") || (&*was.reason, &*is.reason) == ("Ready", "Pending")
+    };
+    let same = |is: &Condition| {
+        find(before, &is.type_)
+            .is_some_and(|was| (&was.status, &was.reason) == (&is.status, &is.reason) || on_the_way(was, is))
+    };
+    before.observed_generation == wanted.observed_generation && wanted.conditions.iter().all(same)
+}
+
 /// Whether `wanted` differs from `before` by nothing but the silence of sidecars that had answered before.
 #[must_use]
 pub fn waits_for_sidecars(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {

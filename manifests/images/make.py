@@ -20,12 +20,18 @@ USER = "65532:65532"
 
 
 def main(name, binary, out, *more):
-    binary, out = pathlib.Path(binary), pathlib.Path(out)
-    layer = tar({binary.name: (binary.read_bytes(), 0o755)} | {path: entry for spec in more for path, entry in found(spec)})
+    binary = pathlib.Path(binary)
+    write(name, binary.name, dict(entry for spec in (f"{binary}:{binary.name}", *more) for entry in found(spec)), out)
+
+
+def write(name, program, files, out):
+    """Writes an image of files, each given as {path: (bytes, mode)}; `program` is the one that it runs."""
+    out = pathlib.Path(out)
+    layer = tar(files)
     config = json.dumps({
         "architecture": ARCHITECTURES[platform.machine()],
         "os": "linux",
-        "config": {"Entrypoint": [f"/{binary.name}"], "User": USER, "WorkingDir": "/", "Env": ["PATH=/"]},
+        "config": {"Entrypoint": [f"/{program}"], "User": USER, "WorkingDir": "/", "Env": ["PATH=/"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest(layer)}"]},
     }).encode()
     files = {"Config": f"{digest(config)}.json", "Layers": [f"{digest(layer)}.tar"]}

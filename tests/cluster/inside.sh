@@ -7,11 +7,13 @@ node=192.0.2.10 pods=10.244.0.0/16 services=10.96.0.0/16 api=10.96.0.1 dns=10.96
 export PATH=$bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$home/pki/admin.yaml KUBECACHEDIR=$home/kubectl
 export CONTAINERD_ADDRESS=/run/containerd/containerd.sock CONTAINERD_NAMESPACE=k8s.io CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=true
 cd "$home"
-mkdir -p pki log pids down cni pod-logs var-lib/{upper,work}
+mkdir -p pki log pids down cni pod-logs containerd var-lib/{upper,work}
 
 # What daemons write into fixed places goes into HOME or away with the node.
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+# Images and containers: thousands of files, which a disk takes most of a minute to forget.
+mount -t tmpfs tmpfs containerd
 mount --bind pod-logs /var/log
 [[ $home == /var/lib/* ]] || mount -t overlay overlay -o lowerdir=/var/lib,upperdir="$home/var-lib/upper",workdir="$home/var-lib/work" /var/lib
 

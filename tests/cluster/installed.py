@@ -6,10 +6,11 @@ import subprocess
 import time
 
 import images
-from node import EXISTING, ROOT
+from node import ROOT
 
 SYSTEM = "llmroute-system"
 CHART = ROOT / "charts" / "llmroute"
+CRD = ROOT / "crds" / "llmroutepolicies.llmroute.dev.yaml"
 EXAMPLES = ROOT / "manifests" / "examples"
 # The simulator accepts no others, so what reaches it came by a sidecar that has them.
 KEYS = {"openai": "sk-cluster-openai-5f2c", "claude": "sk-ant-cluster-claude-91d7"}
@@ -50,20 +51,25 @@ class Installed:
 
     def __init__(self, node):
         self.node = node
+        self.namespaces = [SYSTEM, SIM_NAMESPACE]
 
-    def install(self, *values):
+    def install(self, archives):
         """Images, the simulator, the chart, and the opted-in namespace `shop`; all of it is up when this returns."""
-        self.images()
+        self.load(archives)
         self.providers()
-        self.helm("install", *values)
+        self.helm("install")
         self.namespace("shop", opted_in=True)
 
-    def images(self):
-        """Imports the images; an existing cluster must find them."""
-        if not EXISTING:
-            with images.archives() as archives:
-                for archive in archives:
-                    self.node.load(archive)
+    def remove(self):
+        """What an existing cluster got by this: the release, the CRD and all namespaces."""
+        self.output("helm", "uninstall", "llmroute", f"--namespace={SYSTEM}", "--wait")
+        self.kubectl("delete", "namespace", *self.namespaces)
+        self.kubectl("delete", f"--filename={CRD}")
+
+    def load(self, archives):
+        """Imports images."""
+        for archive in archives:
+            self.node.load(archive)
 
     def providers(self):
         """The simulator, which answers at SIM_URL."""
@@ -97,6 +103,7 @@ class Installed:
 
     def namespace(self, name, opted_in, **labels):
         """A namespace with the providers' keys in it."""
+        self.namespaces.append(name)
         labels = {**labels, **({"llmroute.dev/inject": "enabled"} if opted_in else {})}
         meta = {"name": name, "labels": labels}
         keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "llm-keys", "namespace": name}, "stringData": KEYS}
@@ -161,7 +168,8 @@ class Installed:
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {within:.0f} s: {what}; but {now}\n{self.node.logs()}")
+                shown = self.kubectl("get", "pods,lrp", "--all-namespaces", "--output=wide")
+                raise AssertionError(f"not within {within:.0f} s: {what}; but {now}\n{shown}")
             time.sleep(0.2)
 
 

@@ -30,6 +30,8 @@ pub struct Election {
     leases: Api<Lease>,
     name: String,
     elector: Mutex<Elector>,
+    /// As it was found last: what others wrote there stays, for the release that it came with to find it.
+    found: Mutex<ObjectMeta>,
     leader: watch::Sender<Leader>,
     metrics: Arc<Metrics>,
 }
@@ -46,7 +48,7 @@ impl Election {
         metrics: Arc<Metrics>,
     ) -> Election {
         let (leases, elector) = (Api::namespaced(client, namespace), Mutex::new(Elector::new(me)));
-        Election { leases, name: name.to_owned(), elector, leader, metrics }
+        Election { leases, name: name.to_owned(), elector, found: Mutex::default(), leader, metrics }
     }
 
     /// Takes part until `ending`, and then gives the Lease back. What was told last stays told: who listens ends too.
@@ -91,6 +93,7 @@ impl Election {
 
     async fn round(&self) -> Result<(), Failed> {
         let found = call("read the Lease", self.leases.get_opt(&self.name)).await?;
+        *self.found.lock() = found.as_ref().map(|lease| lease.metadata.clone()).unwrap_or_default();
         let wants = {
             let (mut elector, now) = (self.elector.lock(), clock::now());
             elector.saw(found.as_ref().map(read), now);
@@ -110,7 +113,7 @@ impl Election {
     async fn write(&self, record: Record) -> Result<Lease, Failed> {
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let is_new = record.version.is_empty();
-        let lease = written(&self.name, record);
+        let lease = written(&self.name, self.found.lock().clone(), record);
         if is_new {
             return call("create the Lease", self.leases.create(&params, &lease)).await;
         }
@@ -147,15 +150,19 @@ fn read(lease: &Lease) -> Record {
     }
 }
 
-fn written(name: &str, record: Record) -> Lease {
+fn written(name: &str, found: ObjectMeta, record: Record) -> Lease {
     let Record { holder, epoch, address, duration, version, transitions } = record;
     let now = MicroTime(clock::timestamp());
-    let annotations = [(EPOCH.to_owned(), epoch), (ADDRESS.to_owned(), address)];
+    let mut annotations = found.annotations.unwrap_or_default();
+    annotations.extend([(EPOCH.to_owned(), epoch), (ADDRESS.to_owned(), address)]);
     Lease {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             resource_version: Some(version).filter(|v| !v.is_empty()),
-            annotations: Some(annotations.into()),
+            annotations: Some(annotations),
+            labels: found.labels,
+            owner_references: found.owner_references,
+            finalizers: found.finalizers,
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -211,7 +218,8 @@ mod tests {
         assert_eq!(*scene.led.borrow(), Leader::Unknown, "another one was faster");
         let mut theirs = stored(lease, "1");
         theirs["spec"]["holderIdentity"] = json!("op-2");
-        theirs["metadata"]["annotations"] = json!({ADDRESS: "https://10.0.0.8:8443", EPOCH: "e2"});
+        theirs["metadata"]["annotations"] = json!({ADDRESS: "https://10.0.0.8:8443", EPOCH: "e2", "release": "r"});
+        theirs["metadata"]["labels"] = json!({"of": "the chart"});
         scene.api.answer(200, theirs.clone()).await;
         scene.led.wait_for(|l| *l == Leader::Other("https://10.0.0.8:8443".into())).await.unwrap();
         // It is given back.
@@ -220,6 +228,8 @@ mod tests {
         let (request, ours) = scene.api.refuses(500).await;
         assert!(request.starts_with(&format!("PUT {LEASES}/llmroute-operator?")), "{request}");
         assert_ne!(*scene.led.borrow_and_update(), Leader::Me, "not before it is written");
+        let kept = (&ours["metadata"]["labels"], &ours["metadata"]["annotations"]["release"]);
+        assert_eq!(kept, (&json!({"of": "the chart"}), &json!("r")), "what others wrote stays");
         scene.api.answer(200, stored(ours.clone(), "2")).await;
         scene.api.answer(200, stored(ours, "3")).await;
         scene.led.wait_for(|l| *l == Leader::Me).await.unwrap();
@@ -234,6 +244,7 @@ mod tests {
         };
         assert_eq!(given["spec"]["holderIdentity"], json!(""));
         assert_eq!(given["metadata"]["annotations"][ADDRESS], json!(""));
+        assert_eq!(given["metadata"]["annotations"]["release"], json!("r"));
         timeout(Duration::from_secs(5), scene.running).await.unwrap().unwrap();
         assert_eq!(*scene.led.borrow(), Leader::Me, "who listens is told to end by other means");
     }

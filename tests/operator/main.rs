@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod agree;
 mod manifests;
 mod outage;
 mod policies;

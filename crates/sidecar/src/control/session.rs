@@ -6,8 +6,8 @@ use anyhow::{Context, bail, ensure};
 use control::{
     Speaks, agree,
     v1::{
-        Ack, Credentials, FromOperator, FromSidecar, GoAway, Hello, Nack, Report, Snapshot, Trust, from_operator, from_sidecar,
-        go_away::Reason,
+        Ack, Credentials, FromOperator, FromSidecar, GoAway, Hello, Nack, Report, Snapshot, Trust, from_operator,
+        from_sidecar, go_away::Reason,
     },
 };
 use policy::snapshot;

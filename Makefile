@@ -12,8 +12,8 @@ CARGO_TOOLS := $(CACHE)/tools
 CLUSTER_BIN := $(CACHE)/cluster/bin
 # A cluster that runs, of KUBECONFIG, is used instead of ours.
 EXISTING := $(filter true,$(USE_EXISTING_CLUSTER))
-# What runs in a cluster is what ships, unless LLMROUTE_IMAGES names a directory of other images or programs.
-SHIPPED := $(if $(EXISTING)$(LLMROUTE_IMAGES),,images)
+# What runs in our clusters, unless LLMROUTE_IMAGES names a directory of other images, or of programs.
+OWN_IMAGES := $(if $(EXISTING)$(LLMROUTE_IMAGES),,test-images)
 # Where `bins` puts the programs that demo and suites run.
 export LLMROUTE_BIN_DIR ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug)
 
@@ -76,7 +76,7 @@ operator-tests: apiserver ## stories of the control plane at a real API server
 	cargo test --locked -p llmroute-tests --test operator
 
 .PHONY: cluster-tests
-cluster-tests: $(if $(EXISTING),$(CLUSTER_BIN)/helm,cluster-bins) $(SHIPPED) $(VENV)/.done ## a real node: install, pods with their sidecars, nothing left behind
+cluster-tests: $(if $(EXISTING),$(CLUSTER_BIN)/helm,cluster-bins) $(OWN_IMAGES) $(VENV)/.done ## a real node: install, pods with their sidecars, nothing left behind
 	$(PY) -m pytest -q -s --tb=short -p no:cacheprovider tests/cluster
 
 .PHONY: readme
@@ -124,7 +124,7 @@ apiserver: $(if $(KUBEBUILDER_ASSETS)$(EXISTING),,$(call in_bin,etcd kube-apiser
 cluster-bins: $(call in_bin,$(KUBERNETES) $(CONTAINERD) etcd coredns helm runc pause) cluster-packages ## all that a node needs
 
 .PHONY: cluster
-cluster: cluster-bins $(SHIPPED) $(VENV)/.done ## a one-node Kubernetes with llmroute and the simulator, to try things in
+cluster: cluster-bins $(OWN_IMAGES) $(VENV)/.done ## a one-node Kubernetes with llmroute and the simulator, to try things in
 	tests/cluster/cluster up
 
 .PHONY: cluster-down
@@ -178,20 +178,27 @@ gen-chart: $(call in_bin,helm) prometheus ## write what is rendered from the cha
 ##@ To ship it
 # Static against glibc: its allocator and resolver are those that are measured, and the image holds nothing else.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
+PROFILE ?= release
+STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/$(patsubst dev,debug,$(PROFILE))
 IMAGES := operator sidecar sim
 
 .PHONY: static
 static: ## release programs that need nothing of the machine they run on
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(HOST) -p operator -p sidecar -p sim
+	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_DEV_DEBUG=0 \
+	  cargo build --locked --profile $(PROFILE) --target $(HOST) -p operator -p sidecar -p sim
 
 .PHONY: images
 images: static ## container images in dist/images, without a Docker daemon
 	for name in $(IMAGES); do
-	  image=llmroute.dev/$$name:dev archive=dist/images/llmroute-$$name.tar
+	  image=llmroute.dev/$$name:dev archive=dist/images$(patsubst %,-%,$(filter-out release,$(PROFILE)))/llmroute-$$name.tar
 	  manifests/images/make.py $$image $(STATIC)/llmroute-$$name $$archive
 	  manifests/images/check.py $$image $$archive
 	done
+
+.PHONY: test-images
+# The same in all but optimisation, which takes most of the time that `images` does.
+test-images: ## the same in dist/images-dev, of debug builds: what tests and `make cluster` use
+	$(MAKE) --no-print-directory images PROFILE=dev
 
 ##@ Measuring
 .PHONY: bench

@@ -14,8 +14,8 @@ sys.path.append(str(MAKE_IMAGE.parent))
 
 import make
 
-# What `make images` writes; or a directory of the programs themselves, such as target/debug, which get their libraries along.
-GIVEN = pathlib.Path(os.environ.get("LLMROUTE_IMAGES", ROOT / "dist" / "images")).resolve()
+# Archives as `make test-images` writes them; or the programs themselves, as in target/debug, which get their libraries along.
+GIVEN = pathlib.Path(os.environ.get("LLMROUTE_IMAGES", ROOT / "dist" / "images-dev")).resolve()
 ALL = ("operator", "sidecar", "sim", "app")
 APP = "llmroute.dev/app:dev"
 # Entry point of the app's image, and where the demo's two apps are in it.
@@ -40,7 +40,7 @@ def ours(name, scratch):
     if archive.exists():
         return archive
     if not (GIVEN / program).exists():
-        raise SystemExit(f"neither {archive} nor a program {program} beside it: run `make images`, or see LLMROUTE_IMAGES")
+        raise SystemExit(f"neither {archive} nor a program {program} beside it: run `make test-images`, or set LLMROUTE_IMAGES")
     # A debug build is mostly what a debugger wants.
     stripped, archive = (pathlib.Path(scratch, file) for file in (program, f"{name}.tar"))
     subprocess.run(["strip", "--strip-debug", "-o", stripped, GIVEN / program], check=True)

@@ -57,7 +57,8 @@ class Installed:
         """Images, the simulator, the chart, and the opted-in namespace `shop`; all of it is up when this returns."""
         self.load(archives)
         self.providers()
-        self.helm("install")
+        # The CRD, the webhooks, two replicas: Ready when this returns.
+        self.output("helm", "install", "llmroute", CHART, f"--namespace={SYSTEM}", "--create-namespace", "--wait", "--timeout=3m")
         self.namespace("shop", opted_in=True)
 
     def remove(self):
@@ -75,11 +76,6 @@ class Installed:
         """The simulator, which answers at SIM_URL."""
         self.apply(SIM)
         self.kubectl("rollout", "status", "deployment/sim", "--timeout=90s", namespace=SIM_NAMESPACE)
-
-    def helm(self, verb, *values):
-        """Installs or upgrades the release, with `--set` of these values."""
-        sets = [f"--set={value}" for value in values]
-        return self.output("helm", verb, "llmroute", CHART, f"--namespace={SYSTEM}", "--create-namespace", "--wait", "--timeout=3m", *sets)
 
     def output(self, *command, **options):
         """What a command prints; its failure carries what it said."""

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(nodes.EXISTING, reason="USE_EXISTING_CLUSTER: wh
 
 SPACE, POLICY = "shop", "shop-assistant"
 SECTION = re.search(r"^## In a cluster\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
-INSTALL, UNINSTALL = re.findall(r"^```\n(.*?)^```", SECTION, re.M | re.S)
+INSTALL, UPGRADE, UNINSTALL = re.findall(r"^```\n(.*?)^```", SECTION, re.M | re.S)
 # Events end by themselves after an hour.
 FLEETING = {"events", "events.events.k8s.io"}
 # What every namespace has.
@@ -57,7 +57,7 @@ def test_what_is_installed_is_upgraded_and_goes(fresh):
     assert request(fresh, "early") == "20m"
 
     bundles = trusted(fresh)
-    upgraded(fresh, "operator.replicas=1", "sidecar.resources.requests.cpu=30m", "operator.logLevel=debug")
+    upgraded(fresh, "--set=operator.replicas=1,sidecar.resources.requests.cpu=30m,operator.logLevel=debug")
     operator = fresh.get("deployment/llmroute-operator", namespace=SYSTEM)
     assert (operator["spec"]["replicas"], operator["status"]["updatedReplicas"]) == (1, 1)
     assert trusted(fresh) == bundles
@@ -95,11 +95,11 @@ def bare(cluster):
     return there == GIVEN, there - GIVEN
 
 
-def upgraded(cluster, *values):
-    """Upgrades, while pods are created all the time: each of them gets its sidecar."""
+def upgraded(cluster, values):
+    """Upgrades, with other values, while pods are created all the time: each of them gets its sidecar."""
     before = replicas(cluster)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        upgrade = pool.submit(cluster.helm, "upgrade", *values)
+        upgrade = pool.submit(commands, cluster, f"{UPGRADE.rstrip()} {values}")
         tried = 0
         while not upgrade.done() or before & replicas(cluster):
             made = cluster.kubectl("create", "--dry-run=server", "--filename=-", "--output=json", namespace=SPACE, input=json.dumps(installed.pod("tried")))

@@ -72,7 +72,8 @@ def test_what_is_installed_is_upgraded_and_goes(fresh):
     fresh.until(lambda: bare(fresh), "its namespace is as bare as a new one")
     commands(fresh, delete_namespace)
     mine = {("Namespace", "", SPACE), *((kind, SPACE, name) for kind, name in GIVEN), ("Secret", SPACE, "llm-keys"),
-            ("Pod", SPACE, "early"), ("Pod", SPACE, "late"), ("LLMRoutePolicy", SPACE, POLICY), ("ConfigMap", SPACE, f"llmroute-{POLICY}"),
+            ("Pod", SPACE, "early"), ("Pod", SPACE, "late"),
+            ("LLMRoutePolicy", SPACE, POLICY), ("ConfigMap", SPACE, f"llmroute-{POLICY}"),
             ("CustomResourceDefinition", "", "llmroutepolicies.llmroute.dev"), ("APIService", "", "v1alpha1.llmroute.dev")}
 
     def left():
@@ -98,12 +99,12 @@ def bare(cluster):
 
 def upgraded(cluster, values):
     """Upgrades, with other values, while pods are created all the time: each of them gets its sidecar."""
-    before = replicas(cluster)
+    before, pod = replicas(cluster), json.dumps(installed.pod("tried"))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         upgrade = pool.submit(commands, cluster, f"{UPGRADE.rstrip()} {values}")
         tried = 0
         while not upgrade.done() or before & replicas(cluster):
-            made = cluster.kubectl("create", "--dry-run=server", "--filename=-", "--output=json", namespace=SPACE, input=json.dumps(installed.pod("tried")))
+            made = cluster.kubectl("create", "--dry-run=server", "--filename=-", "--output=json", namespace=SPACE, input=pod)
             assert json.loads(made)["spec"]["initContainers"][0]["name"] == "llmroute-sidecar"
             tried += 1
         upgrade.result()

@@ -23,8 +23,8 @@ PYTHON, APPS = "/python", "/app"
 LOADER = pathlib.Path("/etc/ld.so.cache")
 VENV = ROOT / ".cache" / "venv"
 # Large, and nothing that an app imports.
-SPARED = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "distutils", "pydoc_data", "pip", "setuptools", "pkg_resources",
-          "_pytest", "pygments", "site-packages", "dist-packages"}
+SPARED = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "distutils", "pydoc_data", "pip",
+          "setuptools", "pkg_resources", "_pytest", "pygments", "site-packages", "dist-packages"}
 
 
 @contextlib.contextmanager

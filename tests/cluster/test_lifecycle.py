@@ -41,10 +41,11 @@ def commands(cluster, block):
 
 
 def objects(cluster):
-    """Every object of every kind: (kind, namespace, name)."""
+    """Every object of every kind, but for what kubelets write when they please: (kind, namespace, name)."""
     kinds = cluster.kubectl("api-resources", "--verbs=list", "--output=name").split()
     listed = cluster.get(",".join(kind for kind in kinds if kind not in FLEETING), "--all-namespaces")["items"]
-    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in listed}
+    found = {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in listed}
+    return {one for one in found if one[1] != "kube-node-lease"}
 
 
 def test_what_is_installed_is_upgraded_and_goes(fresh):
@@ -71,7 +72,8 @@ def test_what_is_installed_is_upgraded_and_goes(fresh):
     fresh.until(lambda: bare(fresh), "its namespace is as bare as a new one")
     commands(fresh, delete_namespace)
     mine = {("Namespace", "", SPACE), *((kind, SPACE, name) for kind, name in GIVEN), ("Secret", SPACE, "llm-keys"),
-            ("Pod", SPACE, "early"), ("Pod", SPACE, "late"), ("LLMRoutePolicy", SPACE, POLICY), ("ConfigMap", SPACE, f"llmroute-{POLICY}"),
+            ("Pod", SPACE, "early"), ("Pod", SPACE, "late"),
+            ("LLMRoutePolicy", SPACE, POLICY), ("ConfigMap", SPACE, f"llmroute-{POLICY}"),
             ("CustomResourceDefinition", "", "llmroutepolicies.llmroute.dev"), ("APIService", "", "v1alpha1.llmroute.dev")}
 
     def left():
@@ -97,12 +99,12 @@ def bare(cluster):
 
 def upgraded(cluster, values):
     """Upgrades, with other values, while pods are created all the time: each of them gets its sidecar."""
-    before = replicas(cluster)
+    before, pod = replicas(cluster), json.dumps(installed.pod("tried"))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         upgrade = pool.submit(commands, cluster, f"{UPGRADE.rstrip()} {values}")
         tried = 0
         while not upgrade.done() or before & replicas(cluster):
-            made = cluster.kubectl("create", "--dry-run=server", "--filename=-", "--output=json", namespace=SPACE, input=json.dumps(installed.pod("tried")))
+            made = cluster.kubectl("create", "--dry-run=server", "--filename=-", "--output=json", namespace=SPACE, input=pod)
             assert json.loads(made)["spec"]["initContainers"][0]["name"] == "llmroute-sidecar"
             tried += 1
         upgrade.result()

@@ -83,11 +83,13 @@ def test_a_pod_gets_its_sidecar_and_an_edit_moves_its_next_answer(shop):
 def test_a_bad_edit_is_refused_with_all_its_faults(shop):
     apply(shop, OPENAI_FIRST)
     before = shop.policy(NAME, SPACE)["metadata"]["generation"]
-    bad = OPENAI_FIRST.replace("  scenes:", "  classify: {rules: [{scene: chat, when: request.colour}, {scene: chat, when: '1 +'}]}\n  scenes:")
+    rules = "  classify: {rules: [{scene: chat, when: request.colour}, {scene: chat, when: '1 +'}]}\n"
+    bad = OPENAI_FIRST.replace("  scenes:", f"{rules}  scenes:")
     with pytest.raises(installed.Failed) as refused:
         shop.apply(bad, namespace=SPACE)
     said = str(refused.value)
-    assert f'LLMRoutePolicy "{NAME}" is invalid' in said and "spec.classify.rules[0].when" in said and "spec.classify.rules[1].when" in said, said
+    assert f'LLMRoutePolicy "{NAME}" is invalid' in said, said
+    assert "spec.classify.rules[0].when" in said and "spec.classify.rules[1].when" in said, said
     with pytest.raises(installed.Failed) as refused:
         shop.apply(OPENAI_FIRST.replace("limitUsd: \"2.00\"", "limitUsd: \"lots\"").replace("OpenAI,", "OpenAPI,"), namespace=SPACE)
     said = str(refused.value)
@@ -138,7 +140,8 @@ def scale(cluster, replicas):
     cluster.kubectl("scale", "deployment/llmroute-operator", f"--replicas={replicas}", namespace=installed.SYSTEM)
     cluster.kubectl("rollout", "status", "deployment/llmroute-operator", "--timeout=90s", namespace=installed.SYSTEM)
     if not replicas:
-        cluster.kubectl("wait", "pod", "--for=delete", "--selector=app.kubernetes.io/component=operator", "--timeout=90s", namespace=installed.SYSTEM)
+        pods = "--selector=app.kubernetes.io/component=operator"
+        cluster.kubectl("wait", "pod", "--for=delete", pods, "--timeout=90s", namespace=installed.SYSTEM)
 
 
 def told_by_describe(cluster, kind, reason):
@@ -164,7 +167,8 @@ def test_the_very_file_is_applied_and_is_run_by_a_sidecar_alone(cluster, name, t
     cluster.app("injected", space, labels)
 
     cluster.kubectl("create", "configmap", "the-file", f"--from-file={file}", namespace=space)
-    mounts = [("policy", {"configMap": {"name": "the-file"}}), ("keys", {"secret": {"secretName": "llm-keys"}}), ("state", {"emptyDir": {}})]
+    policy_file, keys = {"configMap": {"name": "the-file"}}, {"secret": {"secretName": "llm-keys"}}
+    mounts = [("policy", policy_file), ("keys", keys), ("state", {"emptyDir": {}})]
     alone = {
         "name": "sidecar", "image": "llmroute.dev/sidecar:dev",
         "args": ["--policy=/policy/policy.yaml", "--credentials=/keys", "--state=/state"],

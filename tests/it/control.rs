@@ -214,6 +214,13 @@ async fn a_start_without_the_operator_takes_the_disk_then_the_config_map() {
     ready(&sidecar).await;
     assert_eq!(model(&sidecar).await, "gpt-6-luna");
 
+    // What the operator confirms is kept as what it sends.
+    let plane = Plane::start_at(&cluster, addr).await;
+    plane.acknowledged("a", &mapped).await;
+    eventually("kept", async || fs::read(&file).is_ok_and(|kept| kept == mapped.json).then_some(())).await;
+    assert_eq!(config(&sidecar).await["policy"]["source"], "ConfigMap");
+    plane.end().await;
+
     // The operator's word comes before all.
     let newest = cluster.policy("shop", 3, &pod.policy("gpt-5.4"));
     let plane = Plane::start_at(&cluster, addr).await;

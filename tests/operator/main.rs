@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod agree;
 mod edits;
 mod killed;
 mod manifests;

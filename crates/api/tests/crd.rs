@@ -1,5 +1,7 @@
 //! Generated files are what the types say.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{env, fs, path::Path};
 
 #[test]

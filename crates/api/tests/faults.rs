@@ -125,6 +125,11 @@ fn one_fault_at_a_time() {
             "spec.providers[0].models[0].capabilities.sampling: \"Some\" is not a value here",
         ),
         (
+            "inputPerMTok: \"2\"",
+            "inputPerMTok: \"9999999999999.9\"",
+            "spec.providers[0].models[0].price.inputPerMTok: has 15 characters",
+        ),
+        (
             "cachedInputPerMTok: \"0.20\"",
             "serverTools: [{tool: WebSearch}]",
             "spec.providers[0].models[0].price.serverTools[0].costUsd: is missing",

@@ -45,6 +45,7 @@ fn what_the_api_server_accepts_is_accepted() {
         json!({"count": 3.0}),
         json!({"list": [{"key": "a"}, {"key": "A"}]}),
         json!({"map": {}}),
+        json!({"count": null, "flag": null, "word": null, "map": {"a": null, "b": "", "c": null}}),
     ];
     for patch in rows {
         assert_eq!(faults(&schema(), with(patch.clone())), Vec::<String>::new(), "{patch}");
@@ -55,7 +56,8 @@ fn what_the_api_server_accepts_is_accepted() {
 fn every_fault_has_its_path_and_remedy() {
     let rows = [
         (json!({"name": 5}), "it.name: 5 is not a string; use letters"),
-        (json!({"name": null}), "it.name: is empty; give it a value"),
+        (json!({"name": null}), "it.name: is missing; add it; use letters"),
+        (json!({"zzzzzz": null}), "it.zzzzzz: is not a field; the fields here are"),
         (json!({"name": "a b"}), "it.name: \"a b\" is not a name; use letters"),
         (json!({"name": "a".repeat(64)}), "it.name: has 64 characters; keep at most 63"),
         (json!({"count": "3"}), "it.count: \"3\" is not a whole number; write digits"),
@@ -75,6 +77,7 @@ fn every_fault_has_its_path_and_remedy() {
         (json!({"list": [{"key": "a"}, {"key": "a"}]}), "it.list[1].key: \"a\" is the key of it.list[0] already"),
         (json!({"list": [{}]}), "it.list[0].key: is missing; add it"),
         (json!({"list": ["k"]}), "it.list[0]: \"k\" is not a mapping"),
+        (json!({"list": [null]}), "it.list[0]: is empty; give it a value"),
         (json!({"cuont": 1}), "it.cuont: is not a field; did you mean count?"),
         (json!({"zzzzzz": 1}), "it.zzzzzz: is not a field; the fields here are"),
     ];

@@ -92,16 +92,21 @@ fn wrong_type(schema: &Value, expected: &str, value: &Value, path: &str, faults:
 }
 
 fn object(schema: &Value, members: &mut Map<String, Value>, path: &str, faults: &mut Faults) {
+    let none = Map::new();
+    let known = schema["properties"].as_object().unwrap_or(&none);
+    let is_map = schema["additionalProperties"].is_object();
+    if !is_map {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        unknown(members, &names, path, faults);
+    }
+    // One without a value is one that is not there, for the API server too.
+    members.retain(|_, value| !value.is_null());
     if let Some(most) = schema["maxProperties"].as_u64().filter(|most| members.len() as u64 > *most) {
         faults.add(path, format!("has {} entries", members.len()), format!("keep at most {most}"));
     }
-    if schema["additionalProperties"].is_object() {
+    if is_map {
         return each(&schema["additionalProperties"], members, path, faults);
     }
-    let none = Map::new();
-    let known = schema["properties"].as_object().unwrap_or(&none);
-    let names: Vec<&str> = known.keys().map(String::as_str).collect();
-    unknown(members, &names, path, faults);
     for (name, schema) in known {
         let at = member(path, name);
         if members.get_mut(name).is_some_and(|value| !walk(schema, value, &at, faults)) {

@@ -150,7 +150,7 @@ fn price(price: &types::Price, listed: Option<Price>) -> Price {
     } = price;
     let input = per_token(input);
     let or = |own: &Option<_>, listed: Option<PerToken>, percent: u64| {
-        own.as_deref().map(per_token).or(listed).unwrap_or(PerToken(input.0 * percent / 100))
+        own.as_deref().map(per_token).or(listed).unwrap_or(PerToken(input.0.saturating_mul(percent) / 100))
     };
     Price {
         input,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use control::{
     Speaks, agree,
     v1::{
@@ -154,9 +155,13 @@ async fn take(control: &Control, snapshot: Snapshot) -> Result<(), Vec<String>> 
     if adopt::hash(&document) != hash {
         return Err(vec!["the document does not have the hash that came with it".to_owned()]);
     }
-    // What is in force already, from the disk or an earlier stream, is only confirmed.
-    if control.state.in_force.load().as_ref().is_some_and(|f| f.origin.hash == hash) {
+    // What is in force already is only confirmed.
+    let source = control.state.in_force.load().as_ref().filter(|f| f.origin.hash == hash).map(|f| f.origin.source);
+    if let Some(source) = source {
         control.state.refused.store(None);
+        if source == Source::ConfigMap {
+            keep(control, document).await;
+        }
         return Ok(());
     }
     let text = document.clone();
@@ -166,12 +171,16 @@ async fn take(control: &Control, snapshot: Snapshot) -> Result<(), Vec<String>> 
     check(&judged, &namespace, &name, generation)?;
     adopt::put(&control.state, judged, Origin { source: Source::Stream, hash });
     // After it is in force: the answer to a later start is not what this one waits for.
+    keep(control, document).await;
+    Ok(())
+}
+
+async fn keep(control: &Control, document: Bytes) {
     let kept = control.kept.clone();
     let written = tokio::task::spawn_blocking(move || kept.keep_policy(&document)).await;
     if let Err(error) = written.map_err(std::io::Error::other).flatten() {
         tracing::warn!(%error, "the policy is in force, but cannot be kept for the next start");
     }
-    Ok(())
 }
 
 /// What is acknowledged is what the document says.

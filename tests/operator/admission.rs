@@ -29,7 +29,7 @@ impl Asked {
         asked.stage.kubectl(&["apply", "-n", "shop", "-f", &path("manifests/examples/minimal.yaml")]);
         asked.stage.condition("shop-assistant", "Accepted", "True Accepted", "").await;
         let pod = pod("first", json!({"app": "shop-assistant", INJECT: "enabled"}), json!({}));
-        let dry = || asked.create("shop", &pod, &["--dry-run=server"]).ok().filter(|shown| has_sidecar(shown));
+        let dry = || asked.create("shop", &pod, &["--dry-run=server"]).ok().filter(has_sidecar);
         asked.stage.until("pods get their sidecar", dry).await;
         asked
     }

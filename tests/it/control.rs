@@ -355,7 +355,9 @@ async fn a_go_away_is_followed_to_the_leader() {
     assert!(one.fleet.view().is_empty());
     assert_eq!(config(&sidecar).await["control"]["connected_to"], format!("{}/", ip(&other)));
 
-    // The lease moves.
+    // The lease moves; one that was told too late that its time is over serves nobody.
+    other.leads(Leader::Me(Duration::ZERO));
+    eventually("it is left", async || (!other.is_connected("a")).then_some(())).await;
     other.leads(Leader::Unknown);
     one.leads(Leader::Me(Duration::MAX));
     one.acknowledged("a", &document).await;

@@ -162,6 +162,9 @@ async fn nobody_but_the_leader_writes() {
     let mut scene = Scene::start(false);
     scene.sees(1, "openai", Value::Null);
     scene.is_quiet().await;
+    // It was stopped for so long that its time is over, and has not been told.
+    scene.leader.send_replace(Leader::Me(Duration::from_nanos(1)));
+    scene.is_quiet().await;
     scene.leader.send_replace(Leader::Me(Duration::MAX));
     let (called, _) = scene.api.takes().await;
     assert_eq!(called, format!("PATCH {MAP}"));

@@ -1,5 +1,7 @@
 //! Who gets what: a sidecar by its token, the operator by its account.
 
+use std::{fs, time::Duration};
+
 use harness::{Metrics, Program, eventually};
 
 use crate::stage::Stage;
@@ -36,7 +38,7 @@ async fn without_a_token_of_its_pod_for_the_operator_a_sidecar_gets_nothing() {
         assert!(!sidecar.output().contains(token.trim()), "no token in a log");
     }
     let pod = stage.pod("none", "shop");
-    std::fs::remove_file(pod.dir().join("token")).expect("the token");
+    fs::remove_file(pod.dir().join("token")).expect("the token");
     let sidecar = stage.sidecar(&pod, &operator).await;
     is_told(&sidecar, "token").await;
     let page = Metrics::parse(&operator.admin.get("/metrics").send().await.text());
@@ -51,6 +53,25 @@ async fn without_a_token_of_its_pod_for_the_operator_a_sidecar_gets_nothing() {
     stage
         .until("the pod says why it waits", || (stage.events_of("Pod", "other") == ["Warning NoPolicy"]).then_some(()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_gets_nothing_and_a_younger_one_of_the_same_pod_all() {
+    let stage = Stage::new().await;
+    let operator = stage.operator("op-1").await;
+    stage.apply(&stage.policy("shop", "shop", "gpt-6-sol"));
+    stage.condition("shop", "Accepted", "True Accepted", "").await;
+    let pod = stage.pod("late", "shop");
+    let token = fs::read_to_string(pod.dir().join("token")).expect("a token");
+    // It was given for an hour. The API server allows a minute of difference between clocks.
+    let (young, expired) = (Duration::from_secs(3000), Duration::from_secs(3720));
+    pod.dir().write("token", stage.server.aged(&token, expired));
+    let sidecar = stage.sidecar(&pod, &operator).await;
+    is_told(&sidecar, "token has expired").await;
+    assert_eq!(stage.shown("shop")["status"]["sidecars"]["inSync"], 0);
+    // The kubelet writes a new one, and the sidecar reads it for its next call: nothing else was wrong.
+    pod.dir().write("token", stage.server.aged(&token, young));
+    stage.settled("shop", 1, 1).await;
 }
 
 #[tokio::test]

@@ -15,11 +15,16 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use parking_lot::Mutex;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
-use serde_json::json;
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{temp::TempDir, world::loopback};
@@ -89,6 +94,25 @@ impl ApiServer {
             command.env_remove(name);
         }
         command
+    }
+
+    /// A token as it would have been so long ago, signed as the server signs: none can be had that lives for less than ten
+    /// minutes. Not of a cluster that was not started here.
+    pub fn aged(&self, token: &str, age: Duration) -> String {
+        let own = self.own.as_ref().expect("a server of our own");
+        let mut parts = token.splitn(3, '.');
+        let (head, claims) = (parts.next().expect("a header"), parts.next().expect("claims"));
+        let mut claims: Value = serde_json::from_slice(&BASE64.decode(claims).expect("base64")).expect("JSON");
+        for name in ["iat", "nbf", "exp"] {
+            claims[name] = (claims[name].as_u64().expect("a time") - age.as_secs()).into();
+        }
+        let signed = format!("{head}.{}", BASE64.encode(claims.to_string()));
+        let pem = fs::read_to_string(own.dir.join("tokens.key")).expect("a key");
+        let der = KeyPair::from_pem(&pem).expect("a key").serialize_der();
+        let random = SystemRandom::new();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).expect("a key");
+        let signature = key.sign(&random, signed.as_bytes()).expect("a signature");
+        format!("{signed}.{}", BASE64.encode(signature))
     }
 
     /// SIGKILL for etcd and the API server; both are gone when this returns. Not of a cluster that was not started here.

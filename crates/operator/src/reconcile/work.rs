@@ -115,6 +115,10 @@ impl Work {
         // What is not known yet is not told: it may be in force.
         let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
         let is_due = policy.recall || keep.is_some() || tell.is_some();
+        if !is_due && item.failures > 0 {
+            // What failed is no longer to be done: nothing waits for another try.
+            (item.failures, item.again) = (0, now);
+        }
         let todo =
             Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before, repairs };
         item.todo = is_due.then_some(todo);
@@ -237,6 +241,22 @@ mod tests {
         let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
         work.done(todo, true, now);
         assert_eq!(work.next(now), None);
+    }
+
+    #[test]
+    fn what_failed_and_is_no_longer_to_be_done_is_waited_for_no_more() {
+        let (mut work, later) = (Work::default(), NOW + PAUSE.1);
+        let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        work.done(todo, false, NOW);
+        assert!(due(&mut work, &policy(1), 1, false, later).is_none(), "another one leads");
+        assert_eq!(work.next(later), None);
+
+        let refused = Policy { accepted: None, recall: true, ..policy(2) };
+        let (.., todo) = due(&mut work, &refused, 2, false, later).unwrap();
+        work.done(todo, false, later);
+        assert!(due(&mut work, &policy(3), 3, false, later).is_none(), "a good version came");
+        assert_eq!(work.next(later), None);
+        assert!(due(&mut work, &policy(3), 3, true, later).is_some(), "and is not late for what failed before");
     }
 
     #[test]

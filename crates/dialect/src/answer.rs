@@ -32,6 +32,11 @@ pub enum AnswerFault {
 /// # Errors
 /// Why it is none.
 pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFault> {
+    Ok(AnswerHead { usage: look(dialect, body)?.1 })
+}
+
+/// As [`read_answer`], with the places of what else a reader of plain answers needs.
+pub(crate) fn look(dialect: Dialect, body: &[u8]) -> Result<(Seen, Option<Usage>), AnswerFault> {
     if body.trim_ascii().is_empty() {
         return Err(AnswerFault::Empty);
     }
@@ -63,30 +68,45 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerHead, AnswerFa
     if !is_whole {
         return Err(AnswerFault::WrongShape);
     }
-    Ok(AnswerHead { usage: counts.and_then(|c| c.usage(&body[seen.service_tier])) })
+    let usage = counts.and_then(|c| c.usage(&body[seen.service_tier.clone()]));
+    Ok((seen, usage))
 }
 
-/// Where the members are that make an answer; an empty span where they are not.
+/// Where the members of an answer are; an empty span where they are not.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     error: Span,
-    choices: Span,
+    pub(crate) choices: Span,
     choice_count: u32,
-    output: Span,
-    content: Span,
+    pub(crate) output: Span,
+    pub(crate) content: Span,
     service_tier: Span,
+    pub(crate) id: Span,
+    pub(crate) model: Span,
+    pub(crate) status: Span,
+    pub(crate) stop_reason: Span,
+    pub(crate) stop_sequence: Span,
 }
 
 impl Seen {
     fn take(&mut self, name: &[u8], value: Span, count: u32) {
-        match name {
-            b"error" => self.error = value,
-            b"choices" => (self.choices, self.choice_count) = (value, count),
-            b"output" => self.output = value,
-            b"content" => self.content = value,
-            b"service_tier" => self.service_tier = value,
-            _ => {}
-        }
+        let slot = match name {
+            b"error" => &mut self.error,
+            b"choices" => {
+                self.choice_count = count;
+                &mut self.choices
+            }
+            b"output" => &mut self.output,
+            b"content" => &mut self.content,
+            b"service_tier" => &mut self.service_tier,
+            b"id" => &mut self.id,
+            b"model" => &mut self.model,
+            b"status" => &mut self.status,
+            b"stop_reason" => &mut self.stop_reason,
+            b"stop_sequence" => &mut self.stop_sequence,
+            _ => return,
+        };
+        *slot = value;
     }
 }
 

@@ -139,7 +139,7 @@ pub fn read_head(dialect: Dialect, body: &[u8]) -> Result<Head, BadBody> {
         let mut media = Media::new(dialect, is_prompt(&member.name).then_some(&mut long));
         let counted = scan.skip(&mut media)?;
         let value = start..scan.at();
-        head.noted.member(&member.name, value.len());
+        head.noted.member(&member.name, member.start, &value, media.odd);
         if let Err(e) = take(&mut head, dialect, &member, body, &value, counted, &media) {
             wrong.get_or_insert(e);
         }
@@ -259,7 +259,6 @@ impl Head {
     }
 
     fn add(&mut self, media: &Media<'_>, value: &Span) {
-        self.noted.odd_types(media.odd);
         self.thoughts |= media.thoughts;
         self.references |= media.references;
         self.images += media.images;

@@ -63,16 +63,44 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A list in the making.
+#[derive(Debug)]
+pub(crate) struct List<'a> {
+    out: &'a mut String,
+    begun: bool,
+}
+
+impl<'a> List<'a> {
+    /// Begins one behind `out`.
+    pub(crate) fn new(out: &'a mut String) -> List<'a> {
+        out.push('[');
+        List { out, begun: false }
+    }
+
+    /// The next item, which the caller writes.
+    pub(crate) fn item(&mut self) -> &mut String {
+        if std::mem::replace(&mut self.begun, true) {
+            self.out.push(',');
+        }
+        self.out
+    }
+
+    /// The next item, an object.
+    pub(crate) fn object(&mut self) -> Object<'_> {
+        Object::new(self.item())
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
+        self.out.push(']');
+    }
+}
+
 /// A list behind `out`; `write` is given each item.
 pub(crate) fn list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut write: impl FnMut(T, &mut String)) {
-    out.push('[');
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        write(item, out);
-    }
-    out.push(']');
+    let mut list = List::new(out);
+    items.into_iter().for_each(|item| write(item, list.item()));
+    list.end();
 }
 
 /// A value behind `out`.

@@ -1,27 +1,28 @@
-//! Answers that are nothing but text, as most are, read in one pass and without a value; whatever says anything beside is
-//! left to the readers of whole answers. The body was checked to be JSON before.
+//! Answers that are nothing but text, as most are, read without a value; whatever says anything beside is left to the
+//! readers of whole answers. The body was looked at before, so it is JSON, and it is known where its members are.
 
 use crate::{
+    Dialect,
+    answer::Seen,
     chat,
     cursor::Cursor,
-    json::unescape,
+    json::{Span, unescape},
     messages,
     model::{Answer, Part, Stop, Text},
 };
 
-/// A Chat answer.
-pub(crate) fn chat(body: &[u8]) -> Option<Answer> {
-    let mut answer = Answer::default();
-    let mut c = Cursor::new(body);
-    open(&mut c, b'{')?;
-    while let Some(name) = c.member() {
-        match &*name {
-            b"id" => answer.id = word(&mut c)?,
-            b"model" => answer.model = word(&mut c)?,
-            b"choices" => choice(&mut c, &mut answer)?,
-            _ => _ = c.value(),
-        }
+/// An answer of nothing but text.
+pub(crate) fn read(dialect: Dialect, body: &[u8], seen: &Seen) -> Option<Answer> {
+    match dialect {
+        Dialect::Chat => chat(body, seen),
+        Dialect::Responses => responses(body, seen),
+        Dialect::Messages => messages(body, seen),
     }
+}
+
+fn chat(body: &[u8], seen: &Seen) -> Option<Answer> {
+    let mut answer = named(body, seen)?;
+    choice(&mut at(body, &seen.choices), &mut answer)?;
     Some(answer)
 }
 
@@ -57,43 +58,33 @@ fn message(c: &mut Cursor<'_>) -> Option<String> {
     said
 }
 
-/// A Messages answer.
-pub(crate) fn messages(body: &[u8]) -> Option<Answer> {
-    let mut answer = Answer::default();
-    let (mut reason, mut sequence) = (None, None);
-    let mut c = Cursor::new(body);
-    open(&mut c, b'{')?;
-    while let Some(name) = c.member() {
-        match &*name {
-            b"id" => answer.id = word(&mut c)?,
-            b"model" => answer.model = word(&mut c)?,
-            b"content" => answer.parts = texts(&mut c, b"text")?,
-            b"stop_reason" => reason = Some(word(&mut c)?),
-            b"stop_sequence" if c.peek() == b'"' => sequence = Some(word(&mut c)?),
-            _ => _ = c.value(),
-        }
-    }
+fn messages(body: &[u8], seen: &Seen) -> Option<Answer> {
+    let reason = if seen.stop_reason.is_empty() { None } else { Some(word(&mut at(body, &seen.stop_reason))?) };
+    let sequence = word(&mut at(body, &seen.stop_sequence));
+    let mut answer = named(body, seen)?;
+    answer.parts = texts(&mut at(body, &seen.content), b"text")?;
     answer.stop = messages::stop(reason.as_deref(), sequence.as_deref());
     Some(answer)
 }
 
 /// A Responses answer: one message, of one text.
-pub(crate) fn responses(body: &[u8]) -> Option<Answer> {
-    let mut answer = Answer::default();
-    let mut is_whole = false;
-    let mut c = Cursor::new(body);
-    open(&mut c, b'{')?;
-    while let Some(name) = c.member() {
-        match &*name {
-            b"id" => answer.id = word(&mut c)?,
-            b"model" => answer.model = word(&mut c)?,
-            b"status" => is_whole = word(&mut c)? == "completed",
-            b"output" => answer.parts = item(&mut c)?,
-            _ => _ = c.value(),
-        }
-    }
+fn responses(body: &[u8], seen: &Seen) -> Option<Answer> {
+    let mut answer = named(body, seen)?;
+    answer.parts = item(&mut at(body, &seen.output))?;
     answer.stop = Stop::End;
+    let is_whole = at(body, &seen.status).text() == Some(b"completed");
     Some(answer).filter(|a| is_whole && a.parts.len() == 1)
+}
+
+/// An answer without its content.
+fn named(body: &[u8], seen: &Seen) -> Option<Answer> {
+    let said = |span: &Span| if span.is_empty() { Some(String::new()) } else { word(&mut at(body, span)) };
+    Some(Answer { id: said(&seen.id)?, model: said(&seen.model)?, ..Answer::default() })
+}
+
+/// At the value of a member.
+fn at<'a>(body: &'a [u8], span: &Span) -> Cursor<'a> {
+    Cursor::new(body.get(span.clone()).unwrap_or_default())
 }
 
 /// The only item of the output.
@@ -153,11 +144,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::responses;
+    use crate::{answer::look, responses};
 
     /// Whether an answer is taken here, as it is read elsewhere.
-    fn takes(plain: fn(&[u8]) -> Option<Answer>, whole: fn(&Value) -> Option<Answer>, answer: &Value) -> bool {
-        let taken = plain(answer.to_string().as_bytes());
+    fn takes(dialect: Dialect, whole: fn(&Value) -> Option<Answer>, answer: &Value) -> bool {
+        let body = answer.to_string();
+        let (seen, _) = look(dialect, body.as_bytes()).unwrap();
+        let taken = read(dialect, body.as_bytes(), &seen);
         if let Some(taken) = &taken {
             assert_eq!(Some(taken), whole(answer).as_ref(), "{answer}");
         }
@@ -189,7 +182,7 @@ mod tests {
             ("/choices/0/message/tool_calls", json!([{}]), false),
             ("/model", json!(null), false),
         ] {
-            assert_eq!(takes(chat, chat::read_answer, &with(&chat_answer, at, value)), want, "{at}");
+            assert_eq!(takes(Dialect::Chat, chat::read_answer, &with(&chat_answer, at, value)), want, "{at}");
         }
         let block = json!({"type": "text", "text": "a\n"});
         let messages_answer =
@@ -204,7 +197,11 @@ mod tests {
             ("/content", json!([{"type": "thinking", "thinking": "t", "text": "a"}]), false),
             ("/stop_reason", json!(null), false),
         ] {
-            assert_eq!(takes(messages, messages::read_answer, &with(&messages_answer, at, value)), want, "{at}");
+            assert_eq!(
+                takes(Dialect::Messages, messages::read_answer, &with(&messages_answer, at, value)),
+                want,
+                "{at}"
+            );
         }
         let part = json!({"type": "output_text", "text": "a", "annotations": []});
         let item = json!({"type": "message", "role": "assistant", "content": [part]});
@@ -219,7 +216,7 @@ mod tests {
             ("/output/0/type", json!("reasoning"), false),
         ] {
             assert_eq!(
-                takes(super::responses, responses::read_answer, &with(&responses_answer, at, value)),
+                takes(Dialect::Responses, responses::read_answer, &with(&responses_answer, at, value)),
                 want,
                 "{at}"
             );

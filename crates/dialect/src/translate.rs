@@ -6,12 +6,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    AnswerFault, Capability, Dialect, Head, chat,
+    AnswerFault, Capability, Dialect, Head,
+    answer::look,
+    chat,
     fit::fit,
     lift::Lifted,
     messages,
     model::{Answer, Event, Thinking},
-    names, plain, read_answer, responses,
+    names, plain, responses,
     sse::Frame,
     structured, turns,
     usage::Usage,
@@ -192,13 +194,8 @@ pub struct TranslatedAnswer {
 /// # Errors
 /// It is no answer.
 pub fn translate_answer(context: &Context, body: &[u8]) -> Result<TranslatedAnswer, AnswerFault> {
-    let usage = read_answer(context.provider, body)?.usage;
-    let plain = match context.provider {
-        Dialect::Chat => plain::chat(body),
-        Dialect::Responses => plain::responses(body),
-        Dialect::Messages => plain::messages(body),
-    };
-    let mut answer = match plain {
+    let (seen, usage) = look(context.provider, body)?;
+    let mut answer = match plain::read(context.provider, body, &seen) {
         Some(answer) => answer,
         None => read_whole(context.provider, body)?,
     };

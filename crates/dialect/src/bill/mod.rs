@@ -1,7 +1,7 @@
 //! What the bill of a request can depend on besides the length of its text: media, tools, state that lies elsewhere, the
 //! service tier, cache marks.
 //!
-//! Most bodies are plain text, and [`read_head`](crate::read_head) has seen that they are; the others are walked once
+//! Most of a body is plain text, and [`read_head`](crate::read_head) has seen that it is; other members are walked once
 //! more, each byte once.
 
 mod item;
@@ -15,6 +15,7 @@ use crate::{
     Dialect,
     cursor::{Cursor, plain},
     head::{Head, whole},
+    json::Span,
 };
 
 /// What the bill of a body can depend on. Counts are upper bounds.
@@ -93,26 +94,22 @@ pub enum CacheMark {
 pub(crate) struct Noted {
     /// Bytes of the members that may reach the model as text.
     text: u64,
-    /// Something is there that only the second pass reads.
-    look: bool,
+    /// Members that only the second pass reads, each from the quote that opens its name.
+    look: Vec<Span>,
 }
 
 impl Noted {
-    /// A top-level member, and how many bytes its value has.
-    pub(crate) fn member(&mut self, name: &[u8], bytes: usize) {
-        match name {
-            name if is_prompt(name) || name == b"tool_choice" => self.text += bytes as u64,
-            name if steers(name) => {}
-            _ => {
-                self.text += bytes as u64;
-                self.look = true;
-            }
+    /// Takes a top-level member, which begins at `start`. `odd`: objects in it have types or members that are not plain
+    /// text.
+    pub(crate) fn member(&mut self, name: &[u8], start: usize, value: &Span, odd: bool) {
+        let is_prompt = is_prompt(name);
+        if steers(name) {
+            return;
         }
-    }
-
-    /// Objects inside the prompt have types that are not plain text.
-    pub(crate) fn odd_types(&mut self, odd: bool) {
-        self.look |= odd;
+        self.text += value.len() as u64;
+        if odd || !(is_prompt || name == b"tool_choice") {
+            self.look.push(start..value.end);
+        }
     }
 }
 
@@ -166,8 +163,8 @@ pub(crate) fn is_odd(raw: &[u8]) -> bool {
 #[must_use]
 pub fn read_bill(dialect: Dialect, body: &[u8], head: &Head) -> Bill {
     let mut bill = Bill { text_bytes: head.noted.text, messages: head.messages, ..Bill::default() };
-    if head.noted.look {
-        look(&mut bill, dialect, body);
+    for member in &head.noted.look {
+        look(&mut bill, dialect, body.get(member.clone()).unwrap_or_default());
     }
     bill
 }
@@ -183,12 +180,10 @@ pub(crate) fn is_odd_name(dialect: Dialect, raw: &[u8], escaped: bool) -> bool {
         }
 }
 
-fn look(bill: &mut Bill, dialect: Dialect, body: &[u8]) {
-    let mut c = Cursor::new(body);
-    if !c.enter(b'{') {
-        return;
-    }
-    while let Some(name) = c.member() {
+/// Reads one member.
+fn look(bill: &mut Bill, dialect: Dialect, member: &[u8]) {
+    let mut c = Cursor::new(member);
+    if let Some(name) = c.member() {
         match (&*name, dialect) {
             (b"messages" | b"input" | b"system", _) => bill.list(&mut c, dialect),
             (b"tools", _) => bill.tool_list(&mut c, dialect),

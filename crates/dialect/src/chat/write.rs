@@ -7,7 +7,7 @@ use crate::{
     capability::Limit,
     model::{Call, Choice, Media, Part, Request, Role, Text, Thought, Tool, ToolResult, Turn},
     names,
-    object::{Object, list, put},
+    object::{List, Object, list, put},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -147,47 +147,35 @@ fn messages(r: &mut Request, out: &mut String) -> Read<()> {
     if r.turns.is_empty() && r.system.is_empty() {
         return refuse("messages", "must hold a turn that is not empty");
     }
-    let mut written = Messages { out, begun: false };
-    written.out.push('[');
+    let mut list = List::new(out);
     if !r.system.is_empty() {
-        written.text("system", &joined(r.system.iter()));
+        say("system", &joined(r.system.iter()), &mut list);
     }
     for turn in std::mem::take(&mut r.turns) {
         match turn.role {
             Role::System => {
                 let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
-                written.text("system", &joined(texts));
+                say("system", &joined(texts), &mut list);
             }
-            Role::User => user(r, turn, &mut written)?,
-            Role::Assistant => assistant(r, turn, &mut written),
+            Role::User => user(r, turn, &mut list)?,
+            Role::Assistant => assistant(r, turn, &mut list),
         }
     }
-    written.out.push(']');
+    list.end();
     Ok(())
 }
 
-/// A list of messages in the making.
-struct Messages<'a> {
-    out: &'a mut String,
-    begun: bool,
+/// The next message.
+fn message<'a>(role: &str, out: &'a mut List<'_>) -> Object<'a> {
+    let mut o = out.object();
+    o.text("role", role);
+    o
 }
 
-impl Messages<'_> {
-    /// The next message.
-    fn message(&mut self, role: &str) -> Object<'_> {
-        if std::mem::replace(&mut self.begun, true) {
-            self.out.push(',');
-        }
-        let mut o = Object::new(self.out);
-        o.text("role", role);
-        o
-    }
-
-    fn text(&mut self, role: &str, text: &str) {
-        let mut o = self.message(role);
-        o.text("content", text);
-        o.end();
-    }
+fn say(role: &str, text: &str, out: &mut List<'_>) {
+    let mut o = message(role, out);
+    o.text("content", text);
+    o.end();
 }
 
 pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
@@ -195,7 +183,7 @@ pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {
 }
 
 /// Tool results become messages of their own, before the rest of the turn; their images follow in it.
-fn user(r: &mut Request, turn: Turn, out: &mut Messages<'_>) -> Read<()> {
+fn user(r: &mut Request, turn: Turn, out: &mut List<'_>) -> Read<()> {
     let mut rest = vec![];
     for part in turn.parts {
         match part {
@@ -211,7 +199,7 @@ fn user(r: &mut Request, turn: Turn, out: &mut Messages<'_>) -> Read<()> {
                         media => rest.push(media),
                     }
                 }
-                let mut o = out.message("tool");
+                let mut o = message("tool", out);
                 o.text("tool_call_id", &id);
                 o.text("content", &words.join("\n"));
                 o.end();
@@ -220,17 +208,17 @@ fn user(r: &mut Request, turn: Turn, out: &mut Messages<'_>) -> Read<()> {
         }
     }
     if let [Part::Text(t)] = rest.as_slice() {
-        out.text("user", &t.text);
+        say("user", &t.text, out);
     } else if !rest.is_empty() {
         let parts = rest.iter().map(written).collect::<Read<Vec<_>>>()?;
-        let mut o = out.message("user");
+        let mut o = message("user", out);
         list(o.member("content"), &parts, put);
         o.end();
     }
     Ok(())
 }
 
-fn assistant(r: &mut Request, turn: Turn, out: &mut Messages<'_>) {
+fn assistant(r: &mut Request, turn: Turn, out: &mut List<'_>) {
     let mut text = String::new();
     let mut refusal = String::new();
     let mut calls: Vec<Call> = vec![];
@@ -245,7 +233,7 @@ fn assistant(r: &mut Request, turn: Turn, out: &mut Messages<'_>) {
             Part::Result(_) => {}
         }
     }
-    let mut o = out.message("assistant");
+    let mut o = message("assistant", out);
     if text.is_empty() && !(calls.is_empty() && refusal.is_empty()) {
         o.plain("content", "null");
     } else {

@@ -1,10 +1,11 @@
 //! Content of a Responses item: a string, or parts.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     chat::{source, url},
     model::{Media, Part, Request, Source, Text},
+    object::Object,
     rest::{drop_rest, take_string},
     translate::{Read, refuse},
 };
@@ -63,23 +64,32 @@ fn part(r: &mut Request, at: String, p: Value) -> Read<Option<Part>> {
     Ok(part)
 }
 
-/// A part as Responses has it, for a user message or a tool's output; refused what they do not hold.
-pub(super) fn written(p: &Part) -> Read<Value> {
-    Ok(match p {
-        Part::Text(Text { text, .. }) | Part::Refusal(text) => json!({"type": "input_text", "text": text}),
+/// Writes a part as Responses has it, for a user message or a tool's output; refused what they do not hold.
+pub(super) fn write(p: &Part, out: &mut String) -> Read<()> {
+    let mut o = Object::new(out);
+    match p {
+        Part::Text(Text { text, .. }) | Part::Refusal(text) => {
+            o.text("type", "input_text");
+            o.text("text", text);
+        }
         Part::Image(m) => {
-            let detail = m.detail.as_deref().unwrap_or("auto");
-            json!({"type": "input_image", "image_url": url(&m.source), "detail": detail})
+            o.text("type", "input_image");
+            o.text("image_url", &url(&m.source));
+            o.text("detail", m.detail.as_deref().unwrap_or("auto"));
         }
         Part::Document { media: Media { source: Source::Url(url), .. }, .. } => {
-            json!({"type": "input_file", "file_url": url})
+            o.text("type", "input_file");
+            o.text("file_url", url);
         }
         Part::Document { media, name } => {
-            let name = name.clone().unwrap_or_else(|| "document.pdf".into());
-            json!({"type": "input_file", "filename": name, "file_data": url(&media.source)})
+            o.text("type", "input_file");
+            o.text("filename", name.as_deref().unwrap_or("document.pdf"));
+            o.text("file_data", &url(&media.source));
         }
         Part::Thought(thought) => return refuse(&thought.at, "a thought belongs into an assistant turn"),
         Part::Call(call) => return refuse(&call.at, "a tool call belongs into an assistant turn"),
         Part::Result(result) => return refuse(&result.at, "a tool result belongs into a turn, not into a result"),
-    })
+    }
+    o.end();
+    Ok(())
 }

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parts::written;
+use super::parts;
 use crate::{
     capability::Thinks,
     chat::{binds, forget_cache_marks, joined, tell_prefill, user_name},
+    edit::quote,
     model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thinking, Thought, Tool, ToolResult, Turn},
-    object::{Object, list, put},
+    object::{List, Object, list},
     translate::{Read, TargetModel, refuse},
 };
 
@@ -21,11 +22,10 @@ pub(crate) fn write_request(r: &mut Request, to: &TargetModel<'_>) -> Read<Strin
     let mut body = String::with_capacity(1024);
     let mut o = Object::new(&mut body);
     o.text("model", to.model);
-    let items = input(r)?;
+    input(r, o.member("input"))?;
     if !r.system.is_empty() {
         o.text("instructions", &joined(r.system.iter()));
     }
-    list(o.member("input"), &items, put);
     o.plain("store", false);
     if let Some(limit) = r.max_tokens {
         if limit < LEAST_TOKENS {
@@ -139,34 +139,50 @@ fn text(r: &Request, out: &mut Map<String, Value>) {
     }
 }
 
-fn input(r: &mut Request) -> Read<Vec<Value>> {
-    let mut out = vec![];
+fn input(r: &mut Request, out: &mut String) -> Read<()> {
+    let mut list = List::new(out);
     if r.turns.is_empty() {
         // Instructions alone are what it is about.
         if r.system.is_empty() {
             return refuse("messages", "must hold a turn that is not empty");
         }
-        out.push(message("system", joined(std::mem::take(&mut r.system).iter()).into()));
+        instruct(&joined(std::mem::take(&mut r.system).iter()), &mut list);
     }
     for turn in std::mem::take(&mut r.turns) {
         match turn.role {
             Role::System => {
                 let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
-                out.push(message("system", joined(texts).into()));
+                instruct(&joined(texts), &mut list);
             }
-            Role::User => user(r, turn, &mut out)?,
-            Role::Assistant => assistant(r, turn, &mut out),
+            Role::User => user(r, turn, &mut list)?,
+            Role::Assistant => assistant(r, turn, &mut list),
         }
     }
-    Ok(out)
+    list.end();
+    Ok(())
 }
 
-fn message(role: &str, content: Value) -> Value {
-    json!({"type": "message", "role": role, "content": content})
+/// The next item.
+fn item<'a>(kind: &str, out: &'a mut List<'_>) -> Object<'a> {
+    let mut o = out.object();
+    o.text("type", kind);
+    o
+}
+
+fn message<'a>(role: &str, out: &'a mut List<'_>) -> Object<'a> {
+    let mut o = item("message", out);
+    o.text("role", role);
+    o
+}
+
+fn instruct(text: &str, out: &mut List<'_>) {
+    let mut o = message("system", out);
+    o.text("content", text);
+    o.end();
 }
 
 /// Tool results become items of their own, before the rest of the turn.
-fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
+fn user(r: &mut Request, turn: Turn, out: &mut List<'_>) -> Read<()> {
     let mut rest = vec![];
     for part in turn.parts {
         match part {
@@ -175,18 +191,22 @@ fn user(r: &mut Request, turn: Turn, out: &mut Vec<Value>) -> Read<()> {
                     r.drop_member(format!("{at}.{}", r.words.is_error));
                 }
                 tell_names(r, &content);
-                let output = match content.as_slice() {
-                    [] => "".into(),
-                    content => plain_or_parts(content)?,
-                };
-                out.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
+                let mut o = item("function_call_output", out);
+                o.text("call_id", &id);
+                match content.as_slice() {
+                    [] => o.text("output", ""),
+                    content => plain_or_parts(content, o.member("output"))?,
+                }
+                o.end();
             }
             other => rest.push(other),
         }
     }
     if !rest.is_empty() {
         tell_names(r, &rest);
-        out.push(message("user", plain_or_parts(&rest)?));
+        let mut o = message("user", out);
+        plain_or_parts(&rest, o.member("content"))?;
+        o.end();
     }
     Ok(())
 }
@@ -201,29 +221,45 @@ fn tell_names(r: &mut Request, parts: &[Part]) {
 }
 
 /// One text is a string.
-fn plain_or_parts(parts: &[Part]) -> Read<Value> {
+fn plain_or_parts(parts: &[Part], out: &mut String) -> Read<()> {
     if let [Part::Text(t)] = parts {
-        return Ok(t.text.clone().into());
+        quote(&t.text, out);
+        return Ok(());
     }
-    parts.iter().map(written).collect()
+    let mut list = List::new(out);
+    parts.iter().try_for_each(|part| parts::write(part, list.item()))?;
+    list.end();
+    Ok(())
 }
 
 /// An assistant's turn as items, in order; texts that follow each other are one message.
-fn assistant(r: &mut Request, turn: Turn, out: &mut Vec<Value>) {
-    let mut said: Vec<Value> = vec![];
+fn assistant(r: &mut Request, turn: Turn, out: &mut List<'_>) {
+    let mut said = vec![];
     for part in turn.parts {
         match part {
-            Part::Text(Text { text, .. }) => said.push(json!({"type": "output_text", "text": text})),
-            Part::Refusal(text) => said.push(json!({"type": "refusal", "refusal": text})),
+            Part::Text(Text { text, .. }) => said.push(("output_text", "text", text)),
+            Part::Refusal(text) => said.push(("refusal", "refusal", text)),
             Part::Call(Call { id, name, arguments, .. }) => {
                 say(&mut said, out);
-                let arguments = arguments.to_string();
-                out.push(json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments}));
+                let mut o = item("function_call", out);
+                o.text("call_id", &id);
+                o.text("name", &name);
+                o.text("arguments", &arguments.to_string());
+                o.end();
             }
             Part::Thought(Thought { text, seal: Some(Seal::Encrypted { id, content }), .. }) => {
                 say(&mut said, out);
-                let summary = if text.is_empty() { json!([]) } else { json!([{"type": "summary_text", "text": text}]) };
-                out.push(json!({"type": "reasoning", "id": id, "summary": summary, "encrypted_content": content}));
+                let mut o = item("reasoning", out);
+                o.text("id", &id);
+                let mut summary = List::new(o.member("summary"));
+                if !text.is_empty() {
+                    let mut part = item("summary_text", &mut summary);
+                    part.text("text", &text);
+                    part.end();
+                }
+                summary.end();
+                o.text("encrypted_content", &content);
+                o.end();
             }
             // An assistant's turn holds text, thoughts and calls only.
             Part::Thought(Thought { at, .. }) => r.drop_member(at),
@@ -234,8 +270,18 @@ fn assistant(r: &mut Request, turn: Turn, out: &mut Vec<Value>) {
     say(&mut said, out);
 }
 
-fn say(said: &mut Vec<Value>, out: &mut Vec<Value>) {
-    if !said.is_empty() {
-        out.push(message("assistant", std::mem::take(said).into()));
+/// A message of what was said, if anything was: the type of each part, the member for its text, and that.
+fn say(said: &mut Vec<(&str, &str, String)>, out: &mut List<'_>) {
+    if said.is_empty() {
+        return;
     }
+    let mut o = message("assistant", out);
+    let mut parts = List::new(o.member("content"));
+    for (kind, member, text) in said.drain(..) {
+        let mut part = item(kind, &mut parts);
+        part.text(member, &text);
+        part.end();
+    }
+    parts.end();
+    o.end();
 }

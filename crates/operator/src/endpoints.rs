@@ -58,11 +58,12 @@ pub async fn follow_leader(client: Client, endpoint: Endpoint, mut leader: watch
 /// Makes the Service lead to this replica, while it leads.
 ///
 /// # Errors
-/// The API server refuses it, or does not answer.
+/// There is no such Service, or the API server refuses it, or does not answer.
 pub async fn point_here(client: &Client, endpoint: &Endpoint, leader: &watch::Receiver<Leader>) -> Result<(), Failed> {
     let services: Api<Service> = Api::namespaced(client.clone(), &endpoint.namespace);
     let service = call("read the control Service", services.get_opt(&endpoint.service)).await?;
-    let owner = service.and_then(|s| s.uid());
+    let absent = || Failed::Absent("lead the control Service here", format!("Service {}", endpoint.service));
+    let owner = service.and_then(|s| s.uid()).ok_or_else(absent)?;
     // The call before took its time; another one's slice must not be taken back.
     if !leader.borrow().leads() {
         return Ok(());
@@ -78,23 +79,20 @@ fn name(Endpoint { service, ip, .. }: &Endpoint) -> String {
     if ip.is_ipv6() { format!("{service}-ipv6") } else { service.clone() }
 }
 
-/// The slice; owned by the Service where there is one, so that it goes with it.
-fn slice(endpoint: &Endpoint, owner: Option<String>) -> Value {
+/// The slice; owned by the Service, so that it goes with it.
+fn slice(endpoint: &Endpoint, owner: String) -> Value {
     let Endpoint { namespace, service, port_name, ip, port } = endpoint;
-    let owners: Vec<OwnerReference> = owner
-        .map(|uid| OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Service".to_owned(),
-            name: service.clone(),
-            uid,
-            ..OwnerReference::default()
-        })
-        .into_iter()
-        .collect();
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        name: service.clone(),
+        uid: owner,
+        ..OwnerReference::default()
+    };
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
-            "name": name(endpoint), "namespace": namespace, "ownerReferences": owners,
+            "name": name(endpoint), "namespace": namespace, "ownerReferences": [owner],
             "labels": {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": MANAGER},
         },
         "addressType": if ip.is_ipv6() { "IPv6" } else { "IPv4" },
@@ -131,6 +129,8 @@ mod tests {
             "GET /api/v1/namespaces/llmroute-system/services/llmroute-control"
         );
         api.refuses(403).await;
+        // Not installed yet: a slice without an owner would stay for good.
+        api.refuses(404).await;
         api.answer(200, service).await;
         let (called, slice) = api.takes().await;
         let path = "/apis/discovery.k8s.io/v1/namespaces/llmroute-system/endpointslices/llmroute-control";
@@ -149,9 +149,8 @@ mod tests {
         for (ip, name, family) in
             [("10.0.0.9", "llmroute-control", "IPv4"), ("fd00::9", "llmroute-control-ipv6", "IPv6")]
         {
-            let slice = slice(&endpoint(ip), None);
+            let slice = slice(&endpoint(ip), "s".to_owned());
             assert_eq!((&slice["metadata"]["name"], &slice["addressType"]), (&json!(name), &json!(family)));
-            assert_eq!(slice["metadata"]["ownerReferences"], json!([]));
         }
     }
 }

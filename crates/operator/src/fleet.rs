@@ -23,6 +23,8 @@ const MAX_ERROR: usize = 1 << 10;
 const MAX_FIELDS: (usize, usize) = (64, 200);
 /// Bytes of a version that are kept.
 const MAX_VERSION: usize = 64;
+/// Bytes of a document's hash.
+const MAX_HASH: usize = 64;
 
 /// A pod's sidecar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,13 +52,13 @@ pub struct Answer {
 
 impl From<Ack> for Answer {
     fn from(Ack { generation, hash }: Ack) -> Answer {
-        Answer { generation, hash, error: None }
+        Answer { generation, hash: cut(hash, MAX_HASH), error: None }
     }
 }
 
 impl From<Nack> for Answer {
     fn from(Nack { generation, hash, error }: Nack) -> Answer {
-        Answer { generation, hash, error: Some(cut(error, MAX_ERROR)) }
+        Answer { generation, hash: cut(hash, MAX_HASH), error: Some(cut(error, MAX_ERROR)) }
     }
 }
 
@@ -145,7 +147,7 @@ impl Place {
         report.not_in_force.truncate(MAX_FIELDS.0);
         report.not_in_force = report.not_in_force.into_iter().map(|path| cut(path, MAX_FIELDS.1)).collect();
         report.version = cut(report.version, MAX_VERSION);
-        report.hash = cut(report.hash, MAX_VERSION);
+        report.hash = cut(report.hash, MAX_HASH);
         if let Some(Credentials { missing, vanished }) = &mut report.credentials {
             for names in [missing, vanished] {
                 names.truncate(MAX_FIELDS.0);
@@ -282,7 +284,8 @@ mod tests {
         let fleet = Arc::new(Fleet::default());
         let place = fleet.enter(&"1".into(), &"v".repeat(1000)).unwrap();
         let long = |n: usize| "\u{20ac}".repeat(n);
-        place.answered(Nack { generation: 1, hash: "h".into(), error: long(10_000) }.into());
+        assert_eq!(Answer::from(Ack { generation: 1, hash: long(1000) }).hash.len(), 63);
+        place.answered(Nack { generation: 1, hash: long(1000), error: long(10_000) }.into());
         place.told(Report {
             not_in_force: vec![long(1000); 1000],
             version: long(1000),
@@ -291,8 +294,9 @@ mod tests {
         });
         let view = fleet.view();
         let Sidecar { version, answer, report, .. } = &view[&Uid::from("1")];
-        let (error, report) = (answer.as_ref().unwrap().error.as_ref().unwrap(), report.as_ref().unwrap());
-        assert_eq!((version.len(), error.len(), report.not_in_force.len()), (64, 1023, 64));
+        let (answer, report) = (answer.as_ref().unwrap(), report.as_ref().unwrap());
+        assert_eq!((answer.hash.len(), answer.error.as_ref().unwrap().len()), (63, 1023));
+        assert_eq!((version.len(), report.not_in_force.len()), (64, 64));
         assert_eq!((report.not_in_force[0].len(), report.version.len(), report.hash.len()), (198, 63, 63));
     }
 

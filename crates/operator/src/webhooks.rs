@@ -34,7 +34,7 @@ pub async fn follow(client: Client, mut trust: watch::Receiver<Arc<str>>, mut le
     let mut retry = RETRY;
     while leader.wait_for(Leader::leads).await.is_ok() {
         let pem = trust.borrow_and_update().clone();
-        let pause = match write(&client, &pem).await {
+        let pause = match write(&client, &pem, &leader).await {
             Ok(()) => {
                 retry = RETRY;
                 REFRESH
@@ -54,16 +54,18 @@ pub async fn follow(client: Client, mut trust: watch::Receiver<Arc<str>>, mut le
     }
 }
 
-/// Writes PEM into both configurations; none into none.
-///
-/// # Errors
-/// The API server refuses it, or does not answer.
-pub async fn write(client: &Client, pem: &str) -> Result<(), Failed> {
+/// Writes PEM into both configurations, while this replica leads; none into none. That one cannot be written keeps nothing
+/// from the other.
+async fn write(client: &Client, pem: &str, leader: &watch::Receiver<Leader>) -> Result<(), Failed> {
     if pem.is_empty() {
         return Ok(());
     }
-    apply::<MutatingWebhookConfiguration>(client, &PODS, pem).await?;
-    apply::<ValidatingWebhookConfiguration>(client, &POLICIES, pem).await
+    let pods = apply::<MutatingWebhookConfiguration>(client, &PODS, pem).await;
+    // That took its time; what another leader writes must not be undone.
+    if !leader.borrow().leads() {
+        return pods;
+    }
+    pods.and(apply::<ValidatingWebhookConfiguration>(client, &POLICIES, pem).await)
 }
 
 async fn apply<K>(client: &Client, webhooks: &[&str], pem: &str) -> Result<(), Failed>
@@ -99,10 +101,11 @@ mod tests {
         let following = tokio::spawn(follow(client, trusted, led));
         api.is_quiet().await;
         leader.send_replace(Leader::Me(Duration::MAX));
-        // Not installed yet.
-        api.refuses(422).await;
-        let (called, body) = api.takes().await;
         let query = "llmroute?&force=true&fieldManager=llmroute-operator";
+        // One is not installed; the other gets it all the same.
+        api.refuses(422).await;
+        assert_eq!(api.takes().await.0, format!("{PATH}/validatingwebhookconfigurations/{query}"));
+        let (called, body) = api.takes().await;
         assert_eq!(called, format!("{PATH}/mutatingwebhookconfigurations/{query}"));
         let webhook = |name: &str| json!({"name": name, "clientConfig": {"caBundle": STANDARD.encode("one")}});
         assert_eq!(body["webhooks"], json!(PODS.map(webhook)));
@@ -112,7 +115,7 @@ mod tests {
         api.is_quiet().await;
         trust.send_replace("two".into());
         assert_eq!(api.takes().await.1["webhooks"][1]["clientConfig"]["caBundle"], STANDARD.encode("two"));
-        api.takes().await;
+        // The lead is lost between the two.
         leader.send_replace(Leader::Other(String::new()));
         tokio::time::advance(REFRESH * 3).await;
         trust.send_replace("three".into());

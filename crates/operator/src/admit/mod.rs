@@ -4,6 +4,7 @@
 mod pods;
 mod policies;
 mod review;
+mod room;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,9 @@ const MAX_MESSAGE: usize = 8 << 10;
 /// The API server cuts longer ones.
 const MAX_WARNING: usize = 256;
 const MAX_WARNINGS: usize = 16;
+/// Members, elements and brackets of a body. Parsed, each takes 200 bytes at most, however short it is; the largest pods and
+/// policies have some tens of thousands.
+const MOST_PARTS: usize = 200_000;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +58,9 @@ impl Question {
     /// # Errors
     /// It is none; the text says why.
     pub(super) fn read(body: &[u8]) -> Result<Question, String> {
+        if body.iter().filter(|b| matches!(b, b',' | b':' | b'[' | b'{')).count() > MOST_PARTS {
+            return Err(format!("the body has more than {MOST_PARTS} members and elements"));
+        }
         let mut review: Value = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
         if review["apiVersion"] != API || review["kind"] != "AdmissionReview" {
             return Err(format!("the body is no AdmissionReview of {API}"));

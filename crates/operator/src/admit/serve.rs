@@ -2,8 +2,8 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -22,20 +22,28 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Admission, MUTATE, VALIDATE, pods, policies, review::Question};
+use super::{
+    Admission, MUTATE, VALIDATE, pods, policies,
+    review::Question,
+    room::{Room, Taken},
+};
 use crate::crowd::Crowd;
 
 /// Connections at once; an API server keeps a few. A newcomer takes the place of one of whoever has the most.
 const MOST: usize = 256;
-/// Questions at once; others wait.
-const AT_ONCE: usize = 16;
+/// Questions that are judged at once; others wait. What one takes is bounded by `MAX_BODY` and `review`: some 50 MiB.
+const AT_ONCE: usize = 2;
+/// Bytes of bodies that are on their way, or wait to be judged.
+const MOST_BYTES: usize = 32 << 20;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 16 << 10;
 const HEAD: Duration = Duration::from_secs(30);
-/// A question and its answer: the API server waits no longer.
+/// A body is here within that. The API server sends it at once.
+const SENT: Duration = Duration::from_secs(2);
+/// A question that is here is answered within that: the API server waits no longer.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// An object as it would be and as it is, etcd's most each, with room for escapes.
-const MAX_BODY: usize = 8 << 20;
+/// An object as it would be and as it is, etcd's most (1.5 MiB) each, and what is said of them.
+const MAX_BODY: usize = 4 << 20;
 /// After `accept` failed, as it does where there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Questions under way may end within that.
@@ -43,9 +51,22 @@ const LAST: Duration = Duration::from_secs(2);
 
 type Answered = Response<Full<Bytes>>;
 
+/// What bounds all questions together.
+#[derive(Clone)]
+struct Bounds {
+    room: Arc<Room>,
+    judged: Arc<Semaphore>,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { room: Room::new(MOST_BYTES), judged: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
 /// Serves until the replica ends; `tls` offers `http/1.1`.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, admission: Admission) {
-    let (crowd, questions) = (Crowd::new(MOST), Arc::new(Semaphore::new(AT_ONCE)));
+    let (crowd, bounds) = (Crowd::new(MOST), Bounds::default());
     let (acceptor, ending) = (TlsAcceptor::from(tls), admission.ending.clone());
     loop {
         let accepted = tokio::select! {
@@ -57,26 +78,23 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, admission: Adm
             continue;
         };
         let stranger = crowd.enter(peer.ip());
-        let (acceptor, admission, questions) = (acceptor.clone(), admission.clone(), questions.clone());
+        let (acceptor, admission, bounds) = (acceptor.clone(), admission.clone(), bounds.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = connection(tcp, acceptor, admission, questions) => {}
+                () = connection(tcp, acceptor, admission, bounds) => {}
                 () = stranger.sent_away().cancelled_owned() => {}
             }
         });
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, admission: Admission, questions: Arc<Semaphore>) {
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, admission: Admission, bounds: Bounds) {
     let _ = tcp.set_nodelay(true);
     let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(tcp)).await else { return };
     let ending = admission.ending.clone();
     let service = service_fn(|request| {
-        let (admission, questions) = (admission.clone(), questions.clone());
-        async move {
-            let Ok(_one) = questions.acquire_owned().await else { return Ok(busy()) };
-            Ok::<_, Infallible>(timeout(DEADLINE, answer(admission, request)).await.unwrap_or_else(|_| busy()))
-        }
+        let (admission, bounds) = (admission.clone(), bounds.clone());
+        async move { Ok::<_, Infallible>(answer(admission, bounds, request).await) }
     });
     let builder = &mut http1::Builder::new();
     let builder = builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_header_size(MAX_HEAD);
@@ -93,7 +111,7 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, admission: Admission,
     }
 }
 
-async fn answer(admission: Admission, request: Request<Incoming>) -> Answered {
+async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>) -> Answered {
     let path = request.uri().path().to_owned();
     if path != MUTATE && path != VALIDATE {
         return text(StatusCode::NOT_FOUND, format!("{MUTATE} and {VALIDATE} are here"));
@@ -103,19 +121,58 @@ async fn answer(admission: Admission, request: Request<Incoming>) -> Answered {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body cannot be read: {error}")),
+    let room = bounds.room.enter();
+    let body = match timeout(SENT, gather(request.into_body(), &room)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refused)) => return refused,
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time"),
     };
-    // A policy with many rules takes milliseconds.
-    match spawn_blocking(move || judged(&admission, &path, &body)).await {
-        Ok(Ok(review)) => {
+    let judged = async {
+        let one = bounds.judged.acquire_owned().await.ok()?;
+        // A policy with many rules takes milliseconds. What is begun is done, and counts until then.
+        let judged = spawn_blocking(move || {
+            let _held = (one, room);
+            judged(&admission, &path, &body)
+        });
+        Some(judged.await)
+    };
+    match timeout(DEADLINE, judged).await {
+        Ok(Some(Ok(Ok(review)))) => {
             let mut response = text(StatusCode::OK, review.to_string());
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        Ok(Err(why)) => text(StatusCode::BAD_REQUEST, why),
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "llmroute: the question could not be judged"),
+        Ok(Some(Ok(Err(why)))) => text(StatusCode::BAD_REQUEST, why),
+        Ok(Some(Err(_))) => text(StatusCode::INTERNAL_SERVER_ERROR, "llmroute: the question could not be judged"),
+        Ok(None) | Err(_) => busy(),
+    }
+}
+
+/// The whole body, or why it is not taken.
+async fn gather(mut body: Incoming, room: &Taken) -> Result<Bytes, Answered> {
+    let mut all = BytesMut::new();
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = room.gone() => return Err(busy()),
+        };
+        match frame {
+            None => return Ok(all.freeze()),
+            Some(Err(error)) => {
+                return Err(text(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")));
+            }
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if all.len() + data.len() > MAX_BODY {
+                    return Err(text(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        format!("the body has more than {MAX_BODY} bytes"),
+                    ));
+                }
+                room.grow(data.len());
+                all.extend_from_slice(&data);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The API server's questions over real TLS.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -12,8 +12,12 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
 use crate::{
@@ -61,8 +65,7 @@ async fn server(is_known: bool) -> Server {
 }
 
 impl Server {
-    /// On a connection of its own; the status and the text.
-    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
+    async fn connect(&self) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         for cert in CertificateDer::pem_slice_iter(self.bundle.as_bytes()) {
             roots.add(cert.unwrap()).unwrap();
@@ -71,7 +74,12 @@ impl Server {
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_root_certificates(roots).with_no_client_auth();
         let tcp = TcpStream::connect(self.addr).await.unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME).unwrap(), tcp).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME).unwrap(), tcp).await.unwrap()
+    }
+
+    /// On a connection of its own; the status and the text.
+    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
+        let tls = self.connect().await;
         let (mut send, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
         let driven = tokio::spawn(connection);
         let request =
@@ -152,7 +160,7 @@ async fn what_is_no_question_is_told_so() {
             .into_bytes()
     };
     let old = json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {"uid": "1"}});
-    let rows: [(&str, &str, Vec<u8>, u16); 8] = [
+    let rows: [(&str, &str, Vec<u8>, u16); 9] = [
         ("GET", MUTATE, Vec::new(), 405),
         ("POST", "/", Vec::new(), 404),
         ("POST", MUTATE, Vec::new(), 400),
@@ -160,10 +168,30 @@ async fn what_is_no_question_is_told_so() {
         ("POST", VALIDATE, old.to_string().into_bytes(), 400),
         ("POST", VALIDATE, review(Value::Null), 400),
         ("POST", VALIDATE, review(json!({"uid": 7})), 400),
-        ("POST", MUTATE, vec![b' '; (8 << 20) + 1], 413),
+        ("POST", MUTATE, vec![b' '; (4 << 20) + 1], 413),
+        // Each byte of it would become forty.
+        ("POST", MUTATE, [&b"["[..], &b"0,".repeat(2 << 20), &b"0]"[..]].concat()[..4 << 20].to_vec(), 400),
     ];
     for (method, path, body, want) in rows {
         let (status, text) = server.ask(method, path, body).await;
         assert_eq!(status, want, "{method} {path}: {text}");
     }
+}
+
+#[tokio::test]
+async fn who_sends_slowly_takes_the_place_of_nobody() {
+    let server = server(true).await;
+    let begun = Instant::now();
+    let mut stalled = vec![];
+    for _ in 0..20 {
+        let mut stream = server.connect().await;
+        let head = format!("POST {MUTATE} HTTP/1.1\r\nhost: {NAME}\r\ncontent-length: {}\r\n\r\n", 4 << 20);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The rest does not come. Of those that are too much together some are cut off while they are sent.
+        let sent = stream.write_all(&vec![b' '; 3 << 20]).await;
+        stalled.push((stream, sent.is_ok()));
+    }
+    let review = timeout(Duration::from_secs(5), server.review(MUTATE, pod_of(json!({"app": "shop"})))).await;
+    assert_eq!(review.unwrap()["allowed"], true, "{:?} after the first", begun.elapsed());
+    assert!(stalled.iter().any(|(_, whole)| *whole));
 }

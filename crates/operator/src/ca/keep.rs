@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rcgen::{KeyPair, PublicKeyData};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
@@ -46,12 +47,15 @@ const OLD: &str = "old.crt";
 const BUNDLE: &str = "ca.crt";
 
 impl Certificates {
-    /// From a Secret's data; what is missing or not readable is not there.
+    /// From a Secret's data; what is missing or not readable, or a key that is not its certificate's, is not there.
     #[must_use]
     pub fn from_data(data: &BTreeMap<String, Vec<u8>>) -> Certificates {
         let text = |name: &str| data.get(name).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
         let cert = |name: &str| text(name).filter(|pem| span(pem).is_some());
-        let pair = |(c, k): (&str, &str)| Some(Pair { cert: cert(c)?, key: text(k).filter(|key| is_key(key))? });
+        let pair = |(c, k): (&str, &str)| {
+            let pair = Pair { cert: cert(c)?, key: text(k)? };
+            belong(&pair).then_some(pair)
+        };
         Certificates { issuer: pair(ISSUER), next: pair(NEXT), old: cert(OLD), leaf: pair(LEAF) }
     }
 
@@ -94,8 +98,10 @@ impl Certificates {
     }
 }
 
-fn is_key(pem: &str) -> bool {
-    rcgen::KeyPair::from_pem(pem).is_ok()
+/// Whether the key is the certificate's.
+fn belong(Pair { cert, key }: &Pair) -> bool {
+    let is_its = |key: KeyPair| read(cert, |cert| Some(cert.public_key().raw == key.subject_public_key_info()));
+    KeyPair::from_pem(key).ok().and_then(is_its).unwrap_or(false)
 }
 
 /// Reads one certificate.

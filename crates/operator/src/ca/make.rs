@@ -188,6 +188,11 @@ mod tests {
         let held =
             Certificates { next: first.issuer.clone(), old: first.issuer.as_ref().map(|p| p.cert.clone()), ..first };
         assert_eq!(Certificates::from_data(&held.to_data()), held);
+        let other = renewed(&Certificates::default(), NOW);
+        let mut mixed = held.to_data();
+        mixed.extend(other.to_data().into_iter().filter(|(name, _)| name.ends_with(".key")));
+        let left = Certificates { issuer: None, leaf: None, ..held.clone() };
+        assert_eq!(Certificates::from_data(&mixed), left, "keys of other certificates");
         let mut data: BTreeMap<String, Vec<u8>> = held.to_data();
         for (name, garbage) in
             [("issuer.crt", &b"-----BEGIN"[..]), ("next.key", b"\xff"), ("old.crt", b""), ("tls.key", b"key")]

@@ -64,6 +64,9 @@ pub enum Failed {
     /// It did not answer.
     #[error("cannot {0}: the API server does not answer")]
     Late(&'static str),
+    /// What it needs is not there.
+    #[error("cannot {0}: there is no {1}")]
+    Absent(&'static str, String),
 }
 
 /// A call of the API server, bounded.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""check.py NAME IMAGE.tar: every digest is right, and the program inside is static, not root's, and runs where nothing else is."""
+"""check.py NAME IMAGE.tar: every digest is right, and the program inside is static, runs where nothing else is, as another than
+root, and is root's alone to read."""
 
 import hashlib
 import json
@@ -29,7 +30,7 @@ def main(name, image):
         os.chmod(root, 0o755)
         unpacked = unpack(image, manifest, root)
         [entry] = config["config"]["Entrypoint"]
-        assert unpacked == [entry.lstrip("/")], unpacked
+        assert unpacked == [(entry.lstrip("/"), 0, 0o111)], unpacked
         program = pathlib.Path(root, entry.lstrip("/"))
         linked = subprocess.run(["ldd", program], capture_output=True, text=True)
         said = linked.stdout + linked.stderr
@@ -41,13 +42,13 @@ def main(name, image):
 
 
 def unpack(image, manifest, root):
-    """Unpacks the layers and says what they hold."""
+    """Unpacks the layers and says what they hold: paths, owners, modes."""
     names = []
     with tarfile.open(image) as archive:
         for path in manifest["Layers"]:
             with tarfile.open(fileobj=archive.extractfile(path)) as layer:
                 layer.extractall(root, filter="data")
-                names += layer.getnames()
+                names += [(entry.name, entry.uid, entry.mode) for entry in layer]
     return names
 
 

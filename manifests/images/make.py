@@ -17,11 +17,16 @@ import tarfile
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Not root, and the number that distroless images call `nonroot`.
 USER = "65532:65532"
+# Who may not read a program is given a process that nobody can look into, from its first instruction on: `would_dump` in the
+# kernel's fs/exec.c.
+PROGRAM = 0o111
 
 
 def main(name, binary, out, *more):
     binary = pathlib.Path(binary)
-    write(name, binary.name, dict(entry for spec in (f"{binary}:{binary.name}", *more) for entry in found(spec)), out)
+    files = dict(entry for spec in (f"{binary}:{binary.name}", *more) for entry in found(spec))
+    files[binary.name] = (files[binary.name][0], PROGRAM)
+    write(name, binary.name, files, out)
 
 
 def write(name, program, files, out):

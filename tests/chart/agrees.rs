@@ -44,6 +44,11 @@ fn the_program_takes_the_arguments() {
 }
 
 #[test]
+fn a_sidecars_volume_holds_what_it_keeps() {
+    const { assert!(inject::STATE_BYTES >= 4 * sidecar::later::KEPT_BYTES, "the pod would be evicted") };
+}
+
+#[test]
 fn names_and_ports_are_those_of_the_program() {
     let objects = chart(None);
     let (container, config) = operator(&objects);

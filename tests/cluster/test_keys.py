@@ -74,6 +74,46 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         denied.add(e.filename)
 print(json.dumps({"found": sorted(found), "denied": sorted(denied), "seen": sorted(seen)}))
 """
+# Ends the sidecar as root, becomes its user, and reaches for all that it has while it starts again.
+THIEF = """
+import json, os, signal, time
+NAMES = ("root/etc/llmroute/credentials/openai", "root/var/run/secrets/kubernetes.io/serviceaccount/token", "environ", "mem", "maps", "fd")
+
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as opened:
+            return opened.read().strip()
+    except OSError:
+        return ""
+
+def reach(path):
+    try:
+        if path.endswith("/fd"):
+            os.listdir(path)
+        else:
+            os.close(os.open(path, os.O_RDONLY))
+        return True
+    except OSError:
+        return False
+
+pids = lambda: {int(name) for name in os.listdir("/proc") if name.isdigit()}
+[before] = [pid for pid in pids() if comm(pid) == "llmroute-sideca"]
+old = pids()
+os.setgroups([])
+os.kill(before, signal.SIGKILL)
+os.setresgid(2102, 2102, 2102)
+os.setresuid(2102, 2102, 2102)
+got, tries, new, until = set(), 0, None, time.monotonic() + 90
+while time.monotonic() < until:
+    for pid in pids() - old:
+        if new is None and comm(pid) == "llmroute-sideca":
+            new, until = pid, time.monotonic() + 3
+        for name in NAMES:
+            tries += 1
+            if reach(f"/proc/{pid}/{name}"):
+                got.add(f"{comm(pid)}: {name}")
+print(json.dumps({"before": before, "new": new, "user": os.geteuid(), "tries": tries, "got": sorted(got)}))
+"""
 # Every page of both ports: what is asked, its status, and all that it says.
 PAGES = """
 import json, urllib.error, urllib.request
@@ -124,6 +164,14 @@ def test_an_app_that_is_root_finds_no_key_in_files_variables_and_processes(apps)
         assert [row for row in told["found"] if row[0] != "decoy"] == []
         hidden = {path.split("/")[-1] for path in told["denied"] if path.startswith("/proc/")}
         assert name == "alone" or hidden >= {"environ", "mem", "root"}, told["denied"]
+
+
+def test_nobody_gets_at_a_sidecar_while_it_starts(apps):
+    for _ in range(2):
+        told = json.loads(apps.exec("together", images.PYTHON, "-c", THIEF, namespace=SPACE))
+        assert told["new"] not in (None, told["before"]) and told["user"] == 2102 and told["tries"] > 1000, told
+        assert told["got"] == [], told
+        apps.ready("together", SPACE)
 
 
 def test_no_page_of_either_port_tells_a_key(apps):

@@ -34,6 +34,8 @@ const UNUSABLE: u8 = 2;
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    // Before all else: until then whoever is of our user can look into this process, and at the keys that it is given.
+    let hardened = sidecar::harden();
     let config = Config::parse();
     if let Err(why) = config.check() {
         eprintln!("error: {why}");
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = match runtime.block_on(run(config, lines.clone())) {
+    let code = match runtime.block_on(run(config, hardened, lines.clone())) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e:#}");
@@ -126,7 +128,7 @@ fn first_policy(state: &Arc<State>, config: &Config) -> Result<Policies, Vec<Str
     reload::first_policy(state, file).map(Policies::File)
 }
 
-async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Result<ExitCode> {
     let state = match set_up(lines, &config) {
         Ok(state) => Arc::new(state),
         Err(e) => {
@@ -134,7 +136,7 @@ async fn run(config: Config, lines: Lines) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
-    sidecar::harden();
+    hardened.iter().for_each(|why| tracing::warn!("{why}"));
     if let Some(dir) = &config.credentials {
         reload::credentials(&state, dir);
     }

@@ -35,6 +35,7 @@ fn definition() -> Value {
     let mut crd = serde_json::to_value(LLMRoutePolicy::crd()).unwrap_or_default();
     if let Some(schema) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         each_node(schema, &tidy);
+        schema["x-kubernetes-validations"] = rules::OBJECT.json();
     }
     crd
 }

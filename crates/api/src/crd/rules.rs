@@ -32,6 +32,11 @@ const fn rule(rule: &'static str, message: &'static str) -> Rule {
     Rule { rule, message, expression: None }
 }
 
+pub(crate) const OBJECT: Rules = Rules(&[rule(
+    "self.metadata.name.size() <= 244",
+    "metadata.name has more than 244 characters; a ConfigMap beside the policy has the name llmroute-NAME",
+)]);
+
 pub(crate) const SPEC: Rules = Rules(&[
     Rule {
         rule: "[self.providers.map(p, p.name)].all(names, self.scenes.all(s, s.targets.all(t, t.provider in names)))",

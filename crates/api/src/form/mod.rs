@@ -81,6 +81,9 @@ fn constant(root: &Map<String, Value>, field: &str, want: &str, faults: &mut Fau
     }
 }
 
+/// Longest name of a policy: with `llmroute-` in front it is a ConfigMap's, which has at most 253 characters.
+const MOST_NAME: usize = 244;
+
 /// Name, namespace and generation are ours to check; the rest is Kubernetes' own.
 fn metadata(value: Option<&Value>, faults: &mut Faults) -> ObjectMeta {
     let Some(Value::Object(members)) = value else {
@@ -90,7 +93,13 @@ fn metadata(value: Option<&Value>, faults: &mut Faults) -> ObjectMeta {
     walk::unknown(members, &METADATA, "metadata", faults);
     match members.get("name") {
         None => faults.add("metadata.name", "is missing", "write metadata: {name: my-policy}"),
-        Some(name) => object_name(name, "metadata.name", faults),
+        Some(name) => {
+            object_name(name, "metadata.name", faults);
+            if name.as_str().is_some_and(|name| (MOST_NAME + 1..=253).contains(&name.len())) {
+                let why = format!("has more than {MOST_NAME} characters");
+                faults.add("metadata.name", why, "shorten it: a ConfigMap beside the policy has the name llmroute-NAME");
+            }
+        }
     }
     if let Some(namespace) = members.get("namespace") {
         object_name(namespace, "metadata.namespace", faults);

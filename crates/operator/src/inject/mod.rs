@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub use settings::{Flags, Port, Settings};
+pub use sidecar::STATE_BYTES;
 
 use crate::{
     index::select,

@@ -22,6 +22,10 @@ const STATE: &str = "llmroute-state";
 /// Volumes that are the sidecar's alone.
 pub(super) const VOLUMES: [&str; 4] = [IDENTITY, CREDENTIALS, FALLBACK, STATE];
 
+/// What the state directory may take before the kubelet evicts the pod. Requests by id are kept up to a quarter of it: redb gives a
+/// value the next power of two of its pages, and a write has both versions until it is done.
+pub const STATE_BYTES: u64 = 1 << 30;
+
 /// Here, so that no API token is mounted there into the sidecar.
 const IDENTITY_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const CREDENTIALS_DIR: &str = "/etc/llmroute/credentials";
@@ -77,7 +81,7 @@ pub(super) fn volumes(chosen: &Chosen) -> Vec<Value> {
         let secret = json!({"secretName": **secret, "defaultMode": READ_ALL, "optional": true});
         volumes.push(json!({"name": CREDENTIALS, "secret": secret}));
     }
-    volumes.push(json!({"name": STATE, "emptyDir": {"sizeLimit": "64Mi"}}));
+    volumes.push(json!({"name": STATE, "emptyDir": {"sizeLimit": format!("{}Mi", STATE_BYTES >> 20)}}));
     volumes
 }
 

@@ -100,7 +100,7 @@ fn the_sidecar_is_what_the_design_says() {
                 {"serviceAccountToken": {"audience": "llmroute", "expirationSeconds": 3600, "path": "token"}}]}},
             {"name": "llmroute-policy", "configMap": {"name": "llmroute-assistant", "defaultMode": 292, "optional": true}},
             {"name": "llmroute-credentials", "secret": {"secretName": "llm-keys", "defaultMode": 292, "optional": true}},
-            {"name": "llmroute-state", "emptyDir": {"sizeLimit": "64Mi"}}]}});
+            {"name": "llmroute-state", "emptyDir": {"sizeLimit": "1024Mi"}}]}});
     assert_eq!(done, want);
 }
 

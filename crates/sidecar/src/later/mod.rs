@@ -40,10 +40,12 @@ const RECORDS: Table = Table::new("later");
 const BODIES: Table = Table::new("later_bodies");
 const ANSWERS: Table = Table::new("later_answers");
 
+/// Bytes of all requests by id that are kept, their answers included.
+pub const KEPT_BYTES: u64 = 256 << 20;
 /// What the README says of requests by id.
 const LIMITS: Limits = Limits {
     requests: 1000,
-    bytes: 256 << 20,
+    bytes: KEPT_BYTES,
     queued_for: Duration::from_secs(24 * 3600),
     kept_for: Duration::from_secs(24 * 3600),
 };

@@ -97,7 +97,11 @@ fn metadata(value: Option<&Value>, faults: &mut Faults) -> ObjectMeta {
             object_name(name, "metadata.name", faults);
             if name.as_str().is_some_and(|name| (MOST_NAME + 1..=253).contains(&name.len())) {
                 let why = format!("has more than {MOST_NAME} characters");
-                faults.add("metadata.name", why, "shorten it: a ConfigMap beside the policy has the name llmroute-NAME");
+                faults.add(
+                    "metadata.name",
+                    why,
+                    "shorten it: a ConfigMap beside the policy has the name llmroute-NAME",
+                );
             }
         }
     }

@@ -14,6 +14,9 @@ pub const DOCUMENT: &str = "policy.json";
 /// Who this operator is to the API server, as the owner of fields.
 pub const MANAGER: &str = "llmroute-operator";
 
+/// The label that says so of an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
 /// Name of the ConfigMap beside a policy.
 #[must_use]
 pub fn config_map_name(policy: &str) -> String {
@@ -31,7 +34,7 @@ pub fn config_map(policy: &Policy, document: &Document) -> ConfigMap {
         controller: Some(true),
         block_owner_deletion: None,
     };
-    let labels: BTreeMap<String, String> = [("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned())].into();
+    let labels: BTreeMap<String, String> = [(MANAGED_BY.to_owned(), MANAGER.to_owned())].into();
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(config_map_name(&document.policy.name)),

@@ -64,9 +64,33 @@ pub enum Failed {
     /// It did not answer.
     #[error("cannot {0}: the API server does not answer")]
     Late(&'static str),
+    /// Somebody else's stands in its place.
+    #[error(
+        "cannot write the ConfigMap {0}: there is one that this operator did not make; delete or rename it, or rename the policy"
+    )]
+    Taken(String),
     /// What it needs is not there.
     #[error("cannot {0}: there is no {1}")]
     Absent(&'static str, String),
+}
+
+impl Failed {
+    /// It stays so until somebody does something; an API server that is away comes back by itself.
+    fn is_refused(&self) -> bool {
+        match self {
+            Failed::Api { error: kube::Error::Api(status), .. } => (400..500).contains(&status.code),
+            Failed::Taken(_) | Failed::Absent(..) => true,
+            Failed::Api { .. } | Failed::Late(_) => false,
+        }
+    }
+}
+
+/// How the two things went that are written for a policy. Neither keeps the other from being done.
+struct Went {
+    /// The ConfigMap; or what was asked of it.
+    kept: Result<(), Failed>,
+    /// The status.
+    told: Result<(), Failed>,
 }
 
 /// A call of the API server, bounded.
@@ -130,18 +154,18 @@ impl Reconciler {
         let todos = self.due(work, now);
         let done: Vec<_> = stream::iter(todos)
             .map(|todo| async move {
-                let result = self.reconcile(&todo).await;
-                (todo, result)
+                let went = self.reconcile(&todo).await;
+                (todo, went)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        for (todo, result) in done {
-            self.metrics.reconciled(result.is_ok());
-            if let Err(error) = &result {
+        for (todo, Went { kept, told }) in done {
+            self.metrics.reconciled(kept.is_ok() && told.is_ok());
+            for error in [&kept, &told].into_iter().filter_map(|result| result.as_ref().err()) {
                 tracing::warn!(policy = %todo.key, %error, "a policy could not be reconciled; it is tried again");
             }
-            work.done(todo, result.is_ok(), clock::now());
+            work.done(todo, (kept.is_ok(), told.is_ok()), clock::now());
         }
         work.next(clock::now()).unwrap_or(IDLE).min(IDLE)
     }
@@ -169,22 +193,37 @@ impl Reconciler {
     }
 
     /// One policy.
-    async fn reconcile(&self, todo: &Todo) -> Result<(), Failed> {
-        let Todo { key, policy, recall, keep, tell, before, repairs: _ } = todo;
-        if *recall {
-            let kept = dereference::dereference(&self.client, key, &policy.uid).await?;
-            // What comes of it is a change like others, with a round of its own.
-            self.cluster.change(|world| validate::recall(world, key, &policy.uid, kept.as_deref()));
-            return Ok(());
+    async fn reconcile(&self, todo: &Todo) -> Went {
+        if todo.recall {
+            return Went { kept: self.recall(todo).await, told: Ok(()) };
         }
-        if let Some(document) = keep.as_ref().filter(|_| self.leads()) {
-            apply::apply(&self.client, &build::config_map(policy, document)).await?;
+        Went { kept: self.keep(todo).await, told: self.tell_status(todo).await }
+    }
+
+    async fn recall(&self, Todo { key, policy, .. }: &Todo) -> Result<(), Failed> {
+        let kept = dereference::dereference(&self.client, key, &policy.uid).await?;
+        // What comes of it is a change like others, with a round of its own.
+        self.cluster.change(|world| validate::recall(world, key, &policy.uid, kept.as_deref()));
+        Ok(())
+    }
+
+    async fn keep(&self, Todo { key, policy, keep, .. }: &Todo) -> Result<(), Failed> {
+        let Some(document) = keep.as_ref().filter(|_| self.leads()) else { return Ok(()) };
+        let kept = apply::apply(&self.client, &build::config_map(policy, document)).await;
+        if let Err(error) = &kept
+            && error.is_refused()
+        {
+            let message = format!("{error}. Until then pods that start while no replica leads do not get this policy");
+            self.tell(key, &policy.uid, &[News { warning: true, reason: "NotKept".to_owned(), message }]).await;
         }
-        if let Some(status) = tell.as_ref().filter(|_| self.leads()) {
-            update_status::update_status(&self.client, key, status).await?;
-            self.metrics.status_written();
-            self.tell(key, &policy.uid, &news(before, status)).await;
-        }
+        kept
+    }
+
+    async fn tell_status(&self, Todo { key, policy, tell, before, .. }: &Todo) -> Result<(), Failed> {
+        let Some(status) = tell.as_ref().filter(|_| self.leads()) else { return Ok(()) };
+        update_status::update_status(&self.client, key, status).await?;
+        self.metrics.status_written();
+        self.tell(key, &policy.uid, &news(before, status)).await;
         Ok(())
     }
 

@@ -56,6 +56,14 @@ impl Scene {
         self.cluster.read(|w| w.policies.values().next().unwrap().accepted.as_ref().unwrap().hash.clone())
     }
 
+    /// The ConfigMap is written, where none was.
+    async fn keeps(&mut self) -> Value {
+        assert_eq!(self.api.refuses(404).await.0, format!("GET {KEPT}"));
+        let (called, map) = self.api.takes().await;
+        assert_eq!(called, format!("PATCH {MAP}"));
+        map
+    }
+
     /// No call within a while.
     async fn is_quiet(&mut self) {
         self.api.is_quiet().await;
@@ -63,6 +71,7 @@ impl Scene {
     }
 }
 
+const KEPT: &str = "/api/v1/namespaces/shop/configmaps/llmroute-p";
 const MAP: &str = "/api/v1/namespaces/shop/configmaps/llmroute-p?&force=true&fieldManager=llmroute-operator";
 const STATUS: &str =
     "/apis/llmroute.dev/v1alpha1/namespaces/shop/llmroutepolicies/p/status?&force=true&fieldManager=llmroute-operator";
@@ -78,8 +87,7 @@ fn told(status: &Value, type_: &str) -> String {
 async fn a_policy_is_kept_told_and_programmed() {
     let mut scene = Scene::start(true);
     scene.sees(1, "openai", Value::Null);
-    let (called, map) = scene.api.takes().await;
-    assert_eq!(called, format!("PATCH {MAP}"));
+    let map = scene.keeps().await;
     let owner = &map["metadata"]["ownerReferences"][0];
     assert_eq!((&owner["kind"], &owner["uid"]), (&json!("LLMRoutePolicy"), &json!("u")));
     let document: Value = serde_json::from_str(map["data"]["policy.json"].as_str().unwrap()).unwrap();
@@ -117,7 +125,8 @@ async fn a_policy_is_kept_told_and_programmed() {
 async fn a_bad_edit_is_told_and_writes_no_document() {
     let mut scene = Scene::start(true);
     scene.sees(1, "openai", Value::Null);
-    for _ in 0..3 {
+    scene.keeps().await;
+    for _ in 0..2 {
         scene.api.takes().await;
     }
     scene.sees(2, "nobody", Value::Null);
@@ -147,10 +156,9 @@ async fn after_a_restart_the_last_accepted_document_is_in_force_again() {
         "data": {"policy.json": std::str::from_utf8(&document.json).unwrap()}});
     // It could not be read at first.
     let (called, _) = scene.api.refuses(403).await;
-    assert_eq!(called, "GET /api/v1/namespaces/shop/configmaps/llmroute-p");
+    assert_eq!(called, format!("GET {KEPT}"));
     scene.api.answer(200, map).await;
-    let (called, written) = scene.api.takes().await;
-    assert_eq!(called, format!("PATCH {MAP}"));
+    let written = scene.keeps().await;
     assert_eq!(written["data"]["policy.json"], json!(std::str::from_utf8(&document.json).unwrap()), "the very bytes");
     let (_, status) = scene.api.takes().await;
     assert_eq!(told(&status, "Accepted"), "False Invalid");
@@ -166,8 +174,7 @@ async fn nobody_but_the_leader_writes() {
     scene.leader.send_replace(Leader::Me(Duration::from_nanos(1)));
     scene.is_quiet().await;
     scene.leader.send_replace(Leader::Me(Duration::MAX));
-    let (called, _) = scene.api.takes().await;
-    assert_eq!(called, format!("PATCH {MAP}"));
+    scene.keeps().await;
     let (_, status) = scene.api.takes().await;
     scene.api.takes().await;
     // Another one leads, and wrote something else; then this one leads again.
@@ -175,8 +182,7 @@ async fn nobody_but_the_leader_writes() {
     scene.is_quiet().await;
     scene.sees(1, "openai", status["status"].clone());
     scene.leader.send_replace(Leader::Me(Duration::MAX));
-    let (called, _) = scene.api.takes().await;
-    assert_eq!(called, format!("PATCH {MAP}"));
+    scene.keeps().await;
     scene.is_quiet().await;
 }
 
@@ -184,17 +190,45 @@ async fn nobody_but_the_leader_writes() {
 async fn what_could_not_be_written_is_written_later() {
     let mut scene = Scene::start(true);
     scene.sees(1, "openai", Value::Null);
-    for _ in 0..3 {
-        let (called, _) = scene.api.refuses(422).await;
-        assert_eq!(called, format!("PATCH {MAP}"));
-    }
-    scene.api.takes().await;
-    let (called, _) = scene.api.refuses(500).await;
-    assert_eq!(called, format!("PATCH {STATUS}"));
-    let mut calls = vec![];
-    for _ in 0..3 {
-        calls.push(scene.api.takes().await.0);
-    }
-    assert_eq!(calls, [format!("PATCH {MAP}"), format!("PATCH {STATUS}"), format!("POST {EVENTS}")]);
+    // A write that the API server may take later, though not now.
+    scene.api.refuses(404).await;
+    scene.api.refuses(503).await;
+    assert_eq!(scene.api.refuses(500).await.0, format!("PATCH {STATUS}"));
+    scene.keeps().await;
+    assert_eq!(scene.api.takes().await.0, format!("PATCH {STATUS}"));
+    assert_eq!(scene.api.takes().await.0, format!("POST {EVENTS}"));
     scene.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_cannot_be_written_keeps_nothing_from_the_status_and_is_told() {
+    let foreign = json!({"metadata": {"name": "llmroute-p", "labels": {"app": "mine"}}});
+    for is_foreign in [false, true] {
+        let mut scene = Scene::start(true);
+        scene.sees(1, "openai", Value::Null);
+        let mut refused = async |api: &mut Api| {
+            if is_foreign {
+                assert_eq!(api.answer(200, foreign.clone()).await.0, format!("GET {KEPT}"));
+            } else {
+                assert_eq!(api.refuses(404).await.0, format!("GET {KEPT}"));
+                assert_eq!(api.refuses(403).await.0, format!("PATCH {MAP}"));
+            }
+        };
+        refused(&mut scene.api).await;
+        let (called, event) = scene.api.takes().await;
+        assert_eq!(called, format!("POST {EVENTS}"));
+        assert_eq!((&event["reason"], &event["type"]), (&json!("NotKept"), &json!("Warning")));
+        let note = event["note"].as_str().unwrap();
+        let why = if is_foreign { "delete or rename it, or rename the policy" } else { "no" };
+        assert!(note.starts_with("cannot write the ConfigMap") && note.contains(why), "{note}");
+        let (called, status) = scene.api.takes().await;
+        assert_eq!((called, told(&status, "Ready")), (format!("PATCH {STATUS}"), "True Ready".into()));
+        assert_eq!(scene.api.takes().await.1["reason"], "Accepted");
+        // Tried again, and told again: that it was told is not forgotten, and nothing else is written.
+        refused(&mut scene.api).await;
+        let (called, counted) = scene.api.takes().await;
+        assert!(called.starts_with("PATCH /apis/events.k8s.io") && counted["series"]["count"] == 2, "{called}");
+        scene.keeps().await;
+        scene.is_quiet().await;
+    }
 }

@@ -38,6 +38,13 @@ pub(super) struct Todo {
     pub repairs: bool,
 }
 
+impl Todo {
+    /// The ConfigMap is to be read or written.
+    fn keeps(&self) -> bool {
+        self.recall || self.keep.is_some()
+    }
+}
+
 /// What is known of a policy's work.
 #[derive(Debug, Default)]
 struct Item {
@@ -54,10 +61,60 @@ struct Item {
     progress: Option<Duration>,
     /// When both were last written, whatever they were.
     fresh: Duration,
+    /// Of the ConfigMap.
+    keeping: Tries,
+    /// Of the status.
+    telling: Tries,
+    todo: Option<Todo>,
+}
+
+/// When something may be tried again that failed.
+#[derive(Debug, Default)]
+struct Tries {
     failures: u32,
     /// Not before then.
     again: Duration,
-    todo: Option<Todo>,
+}
+
+impl Tries {
+    fn went(&mut self, is_good: bool, now: Duration) {
+        let pause = PAUSE.0.saturating_mul(1 << self.failures.min(10)).min(PAUSE.1);
+        *self = if is_good {
+            Tries { failures: 0, again: now }
+        } else {
+            Tries { failures: self.failures + 1, again: now + pause }
+        };
+    }
+
+    /// What failed is no longer to be done: nothing waits for another try.
+    fn rest(&mut self, now: Duration) {
+        if self.failures > 0 {
+            *self = Tries { failures: 0, again: now };
+        }
+    }
+}
+
+impl Item {
+    /// Takes what is due at `now`; the rest is looked for again.
+    fn due(&mut self, now: Duration) -> Option<Todo> {
+        let todo = self.todo.as_ref()?;
+        let keeps = todo.keeps() && self.keeping.again <= now;
+        let tells = todo.tell.is_some() && self.telling.again <= now;
+        let todo = self.todo.take_if(|_| keeps || tells)?;
+        Some(Todo {
+            recall: todo.recall && keeps,
+            keep: todo.keep.filter(|_| keeps),
+            tell: todo.tell.filter(|_| tells),
+            ..todo
+        })
+    }
+
+    /// When something is to be done that is not yet due.
+    fn waits(&self) -> impl Iterator<Item = Duration> {
+        let keeps = self.keeping.failures > 0 || self.todo.as_ref().is_some_and(Todo::keeps);
+        let tells = self.telling.failures > 0 || self.todo.as_ref().is_some_and(|todo| todo.tell.is_some());
+        [(keeps, self.keeping.again), (tells, self.telling.again)].into_iter().filter_map(|(is, at)| is.then_some(at))
+    }
 }
 
 /// All of it.
@@ -114,14 +171,15 @@ impl Work {
         let holds = holds || item.progress.is_some();
         // What is not known yet is not told: it may be in force.
         let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
-        let is_due = policy.recall || keep.is_some() || tell.is_some();
-        if !is_due && item.failures > 0 {
-            // What failed is no longer to be done: nothing waits for another try.
-            (item.failures, item.again) = (0, now);
-        }
         let todo =
             Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before, repairs };
-        item.todo = is_due.then_some(todo);
+        if !todo.keeps() {
+            item.keeping.rest(now);
+        }
+        if todo.tell.is_none() {
+            item.telling.rest(now);
+        }
+        item.todo = Some(todo).filter(|todo| todo.keeps() || todo.tell.is_some());
     }
 
     /// Takes what is due at `now`.
@@ -129,30 +187,33 @@ impl Work {
         for item in self.items.values_mut().filter(|item| now.saturating_sub(item.fresh) >= REFRESH) {
             (item.kept, item.shown, item.fresh) = (None, true, now);
         }
-        self.items.values_mut().filter(|item| item.again <= now).filter_map(|item| item.todo.take()).collect()
+        self.items.values_mut().filter_map(|item| item.due(now)).collect()
     }
 
-    /// Notes how it went.
-    pub(super) fn done(&mut self, todo: Todo, is_good: bool, now: Duration) {
+    /// Notes how it went with the ConfigMap and with the status.
+    pub(super) fn done(&mut self, todo: Todo, (kept, told): (bool, bool), now: Duration) {
         let Some(item) = self.items.get_mut(&todo.key).filter(|item| item.uid == todo.policy.uid) else { return };
-        if !is_good {
-            let pause = PAUSE.0.saturating_mul(1 << item.failures.min(10)).min(PAUSE.1);
-            (item.failures, item.again) = (item.failures + 1, now + pause);
-            return;
-        }
-        (item.failures, item.again) = (0, if todo.repairs { now + CALM } else { now });
-        if let Some(document) = todo.keep {
-            (item.kept, item.fresh) = (Some(document.hash.clone()), now);
+        if todo.keeps() {
+            item.keeping.went(kept, now);
         }
         if todo.tell.is_some() {
+            item.telling.went(told, now);
+        }
+        if let Some(document) = todo.keep.filter(|_| kept) {
+            (item.kept, item.fresh) = (Some(document.hash.clone()), now);
+        }
+        if told && todo.tell.is_some() {
             (item.told, item.shown, item.told_at) = (todo.tell, false, now);
+            if todo.repairs {
+                item.telling.again = now + CALM;
+            }
         }
     }
 
     /// Until the next one that failed, or that waits, may be tried, or what is held back is told.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let settled = self.leads.filter(|_| self.holds).map(|since| since + SETTLES);
-        let waits = self.items.values().filter(|item| item.failures > 0 || item.todo.is_some()).map(|item| item.again);
+        let waits = self.items.values().flat_map(Item::waits);
         let progress = self.items.values().filter_map(|item| item.progress);
         waits.chain(settled).chain(progress).map(|at| at.saturating_sub(now)).min()
     }
@@ -192,14 +253,14 @@ mod tests {
         assert!(due(&mut work, &policy(1), 1, false, NOW).is_none(), "not the leader");
         let (keep, tell, todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
         assert!(keep && tell);
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         assert!(due(&mut work, &policy(1), 1, true, NOW).is_none(), "though the watch shows the old status still");
         let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW).unwrap();
         assert!(!keep && tell && todo.before == status(1));
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         let (keep, tell, todo) = due(&mut work, &policy(2), 2, true, NOW).unwrap();
         assert!(keep && !tell);
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         assert!(due(&mut work, &policy(2), 2, false, NOW).is_none(), "another one leads");
         let shown = Policy { status: status(7), ..policy(2) };
         let (keep, tell, _) = due(&mut work, &shown, 7, true, NOW).unwrap();
@@ -211,12 +272,12 @@ mod tests {
         let mut work = Work::default();
         let shows = |generation: i64| Policy { status: status(generation), ..policy(1) };
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         assert!(due(&mut work, &shows(0), 1, true, NOW).is_none(), "the watch is behind");
         assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
         let (keep, tell, todo) = due(&mut work, &shows(7), 1, true, NOW).unwrap();
         assert!(!keep && tell && todo.before == status(7), "somebody else wrote");
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "the watch is behind");
         assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
         assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "and again: it is not fought over");
@@ -231,7 +292,7 @@ mod tests {
         let mut pauses = vec![];
         for _ in 0..9 {
             let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
-            work.done(todo, false, now);
+            work.done(todo, (false, false), now);
             assert!(due(&mut work, &policy(1), 1, true, now).is_none());
             let pause = work.next(now).unwrap();
             pauses.push(pause.as_millis());
@@ -239,7 +300,7 @@ mod tests {
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
         let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
-        work.done(todo, true, now);
+        work.done(todo, (true, true), now);
         assert_eq!(work.next(now), None);
     }
 
@@ -247,16 +308,31 @@ mod tests {
     fn what_failed_and_is_no_longer_to_be_done_is_waited_for_no_more() {
         let (mut work, later) = (Work::default(), NOW + PAUSE.1);
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, false, NOW);
+        work.done(todo, (false, false), NOW);
         assert!(due(&mut work, &policy(1), 1, false, later).is_none(), "another one leads");
         assert_eq!(work.next(later), None);
 
         let refused = Policy { accepted: None, recall: true, ..policy(2) };
         let (.., todo) = due(&mut work, &refused, 2, false, later).unwrap();
-        work.done(todo, false, later);
+        work.done(todo, (false, false), later);
         assert!(due(&mut work, &policy(3), 3, false, later).is_none(), "a good version came");
         assert_eq!(work.next(later), None);
         assert!(due(&mut work, &policy(3), 3, true, later).is_some(), "and is not late for what failed before");
+    }
+
+    #[test]
+    fn one_that_fails_does_not_hold_up_the_other() {
+        let mut work = Work::default();
+        let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
+        work.done(todo, (false, true), NOW);
+        assert_eq!(work.next(NOW), Some(PAUSE.0));
+        let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW).unwrap();
+        assert!(!keep && tell, "the status is another, and the ConfigMap has to wait");
+        work.done(todo, (true, false), NOW);
+        let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW + PAUSE.0).unwrap();
+        assert!(keep && tell);
+        work.done(todo, (true, true), NOW + PAUSE.0);
+        assert_eq!(work.next(NOW + PAUSE.0), None);
     }
 
     #[test]
@@ -273,7 +349,7 @@ mod tests {
     fn the_config_map_is_written_again_now_and_then() {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         let shown = Policy { status: status(1), ..policy(1) };
         assert!(due(&mut work, &shown, 1, true, NOW + REFRESH / 2).is_none());
         let _ = due(&mut work, &shown, 1, true, NOW + REFRESH);
@@ -327,7 +403,7 @@ mod tests {
             work.look(&key(), &policy(1), wanted.clone(), now);
             let todo = work.due(now).pop();
             let tells = todo.as_ref().is_some_and(|todo| todo.tell.is_some());
-            todo.into_iter().for_each(|todo| work.done(todo, true, now));
+            todo.into_iter().for_each(|todo| work.done(todo, (true, true), now));
             (tells, work.next(now).map(|wait| wait.as_millis()))
         };
         let rows = [
@@ -351,7 +427,7 @@ mod tests {
     fn another_policy_of_the_same_name_begins_anew() {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, true, NOW);
+        work.done(todo, (true, true), NOW);
         let other = Policy { uid: "v".into(), ..policy(1) };
         let world = World { policies: [(key(), other.clone())].into(), ..World::default() };
         work.retain(&world);

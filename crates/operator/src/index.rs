@@ -13,6 +13,8 @@ pub struct Selected {
     pub by: Option<PolicyKey>,
     /// Younger ones that select it too, and do not get it.
     pub also: Vec<PolicyKey>,
+    /// It may be an older one's, of which is not known yet what was accepted, and so whom it selects.
+    pub awaits: bool,
 }
 
 /// Every pod of a world, and who selects it.
@@ -38,10 +40,16 @@ fn oldest_first(world: &World) -> Vec<(&PolicyKey, &Policy)> {
 }
 
 fn selected(oldest_first: &[(&PolicyKey, &Policy)], pod: &Pod) -> Selected {
-    let mut all =
-        oldest_first.iter().filter(|(key, policy)| key.namespace == pod.namespace && selects(&policy.selector, pod));
-    let by = all.next().map(|(key, _)| (*key).clone());
-    Selected { by, also: all.map(|(key, _)| (*key).clone()).collect() }
+    let mut out = Selected::default();
+    for (key, policy) in oldest_first.iter().filter(|(key, _)| key.namespace == pod.namespace) {
+        out.awaits |= out.by.is_none() && policy.recall;
+        match &out.by {
+            _ if !selects(&policy.selector, pod) => {}
+            None => out.by = Some((*key).clone()),
+            Some(_) => out.also.push((*key).clone()),
+        }
+    }
+    out
 }
 
 /// Whether a pod of the same namespace is meant. An empty selector means all that have a sidecar or ask for one.
@@ -112,6 +120,28 @@ mod tests {
     }
 
     #[test]
+    fn an_older_policy_of_which_too_little_is_known_may_select_any_pod() {
+        let key = |name: &str| PolicyKey { namespace: "shop".into(), name: name.into() };
+        let policy = |created, app: &str, recall| {
+            let selector = selector(json!({"matchLabels": {"app": app}}));
+            Policy { created, selector, recall, ..Policy::default() }
+        };
+        let rows = [
+            ("it is known", policy(1, "other", false), false),
+            ("it is older", policy(1, "other", true), true),
+            ("it is older, and selects it as it is now", policy(1, "shop", true), true),
+            ("it is younger", policy(3, "other", true), false),
+        ];
+        for (what, other, want) in rows {
+            let policies = [(key("p"), policy(2, "shop", false)), (key("q"), other)].into();
+            let world = World { policies, ..World::default() };
+            assert_eq!(select(&world, &pod(&[("app", "shop")])).awaits, want, "{what}");
+            let elsewhere = Pod { namespace: "elsewhere".into(), ..pod(&[("app", "shop")]) };
+            assert!(!select(&world, &elsewhere).awaits, "{what}");
+        }
+    }
+
+    #[test]
     fn an_empty_selector_means_those_that_are_opted_in() {
         let rows = [(false, false, false), (true, false, true), (false, true, true)];
         for (opted_in, sidecar, want) in rows {
@@ -141,7 +171,7 @@ mod tests {
         ];
         let pods = pods.map(|(uid, pod)| (uid.into(), pod)).into();
         let world = World { policies: policies.into(), pods, ..World::default() };
-        let of = |by: Option<PolicyKey>, also: &[PolicyKey]| Selected { by, also: also.to_vec() };
+        let of = |by: Option<PolicyKey>, also: &[PolicyKey]| Selected { by, also: also.to_vec(), awaits: false };
         let want: Index = [
             ("1".into(), of(Some(key("shop", "a")), &[key("shop", "b"), key("shop", "young")])),
             ("2".into(), of(Some(key("shop", "first")), &[])),

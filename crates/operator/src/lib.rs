@@ -15,6 +15,8 @@ pub mod index;
 
 pub mod publish;
 
+pub mod refresh;
+
 pub mod frame;
 
 pub mod crowd;

@@ -70,6 +70,10 @@ pub fn policy(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
     let before = world.policies.get(&key).filter(|p| Some(&*p.uid) == object.metadata.uid.as_deref());
     let status = serde_json::from_value(object.data["status"].clone()).unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
+    // Of what is watched and what is asked either may be behind the other.
+    if before.is_some_and(|before| before.generation > generation) {
+        return Some(key);
+    }
     if let Some(before) = before
         && before.generation == generation
     {
@@ -242,6 +246,19 @@ mod tests {
                 "no pod"
             );
         }
+    }
+
+    #[test]
+    fn what_is_older_than_what_is_known_is_not_taken() {
+        let mut world = World::default();
+        policy(&mut world, &manifest(3, "u1", good("a"), Value::Null)).unwrap();
+        let newest = the(&world).clone();
+        for older in [good("b"), bad("b")] {
+            policy(&mut world, &manifest(2, "u1", older, Value::Null)).unwrap();
+            assert_eq!(*the(&world), newest);
+        }
+        policy(&mut world, &manifest(1, "u2", good("b"), Value::Null)).unwrap();
+        assert_eq!(the(&world).generation, 1, "another object counts from one again");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    index::Index,
-    world::{Document, Uid, World},
+    index::{Index, Selected},
+    world::{Document, PolicyKey, Uid, World},
 };
 
 /// What a pod is served.
@@ -20,7 +20,7 @@ pub enum Served {
     Gone,
     /// No policy selects it.
     Unselected,
-    /// The policy that selects it has no accepted version yet.
+    /// The policy that selects it has no accepted version yet, or is not known yet.
     Awaited,
     /// This.
     Policy(Arc<Document>),
@@ -29,11 +29,12 @@ pub enum Served {
 /// What every pod of `world` is served.
 #[must_use]
 pub fn served(world: &World, index: &Index) -> HashMap<Uid, Served> {
-    let of = |policy| match world.policies.get(policy).and_then(|p| p.accepted.clone()) {
+    let of = |policy: &PolicyKey| match world.policies.get(policy).and_then(|p| p.accepted.clone()) {
         Some(document) => Served::Policy(document),
         None => Served::Awaited,
     };
-    index.iter().map(|(uid, s)| (uid.clone(), s.by.as_ref().map_or(Served::Unselected, of))).collect()
+    let served = |s: &Selected| if s.awaits { Served::Awaited } else { s.by.as_ref().map_or(Served::Unselected, of) };
+    index.iter().map(|(uid, selected)| (uid.clone(), served(selected))).collect()
 }
 
 /// The table; who waits is woken only by a difference.
@@ -138,6 +139,13 @@ mod tests {
         }
         assert_eq!(*published.watch(&one).borrow(), Served::Policy(document("p", 2)));
         assert_eq!(*published.watch(&other).borrow(), Served::Unknown);
+    }
+
+    #[test]
+    fn whose_policy_is_not_known_yet_waits() {
+        let mut world = world(&["1"], &[("p", Some(1)), ("q", Some(1))]);
+        world.policies.get_mut(&key("p")).unwrap().recall = true;
+        assert_eq!(served(&world, &index(&world))[&Uid::from("1")], Served::Awaited);
     }
 
     #[test]

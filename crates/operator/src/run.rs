@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures_util::future::BoxFuture;
 use kube::Client;
 use tokio::{
     net::TcpListener,
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::Admin,
-    admit::{self, Admission, Choose, NotYet},
+    admit::{self, Admission, Choose},
     ca::server_config,
     certificates::Keeper,
     cluster::{Cluster, Kind},
@@ -23,12 +24,13 @@ use crate::{
     events::Events,
     fleet::Fleet,
     index::index,
-    inject::choose,
+    inject::{NotYet, choose},
     lease::Election,
     metrics::Metrics,
     publish::{Published, served},
     push::{Leader, Push, serve},
     reconcile::Reconciler,
+    refresh::Refresh,
     review::Reviews,
     watch::watch as watch_cluster,
     webhooks,
@@ -66,9 +68,17 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         trust: trust.clone(),
         ending: ending.clone(),
     };
+    let refresh = Refresh::new(client.clone(), cluster.clone());
     let admission = Admission {
         settings: Arc::new(config.settings()),
         choose: choose_in(cluster.clone()),
+        refresh: {
+            let refresh = refresh.clone();
+            Arc::new(move |namespace| {
+                let refresh = refresh.clone();
+                Box::pin(async move { refresh.namespace(&namespace).await })
+            })
+        },
         trust: trust.clone(),
         ending: ending.clone(),
     };
@@ -98,7 +108,13 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let streams = tokio::spawn(serve(control, tls, push));
     let answers = tokio::spawn(admit::serve(webhook, webhook_tls, admission));
     let resigns = CancellationToken::new();
-    let election = Election::new(client, &config.namespace, &config.lease, config.me(port), leader, metrics);
+    // What a leader before has sent is known before anything is sent.
+    let catch_up = Box::new(move || {
+        let refresh = refresh.clone();
+        Box::pin(async move { refresh.all().await }) as BoxFuture<'static, _>
+    });
+    let (me, lease) = (config.me(port), &config.lease);
+    let election = Election::new(client, &config.namespace, lease, me, catch_up, leader, metrics);
     let elected = tokio::spawn(stand(election, cluster, trust, resigns.clone()));
 
     tokio::select! {
@@ -123,7 +139,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
 fn choose_in(cluster: Arc<Cluster>) -> Arc<Choose> {
     Arc::new(move |pod| {
         let knows = !cluster.missing().contains(&Kind::Policies);
-        if knows { Ok(cluster.read(|world| choose(world, pod))) } else { Err(NotYet) }
+        if knows { cluster.read(|world| choose(world, pod)) } else { Err(NotYet) }
     })
 }
 

@@ -18,7 +18,7 @@ use crate::{
     cluster::{Cluster, Kind},
     metrics::Metrics,
     observe::{self, SeenPod},
-    world::{PolicyKey, Uid, World},
+    world::{Policy, PolicyKey, Uid, World},
 };
 
 /// Between tries, doubling.
@@ -58,7 +58,9 @@ impl Watched for Policies {
     }
 
     fn delete(world: &mut World, object: &DynamicObject) {
-        if let Some(key) = observe::key(&object.metadata) {
+        let is_it = |policy: &Policy| object.metadata.uid.as_deref().is_none_or(|uid| *policy.uid == *uid);
+        // Another one of that name may be there by now.
+        if let Some(key) = observe::key(&object.metadata).filter(|key| world.policies.get(key).is_some_and(is_it)) {
             world.policies.remove(&key);
         }
     }

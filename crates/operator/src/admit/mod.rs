@@ -11,13 +11,14 @@ mod tests;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use serve::serve;
 
 use crate::{
-    inject::{Chosen, Settings},
+    inject::{Chosen, NotYet, Settings},
     world::Pod,
 };
 
@@ -26,12 +27,11 @@ pub const MUTATE: &str = "/mutate";
 /// Where policies are judged.
 pub const VALIDATE: &str = "/validate";
 
-/// Not all policies of the cluster are known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotYet;
-
 /// Says which policy selects a pod that is to be created.
 pub type Choose = dyn Fn(&Pod) -> Result<Option<Chosen>, NotYet> + Send + Sync;
+
+/// Asks for the policies of a namespace as they are now; says whether they are known then.
+pub type Refresh = dyn Fn(String) -> BoxFuture<'static, bool> + Send + Sync;
 
 /// What the answers are made from; clones share it.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub struct Admission {
     pub settings: Arc<Settings>,
     /// Which policy selects a pod.
     pub choose: Arc<Choose>,
+    /// Before a pod is let through as one that no policy selects.
+    pub refresh: Arc<Refresh>,
     /// PEM of the CA certificates by which sidecars know the operator; empty where they need none.
     pub trust: watch::Receiver<Arc<str>>,
     /// Cancelled when this replica ends.

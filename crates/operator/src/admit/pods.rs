@@ -5,35 +5,50 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Admission, NotYet,
+    Admission,
     review::{Answer, Denial, Question},
 };
 use crate::{
-    inject::{Verdict, inject},
+    inject::{NotYet, Verdict, inject},
     observe::SIDECAR,
     world::Pod,
 };
 
-/// What becomes of one.
-pub(super) fn judge(admission: &Admission, question: &Question) -> Answer {
+/// What is known of policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// What the watch shows, which may be behind.
+    Watched,
+    /// They were asked for.
+    Asked,
+    /// They were asked for in vain.
+    Nothing,
+}
+
+/// What becomes of one. `None` if that hangs on policies that may be others by now: they are to be asked for.
+pub(super) fn judge(admission: &Admission, question: &Question, known: Known) -> Option<Answer> {
     if question.kind != "Pod" || question.operation != "CREATE" {
-        return Answer::Allowed(Vec::new());
+        return Some(Answer::Allowed(Vec::new()));
     }
-    let refused = |status, message| Answer::Denied(Denial { status, message, causes: Vec::new() });
-    let chosen = match (admission.choose)(&pod(question)) {
-        Ok(chosen) => chosen,
-        Err(NotYet) => {
-            let why =
-                "llmroute: this replica of the operator has just started and does not know all policies yet; try again";
-            return refused((503, "ServiceUnavailable"), why.to_owned());
-        }
+    let chosen = match ((admission.choose)(&pod(question)), known) {
+        (Ok(Some(chosen)), _) if chosen.accepted => Some(chosen),
+        // Who applies a policy and its pods together, or mends one, must not find that the watch was a moment behind.
+        (_, Known::Watched) => return None,
+        (Ok(chosen), Known::Asked) => chosen,
+        (Err(NotYet), Known::Asked) | (_, Known::Nothing) => return Some(unknown()),
     };
     let ca = admission.trust.borrow().clone();
-    match inject(&admission.settings, &question.namespace, &question.object, chosen.as_ref(), &ca) {
+    Some(match inject(&admission.settings, &question.namespace, &question.object, chosen.as_ref(), &ca) {
         Verdict::Unchanged => Answer::Allowed(Vec::new()),
         Verdict::Patched(patch) => Answer::Patched(patch),
-        Verdict::Refused(why) => refused((403, "Forbidden"), why),
-    }
+        Verdict::Refused(message) => Answer::Denied(Denial { status: (403, "Forbidden"), message, causes: Vec::new() }),
+    })
+}
+
+/// Not known is not none: the pod might be one that must not start without a sidecar.
+fn unknown() -> Answer {
+    let why = "llmroute: this replica of the operator does not know yet which policies there are; try again";
+    Answer::Denied(Denial { status: (503, "ServiceUnavailable"), message: why.to_owned(), causes: Vec::new() })
 }
 
 /// The pod as far as selectors look at it. One that is asked about is opted in: else the API server would not ask.

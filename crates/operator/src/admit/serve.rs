@@ -23,7 +23,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Admission, MUTATE, VALIDATE, pods, policies,
+    Admission, MUTATE, VALIDATE,
+    pods::{self, Known},
+    policies,
     review::Question,
     room::{Room, Taken},
 };
@@ -127,24 +129,69 @@ async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>
         Ok(Err(refused)) => return refused,
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time"),
     };
-    let judged = async {
-        let one = bounds.judged.acquire_owned().await.ok()?;
-        // A policy with many rules takes milliseconds. What is begun is done, and counts until then.
-        let judged = spawn_blocking(move || {
-            let _held = (one, room);
-            judged(&admission, &path, &body)
-        });
-        Some(judged.await)
-    };
-    match timeout(DEADLINE, judged).await {
-        Ok(Some(Ok(Ok(review)))) => {
+    let question = Asked { admission, path, body, room };
+    match timeout(DEADLINE, judged(question, &bounds)).await {
+        Ok(Ok(review)) => {
             let mut response = text(StatusCode::OK, review.to_string());
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        Ok(Some(Ok(Err(why)))) => text(StatusCode::BAD_REQUEST, why),
-        Ok(Some(Err(_))) => text(StatusCode::INTERNAL_SERVER_ERROR, "llmroute: the question could not be judged"),
-        Ok(None) | Err(_) => busy(),
+        Ok(Err(refused)) => refused,
+        Err(_) => busy(),
+    }
+}
+
+/// A question that is here.
+struct Asked {
+    admission: Admission,
+    path: String,
+    body: Bytes,
+    room: Taken,
+}
+
+/// The answer to it. While policies are asked for, nothing that was parsed is kept.
+async fn judged(question: Asked, bounds: &Bounds) -> Result<Value, Answered> {
+    let question = Arc::new(question);
+    let namespace = match turn(&question, bounds, Known::Watched).await? {
+        Turn::Answered(review) => return Ok(review),
+        Turn::Asks(namespace) => namespace,
+    };
+    let asked = (question.admission.refresh)(namespace).await;
+    match turn(&question, bounds, if asked { Known::Asked } else { Known::Nothing }).await? {
+        Turn::Answered(review) => Ok(review),
+        Turn::Asks(_) => Err(busy()),
+    }
+}
+
+/// What one look at a question comes to.
+enum Turn {
+    Answered(Value),
+    /// For the policies of this namespace as they are now.
+    Asks(String),
+}
+
+/// One look.
+async fn turn(question: &Arc<Asked>, bounds: &Bounds, known: Known) -> Result<Turn, Answered> {
+    let Ok(one) = bounds.judged.clone().acquire_owned().await else { return Err(busy()) };
+    let question = question.clone();
+    // A policy with many rules takes milliseconds. What is begun is done, and counts until then.
+    let looked = spawn_blocking(move || {
+        let _held = one;
+        let asked = &*question;
+        let question = Question::read(&asked.body)?;
+        let answer = match &*asked.path {
+            VALIDATE => Some(policies::judge(&question)),
+            _ => pods::judge(&asked.admission, &question, known),
+        };
+        Ok::<_, String>(match answer {
+            Some(answer) => Turn::Answered(question.answered(answer)),
+            None => Turn::Asks(question.namespace),
+        })
+    });
+    match looked.await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(why)) => Err(text(StatusCode::BAD_REQUEST, why)),
+        Err(_) => Err(text(StatusCode::INTERNAL_SERVER_ERROR, "llmroute: the question could not be judged")),
     }
 }
 
@@ -174,13 +221,6 @@ async fn gather(mut body: Incoming, room: &Taken) -> Result<Bytes, Answered> {
             }
         }
     }
-}
-
-/// The answer to a body that was sent to a path.
-fn judged(admission: &Admission, path: &str, body: &[u8]) -> Result<Value, String> {
-    let question = Question::read(body)?;
-    let answer = if path == MUTATE { pods::judge(admission, &question) } else { policies::judge(&question) };
-    Ok(question.answered(answer))
 }
 
 fn busy() -> Answered {

@@ -4,9 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -34,8 +36,18 @@ struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// What a replica knows of policies.
+#[derive(Clone, Copy, PartialEq)]
+enum Knows {
+    All,
+    /// All after it has asked.
+    Asking,
+    /// Nothing, since it is not answered.
+    Nothing,
+}
+
 /// A replica in whose world one policy selects the pods of the app `shop`.
-async fn server(is_known: bool) -> Server {
+async fn server(knows: Knows) -> Server {
     let now = u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).unwrap();
     let certificates = renew(&Certificates::default(), &[NAME.to_owned()], now).unwrap().unwrap();
     let serving = Arc::new(Serving::default());
@@ -50,13 +62,22 @@ async fn server(is_known: bool) -> Server {
     };
     let policy = PolicyKey { namespace: "shop".into(), name: "p".into() };
     let chosen = Chosen { policy, accepted: true, secret: Some("llm-keys".into()) };
+    let asked = Arc::new(Mutex::new(false));
+    let seen = asked.clone();
     let choose = move |pod: &Pod| {
         let is_its = &*pod.namespace == "shop" && pod.labels.get("app").is_some_and(|app| app == "shop");
-        if is_known { Ok(is_its.then(|| chosen.clone())) } else { Err(NotYet) }
+        let is_known = knows != Knows::Asking || *seen.lock();
+        if knows == Knows::Nothing { Err(NotYet) } else { Ok((is_its && is_known).then(|| chosen.clone())) }
+    };
+    let refresh = move |namespace: String| -> BoxFuture<'static, bool> {
+        assert_eq!(namespace, "shop");
+        *asked.lock() = true;
+        Box::pin(async move { knows != Knows::Nothing })
     };
     let ending = CancellationToken::new();
     let (_, trust) = watch::channel(certificates.bundle().into());
-    let admission = Admission { settings: Arc::new(settings), choose: Arc::new(choose), trust, ending: ending.clone() };
+    let (settings, choose, refresh) = (Arc::new(settings), Arc::new(choose), Arc::new(refresh));
+    let admission = Admission { settings, choose, refresh, trust, ending: ending.clone() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let tls = server_config(serving, &["http/1.1"]).unwrap();
@@ -110,7 +131,7 @@ fn pod_of(labels: Value) -> Value {
 
 #[tokio::test]
 async fn a_pod_gets_its_sidecar_in_a_dry_run_too() {
-    let server = server(true).await;
+    let server = server(Knows::All).await;
     let response = server.review(MUTATE, pod_of(json!({"app": "shop"}))).await;
     assert_eq!((&response["uid"], &response["allowed"]), (&json!("42"), &json!(true)));
     assert_eq!(response["patchType"], "JSONPatch");
@@ -127,7 +148,7 @@ async fn a_pod_gets_its_sidecar_in_a_dry_run_too() {
 
 #[tokio::test]
 async fn others_are_let_through_or_refused() {
-    let server = server(true).await;
+    let server = server(Knows::All).await;
     let allowed = json!({"uid": "42", "allowed": true});
     assert_eq!(server.review(MUTATE, pod_of(json!({"app": "other"}))).await, allowed);
     let mut update = pod_of(json!({"app": "shop"}));
@@ -145,15 +166,18 @@ async fn others_are_let_through_or_refused() {
 }
 
 #[tokio::test]
-async fn who_does_not_know_all_policies_refuses_pods() {
-    let server = server(false).await;
+async fn who_does_not_know_all_policies_asks_and_refuses_pods_if_it_is_not_told() {
+    let asking = server(Knows::Asking).await;
+    let response = asking.review(MUTATE, pod_of(json!({"app": "shop"}))).await;
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+    let server = server(Knows::Nothing).await;
     let refused = server.review(MUTATE, pod_of(json!({"app": "other"}))).await;
     assert_eq!((&refused["allowed"], &refused["status"]["code"]), (&json!(false), &json!(503)));
 }
 
 #[tokio::test]
 async fn what_is_no_question_is_told_so() {
-    let server = server(true).await;
+    let server = server(Knows::All).await;
     let review = |request: Value| {
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
             .to_string()
@@ -180,7 +204,7 @@ async fn what_is_no_question_is_told_so() {
 
 #[tokio::test]
 async fn who_sends_slowly_takes_the_place_of_nobody() {
-    let server = server(true).await;
+    let server = server(Knows::All).await;
     let begun = Instant::now();
     let mut stalled = vec![];
     for _ in 0..20 {

@@ -21,7 +21,7 @@ pub use sidecar::STATE_BYTES;
 use crate::{
     index::select,
     observe::{INJECT, SIDECAR},
-    world::{Pod, PolicyKey, World},
+    world::{Pod, Policy, PolicyKey, World},
 };
 
 /// The label's value for yes.
@@ -57,12 +57,26 @@ pub enum Verdict {
     Refused(String),
 }
 
+/// It is not known which policy selects a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYet;
+
 /// The policy that selects a pod which is to be created, if one does.
-#[must_use]
-pub fn choose(world: &World, pod: &Pod) -> Option<Chosen> {
-    let key = select(world, pod).by?;
-    let policy = world.policies.get(&key)?;
-    Some(Chosen { policy: key, accepted: policy.accepted.is_some(), secret: policy.secret.clone() })
+///
+/// # Errors
+/// It may be one of which too little is known.
+pub fn choose(world: &World, pod: &Pod) -> Result<Option<Chosen>, NotYet> {
+    let selected = select(world, pod);
+    if selected.awaits {
+        return Err(NotYet);
+    }
+    let found = selected.by.and_then(|key| Some((world.policies.get(&key)?, key)));
+    let chosen = |(policy, key): (&Policy, PolicyKey)| Chosen {
+        policy: key,
+        accepted: policy.accepted.is_some(),
+        secret: policy.secret.clone(),
+    };
+    Ok(found.map(chosen))
 }
 
 /// Judges a pod that is to be created in `namespace`; `ca` is PEM of the operator's CA, empty where sidecars need none.

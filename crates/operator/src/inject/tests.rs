@@ -62,10 +62,12 @@ fn the_oldest_policy_is_chosen_with_what_was_accepted_of_it() {
     world.policies.insert(key("young"), policy(2));
     world.policies.insert(key("old"), policy(1));
     let want = Chosen { policy: key("old"), accepted: false, secret: Some("llm-keys".into()) };
-    assert_eq!((choose(&world, &of("shop")), choose(&world, &of("other"))), (Some(want.clone()), None));
+    assert_eq!((choose(&world, &of("shop")), choose(&world, &of("other"))), (Ok(Some(want.clone())), Ok(None)));
     let document = Document::new(key("old"), 1, &json!({}));
     world.policies.get_mut(&key("old")).unwrap().accepted = Some(Arc::new(document));
-    assert_eq!(choose(&world, &of("shop")), Some(Chosen { accepted: true, ..want }));
+    assert_eq!(choose(&world, &of("shop")), Ok(Some(Chosen { accepted: true, ..want.clone() })));
+    world.policies.values_mut().for_each(|policy| policy.recall = true);
+    assert_eq!(choose(&world, &of("other")), Err(NotYet), "whom an earlier version selects is not known yet");
 }
 
 fn plain() -> Value {

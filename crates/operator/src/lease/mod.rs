@@ -2,8 +2,15 @@
 
 mod elect;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
@@ -25,6 +32,9 @@ use crate::{
 const ADDRESS: &str = "llmroute.dev/control-address";
 const EPOCH: &str = "llmroute.dev/epoch";
 
+/// Finds out what must be known before this replica leads.
+pub type CatchUp = dyn Fn() -> BoxFuture<'static, Result<(), Failed>> + Send + Sync;
+
 /// One replica's part in the election.
 pub struct Election {
     leases: Api<Lease>,
@@ -32,6 +42,9 @@ pub struct Election {
     elector: Mutex<Elector>,
     /// As it was found last: what others wrote there stays, for the release that it came with to find it.
     found: Mutex<ObjectMeta>,
+    /// Done each time before it leads.
+    catch_up: Box<CatchUp>,
+    has_caught_up: AtomicBool,
     leader: watch::Sender<Leader>,
     metrics: Arc<Metrics>,
 }
@@ -44,11 +57,13 @@ impl Election {
         namespace: &str,
         name: &str,
         me: Me,
+        catch_up: Box<CatchUp>,
         leader: watch::Sender<Leader>,
         metrics: Arc<Metrics>,
     ) -> Election {
         let (leases, elector) = (Api::namespaced(client, namespace), Mutex::new(Elector::new(me)));
-        Election { leases, name: name.to_owned(), elector, found: Mutex::default(), leader, metrics }
+        let (found, has_caught_up) = (Mutex::default(), AtomicBool::new(false));
+        Election { leases, name: name.to_owned(), elector, found, catch_up, has_caught_up, leader, metrics }
     }
 
     /// Takes part until `ending`, and then gives the Lease back. What was told last stays told: who listens ends too.
@@ -102,7 +117,14 @@ impl Election {
         let Some(wants) = wants else { return Ok(()) };
         let sent = clock::now();
         match self.write(wants).await {
-            Ok(written) => self.elector.lock().wrote(read(&written), sent, clock::now()),
+            Ok(written) => {
+                self.elector.lock().wrote(read(&written), sent, clock::now());
+                if !self.has_caught_up.load(Ordering::Relaxed) {
+                    (self.catch_up)().await?;
+                    let leads = matches!(self.elector.lock().leader(clock::now()), Leader::Me(_));
+                    self.has_caught_up.store(leads, Ordering::Relaxed);
+                }
+            }
             // Another one was faster; the next look shows who.
             Err(Failed::Api { error: kube::Error::Api(status), .. }) if status.code == 409 => {}
             Err(failed) => return Err(failed),
@@ -123,7 +145,12 @@ impl Election {
     /// Tells who leads. Nobody is woken where it is told in time that this replica leads on.
     fn tell(&self) {
         let now = clock::now();
-        let leader = self.elector.lock().leader(now);
+        let mut leader = self.elector.lock().leader(now);
+        if !matches!(leader, Leader::Me(_)) {
+            self.has_caught_up.store(false, Ordering::Relaxed);
+        } else if !self.has_caught_up.load(Ordering::Relaxed) {
+            leader = Leader::Unknown;
+        }
         self.metrics.leads(matches!(leader, Leader::Me(_)));
         self.leader.send_if_modified(|before| {
             let leads_on = matches!((&*before, &leader), (Leader::Me(until), Leader::Me(_)) if now < *until);
@@ -180,6 +207,7 @@ fn written(name: &str, found: ObjectMeta, record: Record) -> Lease {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use serde_json::{Value, json};
     use tokio::time::timeout;
 
@@ -197,9 +225,16 @@ mod tests {
 
     fn start() -> Scene {
         let (client, api) = Scripted::new();
+        let leases = client.clone();
         let (leader, led) = watch::channel(Leader::Unknown);
         let me = Me { identity: "op-1".into(), epoch: "e1".into(), address: "https://10.0.0.9:8443".into() };
-        let election = Election::new(client, "llmroute-system", "llmroute-operator", me, leader, Arc::default());
+        let catch_up: Box<CatchUp> = Box::new(move || {
+            let client = client.clone();
+            let list = async move { client.request_text(Request::get("/policies").body(vec![]).unwrap()).await };
+            Box::pin(async move { call("list policies", list).await.map(|_| ()) })
+        });
+        let lease = "llmroute-operator";
+        let election = Election::new(leases, "llmroute-system", lease, me, catch_up, leader, Arc::default());
         let ending = CancellationToken::new();
         let running = tokio::spawn(election.run(ending.clone()));
         Scene { api, led, ending, running }
@@ -233,7 +268,12 @@ mod tests {
         let kept = (&ours["metadata"]["labels"], &ours["metadata"]["annotations"]["release"]);
         assert_eq!(kept, (&json!({"of": "the chart"}), &json!("r")), "what others wrote stays");
         scene.api.answer(200, stored(ours.clone(), "2")).await;
-        scene.api.answer(200, stored(ours, "3")).await;
+        scene.api.answer(200, stored(ours.clone(), "3")).await;
+        assert_eq!(scene.api.refuses(403).await.0, "GET /policies");
+        scene.api.answer(200, stored(ours.clone(), "3")).await;
+        scene.api.answer(200, stored(ours, "4")).await;
+        assert!(!scene.led.borrow_and_update().leads(), "not before it knows all that another one may have sent");
+        assert_eq!(scene.api.takes().await.0, "GET /policies");
         scene.led.wait_for(Leader::leads).await.unwrap();
 
         scene.ending.cancel();

@@ -206,7 +206,7 @@ async fn a_config_map_that_cannot_be_written_keeps_nothing_from_the_status_and_i
     for is_foreign in [false, true] {
         let mut scene = Scene::start(true);
         scene.sees(1, "openai", Value::Null);
-        let mut refused = async |api: &mut Api| {
+        let refused = async |api: &mut Api| {
             if is_foreign {
                 assert_eq!(api.answer(200, foreign.clone()).await.0, format!("GET {KEPT}"));
             } else {

@@ -45,8 +45,15 @@ impl Cluster {
 
     /// Changes it, and wakes who waits.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let out = change(&mut self.world.lock());
-        self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        self.change_if(|world| (change(world), true))
+    }
+
+    /// The same where it may be that nothing differs: of a thousand pods somebody touches one each moment.
+    pub fn change_if<T>(&self, change: impl FnOnce(&mut World) -> (T, bool)) -> T {
+        let (out, differs) = change(&mut self.world.lock());
+        if differs {
+            self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        }
         out
     }
 

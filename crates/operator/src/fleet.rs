@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     index::Index,
-    world::{Document, Pod, PolicyKey, Uid, World},
+    world::{Document, Pod, Policy, Uid},
 };
 
 /// More sidecars than this are served by no operator; further ones are sent away.
@@ -193,34 +193,23 @@ pub(crate) fn cut(mut text: String, most: usize) -> String {
     text
 }
 
-/// Pods that get a policy, without those that are being deleted.
-pub fn selected<'a>(
-    policy: &'a PolicyKey,
-    world: &'a World,
-    index: &'a Index,
-) -> impl Iterator<Item = (&'a Uid, &'a Pod)> {
-    let gets = move |uid: &Uid| index.get(uid).is_some_and(|s| s.by.as_ref() == Some(policy));
-    world.pods.iter().filter(move |(uid, pod)| !pod.ending && gets(uid))
-}
-
-/// What a policy's status says of its sidecars: how many there are, have `document` in force, are missing, refused it.
+/// What a policy's status says of its `pods`: how many sidecars there are, have `document` in force, are missing, refused it.
 #[must_use]
 pub fn programmed(
-    policy: &PolicyKey,
-    document: &Document,
-    world: &World,
-    index: &Index,
+    policy: &Policy,
+    document: Option<&Document>,
+    pods: &[(&Uid, &Pod)],
     fleet: &BTreeMap<Uid, Sidecar>,
 ) -> SidecarStatus {
     let mut status = SidecarStatus::default();
-    let Some(newest) = world.policies.get(policy) else { return status };
-    for (uid, pod) in selected(policy, world, index) {
-        if !pod.fits(newest) {
+    for (uid, pod) in pods {
+        if !pod.fits(policy) {
             status.missing += 1;
             continue;
         }
         status.total += 1;
-        let answer = fleet.get(uid).and_then(|s| s.answer.as_ref()).filter(|a| a.hash == document.hash);
+        let answer = fleet.get(*uid).and_then(|s| s.answer.as_ref());
+        let answer = answer.filter(|answer| document.is_some_and(|document| answer.hash == document.hash));
         match answer.map(|a| &a.error) {
             Some(None) => status.in_sync += 1,
             Some(Some(error)) if status.rejected.len() < MOST_REJECTIONS => {
@@ -237,7 +226,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{index::index, world::Policy};
+    use crate::{
+        index::{Groups, index},
+        world::{PolicyKey, World},
+    };
 
     fn ack(generation: i64) -> Answer {
         Answer { generation, hash: format!("h{generation}"), error: None }
@@ -348,6 +340,10 @@ mod tests {
         fleet.insert("not selected".into(), said(&document.hash, None));
         let rejected = vec![Rejection { pod: "refused".into(), message: "spec.scenes: no".into() }];
         let want = SidecarStatus { total: 6, in_sync: 2, missing: 2, rejected };
-        assert_eq!(programmed(&key, &document, &world, &index(&world), &fleet), want);
+        let index = index(&world);
+        let (policy, groups) = (&world.policies[&key], Groups::new(&world, &index));
+        assert_eq!(programmed(policy, Some(&document), groups.gets(&key), &fleet), want);
+        let none = SidecarStatus { total: 6, missing: 2, ..SidecarStatus::default() };
+        assert_eq!(programmed(policy, None, groups.gets(&key), &fleet), none, "nothing was accepted");
     }
 }

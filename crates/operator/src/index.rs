@@ -20,6 +20,43 @@ pub struct Selected {
 /// Every pod of a world, and who selects it.
 pub type Index = BTreeMap<Uid, Selected>;
 
+/// The index by policy: made once for all, so that a policy costs as much as it has pods.
+#[derive(Clone, Debug, Default)]
+pub struct Groups<'a> {
+    gets: BTreeMap<&'a PolicyKey, Vec<(&'a Uid, &'a Pod)>>,
+    loses: BTreeMap<&'a PolicyKey, Vec<(&'a Pod, &'a PolicyKey)>>,
+}
+
+impl<'a> Groups<'a> {
+    /// Of a world and its index.
+    #[must_use]
+    pub fn new(world: &'a World, index: &'a Index) -> Groups<'a> {
+        let mut groups = Groups::default();
+        for (uid, Selected { by, also, .. }) in index {
+            let (Some(pod), Some(by)) = (world.pods.get(uid), by) else { continue };
+            if !pod.ending {
+                groups.gets.entry(by).or_default().push((uid, pod));
+            }
+            for key in also {
+                groups.loses.entry(key).or_default().push((pod, by));
+            }
+        }
+        groups
+    }
+
+    /// Pods that get a policy, without those that are being deleted.
+    #[must_use]
+    pub fn gets(&self, policy: &PolicyKey) -> &[(&'a Uid, &'a Pod)] {
+        self.gets.get(policy).map_or(&[], Vec::as_slice)
+    }
+
+    /// Pods that it selects and an older one has, with that one.
+    #[must_use]
+    pub fn loses(&self, policy: &PolicyKey) -> &[(&'a Pod, &'a PolicyKey)] {
+        self.loses.get(policy).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Of every pod, who selects it.
 #[must_use]
 pub fn index(world: &World) -> Index {

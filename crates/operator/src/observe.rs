@@ -119,8 +119,8 @@ pub fn policy(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
     Some(key)
 }
 
-/// A pod is there, or another than before.
-pub fn pod(world: &mut World, object: &SeenPod) -> Option<Uid> {
+/// A pod is there, or another than before; whether it is.
+pub fn pod(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
     let (metadata, spec, phase) = match &object.0 {
         Ok(pod) => (&pod.metadata, pod.spec.clone(), pod.status.as_ref().and_then(|s| s.phase.as_deref())),
         Err(bad) => {
@@ -131,8 +131,8 @@ pub fn pod(world: &mut World, object: &SeenPod) -> Option<Uid> {
     let (PolicyKey { namespace, name }, uid) = (key(metadata)?, uid(metadata)?);
     // One that has ended needs no policy.
     if matches!(phase, Some("Succeeded" | "Failed")) {
-        world.pods.remove(&uid);
-        return Some(uid);
+        let was_there = world.pods.remove(&uid).is_some();
+        return Some((uid, was_there));
     }
     let labels = metadata.labels.clone().unwrap_or_default();
     let secret =
@@ -146,8 +146,11 @@ pub fn pod(world: &mut World, object: &SeenPod) -> Option<Uid> {
         secret: secret.map(Arc::from),
         ending: metadata.deletion_timestamp.is_some(),
     };
-    world.pods.insert(uid.clone(), pod);
-    Some(uid)
+    let differs = world.pods.get(&uid) != Some(&pod);
+    if differs {
+        world.pods.insert(uid.clone(), pod);
+    }
+    Some((uid, differs))
 }
 
 /// A namespace is there, or another than before.

@@ -36,8 +36,8 @@ trait Watched: Send + 'static {
     /// Names one of them, for good.
     type Key: Ord + Send;
 
-    /// One is there, or another than before.
-    fn apply(world: &mut World, object: &Self::Object) -> Option<Self::Key>;
+    /// One is there, or another than before; whether the world is another for it.
+    fn apply(world: &mut World, object: &Self::Object) -> Option<(Self::Key, bool)>;
     /// One is gone.
     fn delete(world: &mut World, object: &Self::Object);
     /// All others are gone.
@@ -53,8 +53,8 @@ impl Watched for Policies {
     type Object = DynamicObject;
     type Key = PolicyKey;
 
-    fn apply(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
-        observe::policy(world, object)
+    fn apply(world: &mut World, object: &DynamicObject) -> Option<(PolicyKey, bool)> {
+        Some((observe::policy(world, object)?, true))
     }
 
     fn delete(world: &mut World, object: &DynamicObject) {
@@ -75,7 +75,7 @@ impl Watched for Pods {
     type Object = SeenPod;
     type Key = Uid;
 
-    fn apply(world: &mut World, object: &SeenPod) -> Option<Uid> {
+    fn apply(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
         observe::pod(world, object)
     }
 
@@ -95,8 +95,8 @@ impl Watched for Namespaces {
     type Object = PartialObjectMeta<Namespace>;
     type Key = Arc<str>;
 
-    fn apply(world: &mut World, object: &Self::Object) -> Option<Arc<str>> {
-        observe::namespace(world, object)
+    fn apply(world: &mut World, object: &Self::Object) -> Option<(Arc<str>, bool)> {
+        Some((observe::namespace(world, object)?, true))
     }
 
     fn delete(world: &mut World, object: &Self::Object) {
@@ -148,15 +148,17 @@ async fn follow<W: Watched>(
     }
 }
 
+fn apply<W: Watched>(cluster: &Cluster, object: &W::Object) -> Option<W::Key> {
+    cluster.change_if(|world| W::apply(world, object).map_or((None, false), |(key, differs)| (Some(key), differs)))
+}
+
 fn take<W: Watched>(cluster: &Cluster, seen: &mut BTreeSet<W::Key>, event: Event<W::Object>) {
     match event {
-        Event::Apply(object) => {
-            cluster.change(|world| W::apply(world, &object));
-        }
+        Event::Apply(object) => _ = apply::<W>(cluster, &object),
         Event::Delete(object) => cluster.change(|world| W::delete(world, &object)),
         Event::Init => seen.clear(),
         // What is listed is in force as it comes: nobody waits for the last page.
-        Event::InitApply(object) => seen.extend(cluster.change(|world| W::apply(world, &object))),
+        Event::InitApply(object) => seen.extend(apply::<W>(cluster, &object)),
         Event::InitDone => {
             cluster.change(|world| W::keep(world, seen));
             seen.clear();
@@ -207,6 +209,28 @@ mod tests {
                 cluster.read(|w| w.pods.iter().map(|(uid, p)| format!("{uid}{}", p.labels["app"])).collect::<Vec<_>>());
             assert_eq!(got.join(" "), want);
             assert_eq!(!cluster.missing().contains(&Kind::Pods), listed);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_as_it_was_wakes_nobody() {
+        let cluster = Cluster::default();
+        let mut changes = cluster.changes();
+        let mut wakes = |event| {
+            take::<Pods>(&cluster, &mut BTreeSet::new(), event);
+            let woken = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            woken
+        };
+        let rows = [
+            (Event::Apply(pod("1", "a")), true),
+            (Event::Apply(pod("1", "a")), false),
+            (Event::InitApply(pod("1", "a")), false),
+            (Event::Apply(pod("1", "b")), true),
+            (Event::Delete(pod("1", "b")), true),
+        ];
+        for (i, (event, want)) in rows.into_iter().enumerate() {
+            assert_eq!(wakes(event), want, "row {i}");
         }
     }
 

@@ -129,7 +129,7 @@ async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>
         Ok(Err(refused)) => return refused,
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time"),
     };
-    let question = Asked { admission, path, body, room };
+    let question = Asked { admission, path, body, _room: room };
     match timeout(DEADLINE, judged(question, &bounds)).await {
         Ok(Ok(review)) => {
             let mut response = text(StatusCode::OK, review.to_string());
@@ -146,7 +146,8 @@ struct Asked {
     admission: Admission,
     path: String,
     body: Bytes,
-    room: Taken,
+    /// Given back with it.
+    _room: Taken,
 }
 
 /// The answer to it. While policies are asked for, nothing that was parsed is kept.

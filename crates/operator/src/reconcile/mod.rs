@@ -32,7 +32,7 @@ use crate::{
     cluster::Cluster,
     events::Events,
     fleet::Fleet,
-    index::index,
+    index::{Groups, index},
     metrics::Metrics,
     push::Leader,
     status::{News, View, news, status},
@@ -178,7 +178,8 @@ impl Reconciler {
         let (leads, fleet, at) = (self.leads(), self.fleet.view(), clock::timestamp());
         self.cluster.read(|world| {
             let index = index(world);
-            let view = View { world, index: &index, fleet: &fleet };
+            let groups = Groups::new(world, &index);
+            let view = View { world, groups: &groups, fleet: &fleet };
             work.retain(world);
             let mut all = vec![];
             for (key, policy) in &world.policies {

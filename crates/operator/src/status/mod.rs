@@ -6,7 +6,7 @@ mod tell;
 
 use std::collections::BTreeMap;
 
-use api::types::{PolicyStatus, SidecarStatus};
+use api::types::PolicyStatus;
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -16,7 +16,7 @@ pub use news::{News, news};
 
 use crate::{
     fleet::{Sidecar, programmed},
-    index::Index,
+    index::Groups,
     world::{PolicyKey, Uid, World},
 };
 
@@ -28,8 +28,8 @@ const MAX_MESSAGE: usize = 4 << 10;
 pub struct View<'a> {
     /// The cluster.
     pub world: &'a World,
-    /// Who selects which pod.
-    pub index: &'a Index,
+    /// Which pods get which policy.
+    pub groups: &'a Groups<'a>,
     /// What sidecars answered.
     pub fleet: &'a BTreeMap<Uid, Sidecar>,
 }
@@ -65,10 +65,7 @@ impl Told {
 #[must_use]
 pub fn status(key: &PolicyKey, view: View<'_>, before: &PolicyStatus, now: Timestamp) -> Option<PolicyStatus> {
     let policy = view.world.policies.get(key)?;
-    let sidecars = match &policy.accepted {
-        Some(document) => programmed(key, document, view.world, view.index, view.fleet),
-        None => SidecarStatus::default(),
-    };
+    let sidecars = programmed(policy, policy.accepted.as_deref(), view.groups.gets(key), view.fleet);
     let accepted = tell::accepted(policy);
     let credentials = tell::credentials(key, policy, view);
     let programmed = tell::programmed(key, policy, &sidecars, view);

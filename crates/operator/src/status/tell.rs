@@ -3,10 +3,7 @@
 use api::types::SidecarStatus;
 
 use super::{Told, View};
-use crate::{
-    fleet::selected,
-    world::{Policy, PolicyKey},
-};
+use crate::world::{Policy, PolicyKey};
 
 /// Names that a message lists.
 const MOST: usize = 5;
@@ -25,7 +22,7 @@ pub(super) fn accepted(policy: &Policy) -> Told {
 }
 
 /// Whether sidecars have the keys, by what they tell: the operator does not read Secrets.
-pub(super) fn credentials(key: &PolicyKey, policy: &Policy, View { world, index, fleet }: View<'_>) -> Told {
+pub(super) fn credentials(key: &PolicyKey, policy: &Policy, View { groups, fleet, .. }: View<'_>) -> Told {
     let Some(document) = &policy.accepted else {
         return Told::unknown("NotAccepted", "no version of this policy is in force, so no sidecar tells of its keys");
     };
@@ -36,8 +33,8 @@ pub(super) fn credentials(key: &PolicyKey, policy: &Policy, View { world, index,
         Some(name) => format!("the Secret {name}"),
         None => "spec.credentials.secretName is not set: the Secret".to_owned(),
     };
-    let reports = selected(key, world, index).filter_map(|(uid, pod)| {
-        let report = fleet.get(uid)?.report.as_ref().filter(|r| r.hash == document.hash)?;
+    let reports = groups.gets(key).iter().filter_map(|(uid, pod)| {
+        let report = fleet.get(*uid)?.report.as_ref().filter(|r| r.hash == document.hash)?;
         Some((pod, report.credentials.as_ref()?))
     });
     let reports: Vec<_> = reports.collect();
@@ -73,7 +70,7 @@ pub(super) fn programmed(
     key: &PolicyKey,
     policy: &Policy,
     sidecars: &SidecarStatus,
-    View { world, index, fleet }: View<'_>,
+    View { groups, fleet, .. }: View<'_>,
 ) -> Told {
     let Some(document) = &policy.accepted else {
         return Told::no("NotAccepted", "no version of this policy was accepted, so no sidecar has it");
@@ -84,7 +81,7 @@ pub(super) fn programmed(
     let missing = match missing {
         0 => String::new(),
         n => {
-            let unfit = selected(key, world, index).filter(|(_, pod)| !pod.fits(policy));
+            let unfit = groups.gets(key).iter().filter(|(_, pod)| !pod.fits(policy));
             let names = list(unfit.map(|(_, pod)| pod.name.to_string()).collect());
             let pods = if *n == 1 { "1 selected pod has".to_owned() } else { format!("{n} selected pods have") };
             let other = policy.secret.as_ref().map(|s| format!(", or one without the Secret {s}")).unwrap_or_default();
@@ -97,8 +94,8 @@ pub(super) fn programmed(
         return Told::no("Rejected", format!("{count}; refused by the sidecars of {pods}: {text}{missing}"));
     }
     if in_sync < total {
-        let waits = selected(key, world, index).filter(|(_, pod)| pod.fits(policy)).filter_map(|(uid, pod)| {
-            let sidecar = fleet.get(uid);
+        let waits = groups.gets(key).iter().filter(|(_, pod)| pod.fits(policy)).filter_map(|(uid, pod)| {
+            let sidecar = fleet.get(*uid);
             let has = sidecar.and_then(|s| s.answer.as_ref()).is_some_and(|a| a.hash == document.hash);
             let away = if sidecar.is_some_and(|s| s.connected) { "" } else { " (not connected)" };
             (!has).then(|| format!("{}{away}", pod.name))
@@ -113,16 +110,14 @@ pub(super) fn programmed(
 }
 
 /// Pods that this policy selects and an older one has.
-pub(super) fn conflict(key: &PolicyKey, View { world, index, .. }: View<'_>) -> Option<Told> {
-    let lost = index.iter().filter(|(_, selected)| selected.also.contains(key));
-    let lost: Vec<_> =
-        lost.filter_map(|(uid, s)| Some((world.pods.get(uid)?.name.to_string(), s.by.as_ref()?))).collect();
+pub(super) fn conflict(key: &PolicyKey, View { groups, .. }: View<'_>) -> Option<Told> {
+    let lost = groups.loses(key);
     let (_, winner) = lost.first()?;
     let mut winners: Vec<String> = lost.iter().map(|(_, by)| by.name.to_string()).collect();
     winners.sort();
     winners.dedup();
     let older = if winners.len() == 1 { winner.name.to_string() } else { list(winners) };
-    let pods = list(lost.iter().map(|(pod, _)| pod.clone()).collect());
+    let pods = list(lost.iter().map(|(pod, _)| pod.name.to_string()).collect());
     Some(Told::yes(
         "Conflict",
         format!(

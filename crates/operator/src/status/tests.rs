@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     fleet::Answer,
-    index::index,
+    index::{Groups, index},
     world::{Document, Pod, Policy},
 };
 
@@ -77,7 +77,8 @@ impl Scene {
 
     fn status_of(&self, name: &str) -> PolicyStatus {
         let index = index(&self.world);
-        let view = View { world: &self.world, index: &index, fleet: &self.fleet };
+        let groups = Groups::new(&self.world, &index);
+        let view = View { world: &self.world, groups: &groups, fleet: &self.fleet };
         status(&key(name), view, &PolicyStatus::default(), Timestamp::from_second(1_795_665_600).unwrap()).unwrap()
     }
 
@@ -242,14 +243,14 @@ fn the_younger_of_two_policies_says_so() {
 fn times_change_with_what_is_told_and_only_then() {
     let scene = Scene::new();
     let index = index(&scene.world);
-    let view = View { world: &scene.world, index: &index, fleet: &scene.fleet };
+    let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
     let at = |second: i64| Timestamp::new(second, 700).unwrap();
     let first = status(&key("p"), view, &PolicyStatus::default(), at(10)).unwrap();
     let again = status(&key("p"), view, &first, at(20)).unwrap();
     assert_eq!(first, again);
     let mut scene = Scene::new();
     scene.policy().faults = vec!["no".into()];
-    let view = View { world: &scene.world, index: &index, fleet: &scene.fleet };
+    let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
     let later = status(&key("p"), view, &first, at(20)).unwrap();
     let times =
         ["Ready", "Accepted", "Programmed"].map(|t| find(&later, t).unwrap().last_transition_time.0.as_second());

@@ -1,7 +1,7 @@
 //! What the chart says and what the programs have: names, ports, paths, flags, rights.
 
 use clap::Parser;
-use operator::{admit, config::Config, inject, observe, webhooks};
+use operator::{admit, config::Config, inject, observe, reconcile, webhooks};
 use serde_json::{Value, json};
 
 use crate::{objects, path, render, the};
@@ -140,6 +140,15 @@ fn the_operator_may_do_what_it_does_and_reads_no_key() {
             let is_of = |name: &str| rule["resources"].as_array().is_some_and(|all| all.iter().any(|r| r == name));
             assert!(!is_of("secrets") || rule["resourceNames"] == json!(["llmroute-tls"]) && kind == "Role", "{text}");
         }
+    }
+    for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+        let spec = |objects: &[Value]| the(objects, kind, "llmroute-operator")["spec"].clone();
+        assert_eq!(spec(&rendered), spec(&committed), "{kind}");
+    }
+    let confined = the(&rendered, "ValidatingAdmissionPolicy", "llmroute-operator")["spec"].to_string();
+    let (name, label) = (reconcile::config_map_name(""), reconcile::MANAGED_BY);
+    for word in [format!("startsWith('{name}')"), format!("'{label}'"), format!("'{}'", reconcile::MANAGER)] {
+        assert!(confined.contains(&word), "{word}: {confined}");
     }
 }
 

@@ -112,3 +112,37 @@ async fn the_operators_account_can_read_no_secret_but_its_own() {
         assert_eq!(got, want, "{verb} {what} in {namespace}");
     }
 }
+
+#[tokio::test]
+async fn the_operators_account_writes_no_config_map_but_its_own() {
+    let stage = Stage::new().await;
+    let who = "--as=system:serviceaccount:llmroute-system:llmroute-operator";
+    let map = |name: &str, labels: &str| {
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}, data: {{a: b}}}}"
+        )
+    };
+    let own = "app.kubernetes.io/managed-by: llmroute-operator";
+    let files = harness::temp::TempDir::new();
+    let apply = |manifest: String, as_operator: bool| {
+        let file = files.write("map.yaml", manifest).display().to_string();
+        let args = ["apply", "--server-side", "--force-conflicts", "-f", &file, who];
+        stage.server.kubectl(&args[..args.len() - usize::from(!as_operator)])
+    };
+    apply(map("llmroute-theirs", "team: shop"), false).expect("a user's own");
+    let refusals = [
+        ("of another name", map("coredns", own), "have the name llmroute-POLICY"),
+        ("that does not say whose it is", map("llmroute-a", "a: b"), "say that they are its own"),
+        ("that is a user's", map("llmroute-theirs", own), "changes no ConfigMap that it did not make"),
+    ];
+    // The API server has a new policy of admission in force within a second or so.
+    stage.until("the policy is in force", || apply(map("coredns", own), true).is_err().then_some(())).await;
+    for (what, manifest, why) in refusals {
+        let told = apply(manifest, true).expect_err(what);
+        assert!(told.contains(why), "{what}: {told}");
+    }
+    for _ in 0..2 {
+        apply(map("llmroute-shop", own), true).expect("its own, and again");
+    }
+    apply(map("anything", "a: b"), false).expect("nobody else is kept from anything");
+}

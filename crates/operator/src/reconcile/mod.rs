@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use build::{DOCUMENT, MANAGER, config_map_name};
+pub use build::{DOCUMENT, MANAGED_BY, MANAGER, config_map_name};
 pub use validate::{Judged, Refused, validate};
 use waiting::Waiting;
 use work::{Todo, Work};

@@ -2,6 +2,7 @@
 
 mod agrees;
 mod alerts;
+mod dashboards;
 mod rendered;
 
 use std::{env, fs, path::PathBuf, process::Command};

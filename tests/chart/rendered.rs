@@ -48,6 +48,7 @@ fn values_that_mean_nothing_are_refused() {
         ("prometheusRule.successRate=1", "successRate"),
         ("podMonitor.interval=often", "interval"),
         ("networkPolicy.metricsFrom=monitoring", "metricsFrom"),
+        ("dashboards.labels.grafana_dashboard=1", "grafana_dashboard"),
         ("prometheusRules.enabled=true", "prometheusRules"),
     ];
     for (value, part) in rows {

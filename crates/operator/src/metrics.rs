@@ -23,6 +23,12 @@ struct Result {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct State {
     state: &'static str,
 }
@@ -39,6 +45,7 @@ pub struct Metrics {
     status_writes: Counter,
     watch_breaks: Family<Of, Counter>,
     token_reviews: Family<Result, Counter>,
+    admissions: Family<Answered, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
 }
 
@@ -55,6 +62,7 @@ impl Default for Metrics {
             status_writes: Counter::default(),
             watch_breaks: Family::default(),
             token_reviews: Family::default(),
+            admissions: Family::default(),
             certificate_expiry: Gauge::default(),
         };
         let m = &metrics;
@@ -66,6 +74,7 @@ impl Default for Metrics {
         registry.register("status_writes", "Statuses written", m.status_writes.clone());
         registry.register("watch_breaks", "Watches that broke and were begun again", m.watch_breaks.clone());
         registry.register("token_reviews", "Tokens of sidecars, by what came of them", m.token_reviews.clone());
+        registry.register("admissions", "Questions of the API server, by what was said", m.admissions.clone());
         registry.register(
             "certificate_expiry_seconds",
             "When the serving certificate ends, since 1970",
@@ -78,6 +87,11 @@ impl Default for Metrics {
         }
         for result in ["known", "cached", "refused", "unavailable"] {
             let _ = metrics.token_reviews.get_or_create(&Result { result });
+        }
+        for kind in ["pods", "policies"] {
+            for result in ["allowed", "patched", "denied", "unavailable", "failed"] {
+                let _ = metrics.admissions.get_or_create(&Answered { kind, result });
+            }
         }
         for kind in [Kind::Policies, Kind::Pods, Kind::Namespaces] {
             let _ = metrics.watch_breaks.get_or_create(&Of { kind: kind.name() });
@@ -140,6 +154,12 @@ impl Metrics {
         self.token_reviews.get_or_create(&Result { result }).inc();
     }
 
+    /// A question of the API server about `pods` or `policies` was answered: `allowed`, `patched`, `denied`, `unavailable` where it
+    /// is to ask again, or `failed` where it was no question, or could not be judged.
+    pub fn admitted(&self, kind: &'static str, result: &'static str) {
+        self.admissions.get_or_create(&Answered { kind, result }).inc();
+    }
+
     /// When the serving certificate ends, seconds since 1970.
     pub fn certificate_ends(&self, unix: u64) {
         self.certificate_expiry.set(unix as f64);
@@ -167,6 +187,7 @@ mod tests {
         let one = SidecarStatus { total: 3, in_sync: 2, missing: 1, rejected: vec![] };
         metrics.sidecars(&[one.clone(), one]);
         metrics.reviewed("cached");
+        metrics.admitted("pods", "patched");
         let page = metrics.render();
         let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
         let mut want = vec![
@@ -189,6 +210,16 @@ mod tests {
             "llmroute_operator_token_reviews_total{result=\"refused\"} 0",
             "llmroute_operator_token_reviews_total{result=\"unavailable\"} 0",
             "llmroute_operator_certificate_expiry_seconds 0.0",
+            "llmroute_operator_admissions_total{kind=\"pods\",result=\"allowed\"} 0",
+            "llmroute_operator_admissions_total{kind=\"pods\",result=\"patched\"} 1",
+            "llmroute_operator_admissions_total{kind=\"pods\",result=\"denied\"} 0",
+            "llmroute_operator_admissions_total{kind=\"pods\",result=\"unavailable\"} 0",
+            "llmroute_operator_admissions_total{kind=\"pods\",result=\"failed\"} 0",
+            "llmroute_operator_admissions_total{kind=\"policies\",result=\"allowed\"} 0",
+            "llmroute_operator_admissions_total{kind=\"policies\",result=\"patched\"} 0",
+            "llmroute_operator_admissions_total{kind=\"policies\",result=\"denied\"} 0",
+            "llmroute_operator_admissions_total{kind=\"policies\",result=\"unavailable\"} 0",
+            "llmroute_operator_admissions_total{kind=\"policies\",result=\"failed\"} 0",
         ];
         let mut samples = samples;
         samples.sort_unstable();

@@ -80,6 +80,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
             })
         },
         trust: trust.clone(),
+        metrics: metrics.clone(),
         ending: ending.clone(),
     };
     tracing::info!(control = %control.local_addr()?, webhook = %webhook.local_addr()?, admin = %admin.local_addr()?, "started");

@@ -19,6 +19,7 @@ pub use serve::serve;
 
 use crate::{
     inject::{Chosen, NotYet, Settings},
+    metrics::Metrics,
     world::Pod,
 };
 
@@ -44,6 +45,8 @@ pub struct Admission {
     pub refresh: Arc<Refresh>,
     /// PEM of the CA certificates by which sidecars know the operator; empty where they need none.
     pub trust: watch::Receiver<Arc<str>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
     /// Cancelled when this replica ends.
     pub ending: CancellationToken,
 }

@@ -52,6 +52,18 @@ pub(super) struct Denial {
     pub(super) causes: Vec<(String, String)>,
 }
 
+impl Answer {
+    /// What is counted of it.
+    pub(super) fn result(&self) -> &'static str {
+        match self {
+            Answer::Allowed(_) => "allowed",
+            Answer::Patched(_) => "patched",
+            Answer::Denied(Denial { status: (503, _), .. }) => "unavailable",
+            Answer::Denied(_) => "denied",
+        }
+    }
+}
+
 impl Question {
     /// Reads one.
     ///

@@ -123,22 +123,34 @@ async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    let room = bounds.room.enter();
-    let body = match timeout(SENT, gather(request.into_body(), &room)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(refused)) => return refused,
-        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time"),
-    };
-    let question = Asked { admission, path, body, _room: room };
-    match timeout(DEADLINE, judged(question, &bounds)).await {
-        Ok(Ok(review)) => {
+    let (kind, metrics) = (if path == VALIDATE { "policies" } else { "pods" }, admission.metrics.clone());
+    match heard(admission, bounds, path, request).await {
+        Ok((result, review)) => {
+            metrics.admitted(kind, result);
             let mut response = text(StatusCode::OK, review.to_string());
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        Ok(Err(refused)) => refused,
-        Err(_) => busy(),
+        Err(refused) => {
+            metrics.admitted(kind, "failed");
+            refused
+        }
     }
+}
+
+/// A question, read and judged: what is counted, and the review that goes back.
+async fn heard(
+    admission: Admission,
+    bounds: Bounds,
+    path: String,
+    request: Request<Incoming>,
+) -> Result<(&'static str, Value), Answered> {
+    let room = bounds.room.enter();
+    let sent = timeout(SENT, gather(request.into_body(), &room)).await;
+    let late = |_| text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time");
+    let body = sent.map_err(late)??;
+    let question = Asked { admission, path, body, _room: room };
+    timeout(DEADLINE, judged(question, &bounds)).await.unwrap_or_else(|_| Err(busy()))
 }
 
 /// A question that is here.
@@ -151,22 +163,22 @@ struct Asked {
 }
 
 /// The answer to it. While policies are asked for, nothing that was parsed is kept.
-async fn judged(question: Asked, bounds: &Bounds) -> Result<Value, Answered> {
+async fn judged(question: Asked, bounds: &Bounds) -> Result<(&'static str, Value), Answered> {
     let question = Arc::new(question);
     let namespace = match turn(&question, bounds, Known::Watched).await? {
-        Turn::Answered(review) => return Ok(review),
+        Turn::Answered(result, review) => return Ok((result, review)),
         Turn::Asks(namespace) => namespace,
     };
     let asked = (question.admission.refresh)(namespace).await;
     match turn(&question, bounds, if asked { Known::Asked } else { Known::Nothing }).await? {
-        Turn::Answered(review) => Ok(review),
+        Turn::Answered(result, review) => Ok((result, review)),
         Turn::Asks(_) => Err(busy()),
     }
 }
 
 /// What one look at a question comes to.
 enum Turn {
-    Answered(Value),
+    Answered(&'static str, Value),
     /// For the policies of this namespace as they are now.
     Asks(String),
 }
@@ -185,7 +197,7 @@ async fn turn(question: &Arc<Asked>, bounds: &Bounds, known: Known) -> Result<Tu
             _ => pods::judge(&asked.admission, &question, known),
         };
         Ok::<_, String>(match answer {
-            Some(answer) => Turn::Answered(question.answered(answer)),
+            Some(answer) => Turn::Answered(answer.result(), question.answered(answer)),
             None => Turn::Asks(question.namespace),
         })
     });

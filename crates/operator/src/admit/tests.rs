@@ -77,7 +77,7 @@ async fn server(knows: Knows) -> Server {
     let ending = CancellationToken::new();
     let (_, trust) = watch::channel(certificates.bundle().into());
     let (settings, choose, refresh) = (Arc::new(settings), Arc::new(choose), Arc::new(refresh));
-    let admission = Admission { settings, choose, refresh, trust, ending: ending.clone() };
+    let admission = Admission { settings, choose, refresh, trust, metrics: Arc::default(), ending: ending.clone() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let tls = server_config(serving, &["http/1.1"]).unwrap();

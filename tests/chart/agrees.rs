@@ -1,7 +1,7 @@
 //! What the chart says and what the programs have: names, ports, paths, flags, rights.
 
 use clap::Parser;
-use operator::{admit, config::Config, inject, observe, reconcile, webhooks};
+use operator::{admit, ca::Lives, certificates::Source, config::Config, inject, observe, reconcile, webhooks};
 use serde_json::{Value, json};
 
 use crate::{objects, path, render, the};
@@ -72,6 +72,36 @@ fn names_and_ports_are_those_of_the_program() {
     let monitors = chart(Some("everything"));
     let sidecars = &the(&monitors, "PodMonitor", "llmroute-sidecars")["spec"]["podMetricsEndpoints"][0]["port"];
     assert_eq!(sidecars, "llmroute-admin");
+}
+
+#[test]
+fn cert_manager_makes_what_the_operator_serves() {
+    let own = chart(None);
+    assert_eq!(operator(&own).1.certificates(), Source::Operator(Lives::default()));
+    for (values, issuer) in [("cert-manager", "llmroute-ca"), ("everything", "company-ca")] {
+        let objects = chart(Some(values));
+        let (_, config) = operator(&objects);
+        assert_eq!(config.certificates(), Source::Given);
+        let certificate = &the(&objects, "Certificate", "llmroute-tls")["spec"];
+        assert_eq!(certificate["secretName"], *config.tls_secret);
+        assert_eq!(certificate["dnsNames"], json!(config.names()));
+        assert_eq!(certificate["issuerRef"]["name"], issuer);
+        assert!(!objects.iter().any(|o| o["kind"] == "Secret"), "it is cert-manager's to make");
+        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+            let annotations = &the(&objects, kind, webhooks::NAME)["metadata"]["annotations"];
+            assert_eq!(annotations["cert-manager.io/inject-ca-from"], "llmroute-system/llmroute-tls");
+        }
+        let rights = the(&objects, "ClusterRole", "llmroute-operator")["rules"].to_string();
+        assert!(!rights.contains("webhookconfigurations"), "{rights}");
+        let rules = the(&objects, "Role", "llmroute-operator")["rules"].as_array().expect("rules").clone();
+        let secrets: Vec<&Value> = rules.iter().filter(|rule| rule["resources"] == json!(["secrets"])).collect();
+        assert_eq!(secrets[0]["verbs"], json!(["get"]));
+    }
+    let objects = chart(Some("cert-manager"));
+    let ca = &the(&objects, "Certificate", "llmroute-ca")["spec"];
+    assert_eq!(ca["secretName"], the(&objects, "Issuer", "llmroute-ca")["spec"]["ca"]["secretName"]);
+    assert_eq!((&ca["isCA"], &ca["issuerRef"]["name"]), (&json!(true), &json!("llmroute-self-signed")));
+    the(&objects, "Issuer", "llmroute-self-signed");
 }
 
 #[test]

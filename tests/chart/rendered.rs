@@ -48,6 +48,8 @@ fn values_that_mean_nothing_are_refused() {
         ("prometheusRule.successRate=1", "successRate"),
         ("podMonitor.interval=often", "interval"),
         ("networkPolicy.metricsFrom=monitoring", "metricsFrom"),
+        ("certificates.source=vault", "source"),
+        ("certificates.issuerRef.kind=ClusterIssuer", "issuerRef"),
         ("dashboards.labels.grafana_dashboard=1", "grafana_dashboard"),
         ("prometheusRules.enabled=true", "prometheusRules"),
     ];

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, fs};
 
+use clap::Parser;
 use harness::{Traffic, plane::unix, world::loopback};
-use operator::ca::{CA_LIFE, Certificates, Lives, renew, renew_within};
+use operator::{
+    ca::{CA_LIFE, Certificates, Lives, renew, renew_within},
+    config::Config,
+};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, config, model, streams, until};
@@ -15,8 +19,11 @@ const OVERLAP: u64 = 8;
 impl Stage {
     /// What the operator finds in its Secret.
     fn put_certificates(&self, certificates: &Certificates) {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("PEM");
-        let data: BTreeMap<_, _> = certificates.to_data().into_iter().map(|(name, pem)| (name, text(pem))).collect();
+        self.put_data(&certificates.to_data());
+    }
+
+    fn put_data(&self, data: &BTreeMap<String, Vec<u8>>) {
+        let data: BTreeMap<_, _> = data.iter().map(|(name, pem)| (name, String::from_utf8_lossy(pem))).collect();
         let patch = json!({"data": null, "stringData": data}).to_string();
         self.kubectl(&["patch", "secret", "llmroute-tls", "-n", "llmroute-system", "--type=merge", "--patch", &patch]);
     }
@@ -109,5 +116,44 @@ async fn the_ca_is_replaced_under_load_and_only_who_was_away_all_the_time_must_b
     streams(&operator, 3).await;
     let shown: Value = stage.settled("shop", 2, 3).await;
     assert_eq!(shown["sidecars"], json!({"total": 3, "inSync": 3, "missing": 0}));
+    traffic.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_that_somebody_else_makes_are_served_and_replaced_under_load() {
+    let stage = Stage::new().await;
+    let operator = stage.operator_with("op-1", loopback(), &["--tls-given"]).await;
+    until("it says what it waits for", async || operator.output().contains("llmroute-tls is not used").then_some(()))
+        .await;
+    let flags = ["x", "--pod-name=op-1", "--pod-ip=127.0.0.1", "--tls-name=localhost"];
+    let names = Config::try_parse_from(flags).expect("flags").names();
+    let made = || {
+        let made = renew(&Certificates::default(), &names, unix()).expect("certificates").expect("made");
+        let mut data = made.to_data();
+        // All that cert-manager puts there.
+        data.retain(|name, _| ["ca.crt", "tls.crt", "tls.key"].contains(&&**name));
+        (made.bundle(), data)
+    };
+    let ((first, data), (second, later)) = (made(), made());
+    stage.put_data(&data);
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-sol"));
+    let (a, b) = (stage.pod("a", "shop"), stage.pod("b", "shop"));
+    let connected = stage.sidecar(&a, &operator).await;
+    stage.settled("shop", 1, 1).await;
+    let (traffic, since) = (Traffic::through([&connected.app]), config(&connected).await["control"]["since"].clone());
+
+    stage.put_data(&later);
+    let kept = a.dir().join("state/control-ca.pem");
+    let both = second + &first;
+    until("both CAs are told", async || (fs::read_to_string(&kept).ok()? == both).then_some(())).await;
+    // A pod of now knows the new one alone.
+    let late = stage.sidecar(&b, &operator).await;
+    stage.condition("shop", "Programmed", "True Programmed", "2 of 2 sidecars acknowledged generation 1").await;
+    assert_eq!(model(&late.app).await, "gpt-6-sol");
+    assert_eq!(config(&connected).await["control"]["since"], since, "no stream was lost for it");
+    let shown = stage.kubectl(&["get", "secret", "llmroute-tls", "-n", "llmroute-system", "--output=json"]);
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let members: Vec<&String> = shown["data"].as_object().expect("data").keys().collect();
+    assert_eq!(members, ["ca.crt", "tls.crt", "tls.key"], "nothing was written there");
     traffic.end().await;
 }

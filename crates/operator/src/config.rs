@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::{
     ca::{CA_LIFE, Lives, OVERLAP},
+    certificates::Source,
     endpoints::Endpoint,
     inject::{Flags, Settings},
     lease::Me,
@@ -58,6 +59,11 @@ pub struct Config {
     #[arg(long = "tls-name", value_name = "NAME")]
     pub tls_names: Vec<String>,
 
+    /// That Secret is somebody else's, cert-manager's for example: its tls.crt, tls.key and ca.crt are used as they are, and
+    /// neither it nor the CA of the webhooks is written
+    #[arg(long)]
+    pub tls_given: bool,
+
     /// Life of the operator's CA, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = CA_LIFE.as_secs(), hide = true)]
     pub ca_life: u64,
@@ -90,10 +96,11 @@ impl Config {
         services.into_iter().flat_map(of).chain(self.tls_names.iter().cloned()).collect()
     }
 
-    /// How long certificates are good for. Tests have a CA pass away within seconds.
+    /// Who makes certificates. Tests have a CA pass away within seconds.
     #[must_use]
-    pub fn lives(&self) -> Lives {
-        Lives { ca: Duration::from_secs(self.ca_life), overlap: Duration::from_secs(self.ca_overlap) }
+    pub fn certificates(&self) -> Source {
+        let lives = Lives { ca: Duration::from_secs(self.ca_life), overlap: Duration::from_secs(self.ca_overlap) };
+        if self.tls_given { Source::Given } else { Source::Operator(lives) }
     }
 
     /// How sidecars are that are added to pods.
@@ -136,7 +143,7 @@ mod tests {
         let settings = config.settings();
         assert_eq!(settings.control, "https://llmroute-control.llmroute-system.svc:8443");
         assert!(config.names().iter().any(|name| settings.control.contains(&format!("//{name}:"))), "it is certified");
-        assert_eq!(config.lives(), Lives::default());
+        assert_eq!(config.certificates(), Source::Operator(Lives::default()));
         assert_eq!((&*me.identity, &*me.address, me.epoch.len()), ("op-1", "https://[fd00::9]:8443", 16));
         assert_eq!(
             config.names(),

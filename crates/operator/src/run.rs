@@ -17,7 +17,7 @@ use crate::{
     admin::Admin,
     admit::{self, Admission, Choose},
     ca::server_config,
-    certificates::Keeper,
+    certificates::{Keeper, Source},
     cluster::{Cluster, Kind},
     config::Config,
     endpoints,
@@ -55,8 +55,8 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let metrics = Arc::new(Metrics::default());
     let (cluster, fleet, published) = (Arc::new(Cluster::default()), Arc::new(Fleet::default()), Arc::default());
     let (leader, led) = watch::channel(Leader::Unknown);
-    let (secret, names, lives) = (&config.tls_secret, config.names(), config.lives());
-    let keeper = Keeper::new(client.clone(), &config.namespace, secret, names, lives, metrics.clone());
+    let (secret, names, source) = (&config.tls_secret, config.names(), config.certificates());
+    let keeper = Keeper::new(client.clone(), &config.namespace, secret, names, source, metrics.clone());
     let webhook_tls = server_config(keeper.serving.clone(), &["http/1.1"])?;
     let (trust, tls) = (keeper.trust.subscribe(), server_config(keeper.serving.clone(), &["h2"])?);
     let ending = CancellationToken::new();
@@ -94,7 +94,9 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     parts.spawn(publish(cluster.clone(), published, fleet.clone()));
     // What writes as the leader, and ends before another one can lead.
     let mut writers = JoinSet::new();
-    writers.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
+    if let Source::Operator(_) = source {
+        writers.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
+    }
     writers.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
     let events = Events::new(client.clone(), config.pod_name.clone());
     let reconciler = Reconciler {

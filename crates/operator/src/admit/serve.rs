@@ -150,7 +150,10 @@ async fn heard(
     let late = |_| text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time");
     let body = sent.map_err(late)??;
     let question = Asked { admission, path, body, _room: room };
-    timeout(DEADLINE, judged(question, &bounds)).await.unwrap_or_else(|_| Err(busy()))
+    match timeout(DEADLINE, judged(question, &bounds)).await {
+        Ok(judged) => judged,
+        Err(_) => Err(busy()),
+    }
 }
 
 /// A question that is here.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rcgen::{KeyPair, PublicKeyData};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
     pem::{Pem, parse_x509_pem},
 };
 
-use super::plan::{Dates, LeafDates, Span};
+use super::{
+    plan::{Dates, LeafDates, Span},
+    tls::certified,
+};
 
 /// A certificate with its key, both PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,12 +41,23 @@ pub struct Certificates {
     pub leaf: Option<Pair>,
 }
 
+/// What ports serve with, and what is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// The certificate.
+    pub leaf: Pair,
+    /// PEM of every CA that is to be trusted.
+    pub trust: String,
+    /// When the certificate ends, seconds since 1970.
+    pub until: u64,
+}
+
 /// Members of the Secret; `tls.crt`, `tls.key` and `ca.crt` are where others look for them too.
-const LEAF: (&str, &str) = ("tls.crt", "tls.key");
+pub(super) const LEAF: (&str, &str) = ("tls.crt", "tls.key");
 const ISSUER: (&str, &str) = ("issuer.crt", "issuer.key");
 const NEXT: (&str, &str) = ("next.crt", "next.key");
 const OLD: &str = "old.crt";
-const BUNDLE: &str = "ca.crt";
+pub(super) const BUNDLE: &str = "ca.crt";
 
 impl Certificates {
     /// From a Secret's data; what is missing or not readable, or a key that is not its certificate's, is not there.
@@ -54,7 +67,7 @@ impl Certificates {
         let cert = |name: &str| text(name).filter(|pem| span(pem).is_some());
         let pair = |(c, k): (&str, &str)| {
             let pair = Pair { cert: cert(c)?, key: text(k)? };
-            belong(&pair).then_some(pair)
+            certified(&pair).is_ok().then_some(pair)
         };
         Certificates { issuer: pair(ISSUER), next: pair(NEXT), old: cert(OLD), leaf: pair(LEAF) }
     }
@@ -81,12 +94,19 @@ impl Certificates {
         ca.chain(&self.old).flat_map(|pem| [pem.trim_end(), "\n"]).collect()
     }
 
+    /// What is to be used of them, if there is one to serve with.
+    #[must_use]
+    pub fn in_use(&self) -> Option<InUse> {
+        let leaf = self.leaf.clone()?;
+        Some(InUse { until: span(&leaf.cert)?.until, leaf, trust: self.bundle() })
+    }
+
     /// What the certificates say; `names` are those that the leaf should have.
     #[must_use]
     pub fn dates(&self, names: &[String]) -> Dates {
         let of = |pair: &Option<Pair>| pair.as_ref().and_then(|pair| span(&pair.cert));
         let fits = match (&self.issuer, &self.leaf) {
-            (Some(issuer), Some(leaf)) => is_signed(&leaf.cert, &issuer.cert) && has_names(&leaf.cert, names),
+            (Some(issuer), Some(leaf)) => is_signed(&leaf.cert, &issuer.cert) && lacks(&leaf.cert, names).is_none(),
             _ => false,
         };
         Dates {
@@ -96,12 +116,6 @@ impl Certificates {
             leaf: of(&self.leaf).map(|span| LeafDates { span, fits }),
         }
     }
-}
-
-/// Whether the key is the certificate's.
-fn belong(Pair { cert, key }: &Pair) -> bool {
-    let is_its = |key: KeyPair| read(cert, |cert| Some(cert.public_key().raw == key.subject_public_key_info()));
-    KeyPair::from_pem(key).ok().and_then(is_its).unwrap_or(false)
 }
 
 /// Reads one certificate.
@@ -124,19 +138,21 @@ fn is_signed(leaf: &str, issuer: &str) -> bool {
     read(issuer, by).unwrap_or(false)
 }
 
-fn has_names(leaf: &str, names: &[String]) -> bool {
-    let has = |cert: &X509Certificate<'_>| {
-        let all = &cert.subject_alternative_name().ok()??.value.general_names;
-        let is = |name: &String| {
-            all.iter().any(|g| match g {
+/// The first name that a certificate should have and has not.
+pub(super) fn lacks(leaf: &str, names: &[String]) -> Option<String> {
+    let look = |cert: &X509Certificate<'_>| {
+        let names_of = cert.subject_alternative_name().ok().flatten();
+        let all = names_of.map(|names| &names.value.general_names);
+        let has = |name: &&String| {
+            all.into_iter().flatten().any(|g| match g {
                 GeneralName::DNSName(dns) => dns == name,
                 GeneralName::IPAddress(ip) => octets(name).is_some_and(|n| n == *ip),
                 _ => false,
             })
         };
-        Some(names.iter().all(is))
+        Some(names.iter().find(|name| !has(name)).cloned())
     };
-    read(leaf, has).unwrap_or(false)
+    read(leaf, look).unwrap_or_else(|| names.first().cloned())
 }
 
 fn octets(name: &str) -> Option<Vec<u8>> {

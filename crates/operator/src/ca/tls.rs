@@ -23,13 +23,20 @@ impl Serving {
     /// # Errors
     /// It is no pair; what was in use stays.
     pub fn put(&self, leaf: &Pair) -> Result<(), rustls::Error> {
-        let unreadable = |e: rustls::pki_types::pem::Error| rustls::Error::General(e.to_string());
-        let chain =
-            CertificateDer::pem_slice_iter(leaf.cert.as_bytes()).collect::<Result<_, _>>().map_err(unreadable)?;
-        let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).map_err(unreadable)?;
-        self.0.store(Some(Arc::new(CertifiedKey::from_der(chain, key, &provider())?)));
+        self.0.store(Some(Arc::new(certified(leaf)?)));
         Ok(())
     }
+}
+
+/// A chain and its key, ready to serve with.
+///
+/// # Errors
+/// Either does not read, or the key is another certificate's.
+pub(super) fn certified(leaf: &Pair) -> Result<CertifiedKey, rustls::Error> {
+    let unreadable = |e: rustls::pki_types::pem::Error| rustls::Error::General(e.to_string());
+    let chain = CertificateDer::pem_slice_iter(leaf.cert.as_bytes()).collect::<Result<_, _>>().map_err(unreadable)?;
+    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).map_err(unreadable)?;
+    CertifiedKey::from_der(chain, key, &provider())
 }
 
 impl ResolvesServerCert for Serving {

@@ -1,8 +1,8 @@
 //! The API server and its etcd are killed, under an operator with its sidecars and their load.
 
-use harness::{Traffic, apiserver::ApiServer};
+use harness::{Metrics, Operator, Program, Speech, Traffic, apiserver::ApiServer};
 
-use crate::stage::{Stage, model, streams};
+use crate::stage::{Stage, model, streams, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_and_the_api_server_are_killed_and_nothing_is_lost() {
@@ -45,4 +45,54 @@ async fn etcd_and_the_api_server_are_killed_and_nothing_is_lost() {
     assert!(plain > 200 && streamed > 20, "{plain} {streamed}");
     let told = ["Normal Accepted", "Normal Programmed", "Normal Accepted", "Normal Programmed"];
     stage.until("the outages are no news of the policy", || (stage.events("shop") == told).then_some(())).await;
+}
+
+/// How many of them lead.
+async fn leaders(all: [&Operator; 2]) -> f64 {
+    let mut sum = 0.0;
+    for operator in all {
+        let page = Metrics::parse(&operator.admin.get("/metrics").send().await.text());
+        sum += page.get("llmroute_operator_leader", &[]).expect("the metric");
+    }
+    sum
+}
+
+/// Whether a sidecar, which may have no policy yet, answers by this model.
+async fn is_in_force(sidecar: &Program, model: &str) -> Option<()> {
+    let reply = sidecar.app.say(Speech::Chat, "hi", false).send().await;
+    (reply.status == 200 && reply.header("x-llmroute-model") == model).then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_that_was_due_in_an_outage_reaches_the_sidecars_by_the_one_replica_that_leads() {
+    let mut stage = Stage::new().await;
+    let first = stage.operator("op-1").await;
+    stage.until("op-1 leads", || (stage.leader() == "op-1").then_some(())).await;
+    let second = stage.operator("op-2").await;
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-sol"));
+    // Each finds one replica alone: who leads serves its own.
+    let (a, b) = (stage.pod("a", "shop"), stage.pod("b", "shop"));
+    let a = stage.sidecar(&a, &first).await;
+    stage.condition("shop", "Programmed", "False Pending", "1 of 2 sidecars acknowledged generation 1").await;
+    let traffic = Traffic::through([&a.app]);
+
+    stage.apply(&stage.unhurried("shop", "shop", "gpt-6-luna"));
+    stage.server.kill();
+    let nobody = || (first.output().contains("\"leader\":\"Unknown\"")).then_some(());
+    stage.until("nobody leads", nobody).await;
+    streams(&first, 0).await;
+    traffic.goes_on().await;
+    stage.server.start_again().await;
+    stage.until("one leads", || (!stage.leader().is_empty()).then_some(())).await;
+    let b = stage.sidecar(&b, &second).await;
+    let (mut leading, its, following, others) =
+        if stage.leader() == "op-1" { (first, &a, second, &b) } else { (second, &b, first, &a) };
+    until("the edit is in force", async || is_in_force(its, "gpt-6-luna").await).await;
+    streams(&leading, 1).await;
+    assert_eq!(leaders([&leading, &following]).await, 1.0);
+    assert!(leading.terminate().await.success());
+    streams(&following, 1).await;
+    until("and by the next one", async || is_in_force(others, "gpt-6-luna").await).await;
+    stage.condition("shop", "Ready", "True Ready", "2 of 2 sidecars acknowledged generation 2").await;
+    traffic.end().await;
 }

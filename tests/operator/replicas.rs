@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::stage::{Stage, but_for_times, model, of_generation, streams};
 
 impl Stage {
-    fn leader(&self) -> String {
+    pub fn leader(&self) -> String {
         let get =
             ["get", "lease", "llmroute-operator", "-n", "llmroute-system", "--output=jsonpath={.spec.holderIdentity}"];
         self.server.kubectl(&get).unwrap_or_default()

@@ -77,6 +77,7 @@ async fn the_ca_is_replaced_under_load_and_only_who_was_away_all_the_time_must_b
     assert!(both.starts_with(&first.bundle()), "it does not sign yet");
     let during = stage.sidecar(&b, &operator).await;
     stage.condition("shop", "Programmed", "True Programmed", "3 of 3 sidecars acknowledged generation 1").await;
+    let status = stage.status("shop");
     let after = stage.bundle("the old CA is gone", |pem| !pem.contains(first.bundle().trim())).await;
     assert!(both.contains(after.trim()), "it is the one that was told");
     for (pod, sidecar) in [(&a, &connected), (&b, &during)] {
@@ -86,6 +87,7 @@ async fn the_ca_is_replaced_under_load_and_only_who_was_away_all_the_time_must_b
     }
     assert_eq!(config(&connected).await["control"]["since"], since, "no stream was lost for it");
     traffic.goes_on().await;
+    assert_eq!(stage.status("shop"), status, "it was told of no condition, and none was written anew");
 
     // Both are known by the new CA; who was away is not, and says so, and serves.
     operator.kill().await;

@@ -69,9 +69,9 @@ impl Taken {
         }
     }
 
-    /// Returns when it has to go.
-    pub(super) async fn gone(&self) {
-        self.gone.cancelled().await;
+    /// Cancelled when it has to go.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone.clone()
     }
 }
 

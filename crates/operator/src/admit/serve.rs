@@ -146,13 +146,20 @@ async fn heard(
     request: Request<Incoming>,
 ) -> Result<(&'static str, Value), Answered> {
     let room = bounds.room.enter();
-    let sent = timeout(SENT, gather(request.into_body(), &room)).await;
-    let late = |_| text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time");
-    let body = sent.map_err(late)??;
-    let question = Asked { admission, path, body, _room: room };
-    match timeout(DEADLINE, judged(question, &bounds)).await {
-        Ok(judged) => judged,
-        Err(_) => Err(busy()),
+    let gone = room.gone();
+    let answered = async {
+        let sent = timeout(SENT, gather(request.into_body(), &room)).await;
+        let late = |_| text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time");
+        let body = sent.map_err(late)??;
+        let question = Asked { admission, path, body, _room: room };
+        match timeout(DEADLINE, judged(question, &bounds)).await {
+            Ok(judged) => judged,
+            Err(_) => Err(busy()),
+        }
+    };
+    tokio::select! {
+        answered = answered => answered,
+        () = gone.cancelled() => Err(busy()),
     }
 }
 
@@ -215,11 +222,7 @@ async fn turn(question: &Arc<Asked>, bounds: &Bounds, known: Known) -> Result<Tu
 async fn gather(mut body: Incoming, room: &Taken) -> Result<Bytes, Answered> {
     let mut all = BytesMut::new();
     loop {
-        let frame = tokio::select! {
-            frame = body.frame() => frame,
-            () = room.gone() => return Err(busy()),
-        };
-        match frame {
+        match body.frame().await {
             None => return Ok(all.freeze()),
             Some(Err(error)) => {
                 return Err(text(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")));

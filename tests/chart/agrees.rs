@@ -82,20 +82,23 @@ fn cert_manager_makes_what_the_operator_serves() {
         let objects = chart(Some(values));
         let (_, config) = operator(&objects);
         assert_eq!(config.certificates(), Source::Given);
-        let certificate = &the(&objects, "Certificate", "llmroute-tls")["spec"];
+        let certificate = &the(&objects, "Certificate", &config.tls_secret)["spec"];
         assert_eq!(certificate["secretName"], *config.tls_secret);
         assert_eq!(certificate["dnsNames"], json!(config.names()));
         assert_eq!(certificate["issuerRef"]["name"], issuer);
         assert!(!objects.iter().any(|o| o["kind"] == "Secret"), "it is cert-manager's to make");
         for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
             let annotations = &the(&objects, kind, webhooks::NAME)["metadata"]["annotations"];
-            assert_eq!(annotations["cert-manager.io/inject-ca-from"], "llmroute-system/llmroute-tls");
+            assert_eq!(annotations["cert-manager.io/inject-ca-from"], format!("llmroute-system/{}", config.tls_secret));
         }
         let rights = the(&objects, "ClusterRole", "llmroute-operator")["rules"].to_string();
         assert!(!rights.contains("webhookconfigurations"), "{rights}");
         let rules = the(&objects, "Role", "llmroute-operator")["rules"].as_array().expect("rules").clone();
         let secrets: Vec<&Value> = rules.iter().filter(|rule| rule["resources"] == json!(["secrets"])).collect();
-        assert_eq!(secrets[0]["verbs"], json!(["get"]));
+        assert_eq!(
+            (&secrets[0]["verbs"], &secrets[0]["resourceNames"]),
+            (&json!(["get"]), &json!([config.tls_secret]))
+        );
     }
     let objects = chart(Some("cert-manager"));
     let ca = &the(&objects, "Certificate", "llmroute-ca")["spec"];

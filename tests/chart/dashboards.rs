@@ -20,7 +20,7 @@ fn regex(text: &str) -> Regex {
 fn boards() -> Vec<Value> {
     let objects = objects(&render(Some("everything"), &[]));
     let maps = objects.iter().filter(|o| {
-        o["kind"] == "ConfigMap" && o["metadata"]["name"].as_str().is_some_and(|n| n.starts_with("llmroute-dashboard-"))
+        o["kind"] == "ConfigMap" && o["metadata"]["name"].as_str().is_some_and(|n| n.starts_with("grafana-llmroute-"))
     });
     let boards: Vec<Value> = maps
         .map(|map| {

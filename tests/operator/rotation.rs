@@ -139,7 +139,7 @@ async fn certificates_that_somebody_else_makes_are_served_and_replaced_under_loa
     let ((first, data), (second, later)) = (made(), made());
     stage.put_data(&data);
     stage.apply(&stage.unhurried("shop", "shop", "gpt-6-sol"));
-    let (a, b) = (stage.pod("a", "shop"), stage.pod("b", "shop"));
+    let a = stage.pod("a", "shop");
     let connected = stage.sidecar(&a, &operator).await;
     stage.settled("shop", 1, 1).await;
     let (traffic, since) = (Traffic::through([&connected.app]), config(&connected).await["control"]["since"].clone());
@@ -149,6 +149,7 @@ async fn certificates_that_somebody_else_makes_are_served_and_replaced_under_loa
     let both = second + &first;
     until("both CAs are told", async || (fs::read_to_string(&kept).ok()? == both).then_some(())).await;
     // A pod of now knows the new one alone.
+    let b = stage.pod("b", "shop");
     let late = stage.sidecar(&b, &operator).await;
     stage.condition("shop", "Programmed", "True Programmed", "2 of 2 sidecars acknowledged generation 1").await;
     assert_eq!(model(&late.app).await, "gpt-6-sol");

@@ -13,3 +13,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 app.kubernetes.io/name: llmroute
 app.kubernetes.io/component: operator
 {{- end }}
+
+{{- /* The Secret of the certificates: another one where somebody else makes them, so that neither takes over the other's. */}}
+{{- define "llmroute.tls" -}}
+{{ if eq .Values.certificates.source "cert-manager" }}llmroute-issued-tls{{ else }}llmroute-tls{{ end }}
+{{- end }}

@@ -97,7 +97,7 @@ impl Keeper {
         let data: BTreeMap<String, Vec<u8>> =
             secret.data.clone().unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0)).collect();
         let fresh = match self.source {
-            Source::Given => given(&data, &self.names, used.as_ref())
+            Source::Given => given(&data, &self.names, used.as_ref(), clock::unix().as_secs())
                 .with_context(|| format!("the Secret {} is not used", self.name))?,
             Source::Operator(lives) => {
                 let Some(held) = self.renewed(secret, &data, lives).await? else { return Ok(false) };

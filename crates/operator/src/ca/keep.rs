@@ -106,7 +106,7 @@ impl Certificates {
     pub fn dates(&self, names: &[String]) -> Dates {
         let of = |pair: &Option<Pair>| pair.as_ref().and_then(|pair| span(&pair.cert));
         let fits = match (&self.issuer, &self.leaf) {
-            (Some(issuer), Some(leaf)) => is_signed(&leaf.cert, &issuer.cert) && lacks(&leaf.cert, names).is_none(),
+            (Some(issuer), Some(leaf)) => is_signed(&leaf.cert, &issuer.cert) && has_names(&leaf.cert, names),
             _ => false,
         };
         Dates {
@@ -138,21 +138,19 @@ fn is_signed(leaf: &str, issuer: &str) -> bool {
     read(issuer, by).unwrap_or(false)
 }
 
-/// The first name that a certificate should have and has not.
-pub(super) fn lacks(leaf: &str, names: &[String]) -> Option<String> {
-    let look = |cert: &X509Certificate<'_>| {
-        let names_of = cert.subject_alternative_name().ok().flatten();
-        let all = names_of.map(|names| &names.value.general_names);
-        let has = |name: &&String| {
-            all.into_iter().flatten().any(|g| match g {
+fn has_names(leaf: &str, names: &[String]) -> bool {
+    let has = |cert: &X509Certificate<'_>| {
+        let all = &cert.subject_alternative_name().ok()??.value.general_names;
+        let is = |name: &String| {
+            all.iter().any(|g| match g {
                 GeneralName::DNSName(dns) => dns == name,
                 GeneralName::IPAddress(ip) => octets(name).is_some_and(|n| n == *ip),
                 _ => false,
             })
         };
-        Some(names.iter().find(|name| !has(name)).cloned())
+        Some(names.iter().all(is))
     };
-    read(leaf, look).unwrap_or_else(|| names.first().cloned())
+    read(leaf, has).unwrap_or(false)
 }
 
 fn octets(name: &str) -> Option<Vec<u8>> {

@@ -56,6 +56,6 @@ pub fn server_config(serving: Arc<Serving>, protocols: &[&str]) -> Result<Arc<Se
     Ok(Arc::new(config))
 }
 
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     ring::default_provider()
 }

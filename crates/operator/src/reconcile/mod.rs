@@ -69,6 +69,9 @@ pub enum Failed {
         "cannot write the ConfigMap {0}: there is one that this operator did not make; delete or rename it, or rename the policy"
     )]
     Taken(String),
+    /// Another replica may lead by now.
+    #[error("cannot {0}: this replica does not lead any more")]
+    Deposed(&'static str),
     /// What it needs is not there.
     #[error("cannot {0}: there is no {1}")]
     Absent(&'static str, String),
@@ -78,9 +81,10 @@ impl Failed {
     /// It stays so until somebody does something; an API server that is away comes back by itself.
     fn is_refused(&self) -> bool {
         match self {
-            Failed::Api { error: kube::Error::Api(status), .. } => (400..500).contains(&status.code),
+            // Forbidden (a quota too), not of that form, too large. Others come and go: a conflict, too many requests.
+            Failed::Api { error: kube::Error::Api(status), .. } => matches!(status.code, 400 | 403 | 405 | 413 | 422),
             Failed::Taken(_) | Failed::Absent(..) => true,
-            Failed::Api { .. } | Failed::Late(_) => false,
+            Failed::Api { .. } | Failed::Late(_) | Failed::Deposed(_) => false,
         }
     }
 }
@@ -165,7 +169,8 @@ impl Reconciler {
             for error in [&kept, &told].into_iter().filter_map(|result| result.as_ref().err()) {
                 tracing::warn!(policy = %todo.key, %error, "a policy could not be reconciled; it is tried again");
             }
-            work.done(todo, (kept.is_ok(), told.is_ok()), clock::now());
+            let unkept = kept.as_ref().err().filter(|error| error.is_refused()).map(ToString::to_string);
+            work.done(todo, (kept.is_ok(), told.is_ok()), unkept, clock::now());
         }
         work.next(clock::now()).unwrap_or(IDLE).min(IDLE)
     }
@@ -184,7 +189,7 @@ impl Reconciler {
             let mut all = vec![];
             for (key, policy) in &world.policies {
                 let before = work.told(key, policy);
-                let Some(wanted) = status(key, view, before, at) else { continue };
+                let Some(wanted) = status(key, view, work.unkept(key), before, at) else { continue };
                 all.extend(wanted.sidecars.clone());
                 work.look(key, policy, wanted, now);
             }
@@ -201,6 +206,11 @@ impl Reconciler {
         Went { kept: self.keep(todo).await, told: self.tell_status(todo).await }
     }
 
+    /// Goes on only where this replica leads: it may have been stopped for a while just now.
+    fn still(&self, what: &'static str) -> Result<(), Failed> {
+        if self.leads() { Ok(()) } else { Err(Failed::Deposed(what)) }
+    }
+
     async fn recall(&self, Todo { key, policy, .. }: &Todo) -> Result<(), Failed> {
         let kept = dereference::dereference(&self.client, key, &policy.uid).await?;
         // What comes of it is a change like others, with a round of its own.
@@ -208,20 +218,15 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn keep(&self, Todo { key, policy, keep, .. }: &Todo) -> Result<(), Failed> {
-        let Some(document) = keep.as_ref().filter(|_| self.leads()) else { return Ok(()) };
-        let kept = apply::apply(&self.client, &build::config_map(policy, document)).await;
-        if let Err(error) = &kept
-            && error.is_refused()
-        {
-            let message = format!("{error}. Until then pods that start while no replica leads do not get this policy");
-            self.tell(key, &policy.uid, &[News { warning: true, reason: "NotKept".to_owned(), message }]).await;
-        }
-        kept
+    async fn keep(&self, Todo { policy, keep, .. }: &Todo) -> Result<(), Failed> {
+        let Some(document) = keep else { return Ok(()) };
+        self.still("write the ConfigMap")?;
+        apply::apply(&self.client, &build::config_map(policy, document)).await
     }
 
     async fn tell_status(&self, Todo { key, policy, tell, before, .. }: &Todo) -> Result<(), Failed> {
-        let Some(status) = tell.as_ref().filter(|_| self.leads()) else { return Ok(()) };
+        let Some(status) = tell else { return Ok(()) };
+        self.still("write the status")?;
         update_status::update_status(&self.client, key, status).await?;
         self.metrics.status_written();
         self.tell(key, &policy.uid, &news(before, status)).await;

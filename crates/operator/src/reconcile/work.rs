@@ -63,6 +63,8 @@ struct Item {
     fresh: Duration,
     /// Of the ConfigMap.
     keeping: Tries,
+    /// Why it cannot be written, until it is.
+    unkept: Option<String>,
     /// Of the status.
     telling: Tries,
     todo: Option<Todo>,
@@ -138,7 +140,7 @@ impl Work {
         self.leads = None;
         // Another one writes from now on: what this process wrote is no longer what is there.
         for item in self.items.values_mut() {
-            (item.kept, item.told, item.shown) = (None, None, false);
+            (item.kept, item.told, item.shown, item.unkept) = (None, None, false, None);
         }
     }
 
@@ -190,11 +192,19 @@ impl Work {
         self.items.values_mut().filter_map(|item| item.due(now)).collect()
     }
 
-    /// Notes how it went with the ConfigMap and with the status.
-    pub(super) fn done(&mut self, todo: Todo, (kept, told): (bool, bool), now: Duration) {
+    /// Why the ConfigMap of a policy cannot be written, if somebody must do something about it.
+    pub(super) fn unkept(&self, key: &PolicyKey) -> Option<&str> {
+        self.items.get(key)?.unkept.as_deref()
+    }
+
+    /// Notes how it went with the ConfigMap and with the status; `unkept` says why the first was refused, if it was.
+    pub(super) fn done(&mut self, todo: Todo, (kept, told): (bool, bool), unkept: Option<String>, now: Duration) {
         let Some(item) = self.items.get_mut(&todo.key).filter(|item| item.uid == todo.policy.uid) else { return };
         if todo.keeps() {
             item.keeping.went(kept, now);
+            if kept || unkept.is_some() {
+                item.unkept = unkept;
+            }
         }
         if todo.tell.is_some() {
             item.telling.went(told, now);
@@ -253,14 +263,14 @@ mod tests {
         assert!(due(&mut work, &policy(1), 1, false, NOW).is_none(), "not the leader");
         let (keep, tell, todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
         assert!(keep && tell);
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         assert!(due(&mut work, &policy(1), 1, true, NOW).is_none(), "though the watch shows the old status still");
         let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW).unwrap();
         assert!(!keep && tell && todo.before == status(1));
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         let (keep, tell, todo) = due(&mut work, &policy(2), 2, true, NOW).unwrap();
         assert!(keep && !tell);
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         assert!(due(&mut work, &policy(2), 2, false, NOW).is_none(), "another one leads");
         let shown = Policy { status: status(7), ..policy(2) };
         let (keep, tell, _) = due(&mut work, &shown, 7, true, NOW).unwrap();
@@ -272,12 +282,12 @@ mod tests {
         let mut work = Work::default();
         let shows = |generation: i64| Policy { status: status(generation), ..policy(1) };
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         assert!(due(&mut work, &shows(0), 1, true, NOW).is_none(), "the watch is behind");
         assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
         let (keep, tell, todo) = due(&mut work, &shows(7), 1, true, NOW).unwrap();
         assert!(!keep && tell && todo.before == status(7), "somebody else wrote");
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "the watch is behind");
         assert!(due(&mut work, &shows(1), 1, true, NOW).is_none());
         assert!(due(&mut work, &shows(7), 1, true, NOW).is_none(), "and again: it is not fought over");
@@ -292,7 +302,7 @@ mod tests {
         let mut pauses = vec![];
         for _ in 0..9 {
             let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
-            work.done(todo, (false, false), now);
+            work.done(todo, (false, false), None, now);
             assert!(due(&mut work, &policy(1), 1, true, now).is_none());
             let pause = work.next(now).unwrap();
             pauses.push(pause.as_millis());
@@ -300,7 +310,7 @@ mod tests {
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
         let (.., todo) = due(&mut work, &policy(1), 1, true, now).unwrap();
-        work.done(todo, (true, true), now);
+        work.done(todo, (true, true), None, now);
         assert_eq!(work.next(now), None);
     }
 
@@ -308,13 +318,13 @@ mod tests {
     fn what_failed_and_is_no_longer_to_be_done_is_waited_for_no_more() {
         let (mut work, later) = (Work::default(), NOW + PAUSE.1);
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, (false, false), NOW);
+        work.done(todo, (false, false), None, NOW);
         assert!(due(&mut work, &policy(1), 1, false, later).is_none(), "another one leads");
         assert_eq!(work.next(later), None);
 
         let refused = Policy { accepted: None, recall: true, ..policy(2) };
         let (.., todo) = due(&mut work, &refused, 2, false, later).unwrap();
-        work.done(todo, (false, false), later);
+        work.done(todo, (false, false), None, later);
         assert!(due(&mut work, &policy(3), 3, false, later).is_none(), "a good version came");
         assert_eq!(work.next(later), None);
         assert!(due(&mut work, &policy(3), 3, true, later).is_some(), "and is not late for what failed before");
@@ -324,14 +334,14 @@ mod tests {
     fn one_that_fails_does_not_hold_up_the_other() {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, (false, true), NOW);
+        work.done(todo, (false, true), None, NOW);
         assert_eq!(work.next(NOW), Some(PAUSE.0));
         let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW).unwrap();
         assert!(!keep && tell, "the status is another, and the ConfigMap has to wait");
-        work.done(todo, (true, false), NOW);
+        work.done(todo, (true, false), None, NOW);
         let (keep, tell, todo) = due(&mut work, &policy(1), 2, true, NOW + PAUSE.0).unwrap();
         assert!(keep && tell);
-        work.done(todo, (true, true), NOW + PAUSE.0);
+        work.done(todo, (true, true), None, NOW + PAUSE.0);
         assert_eq!(work.next(NOW + PAUSE.0), None);
     }
 
@@ -349,7 +359,7 @@ mod tests {
     fn the_config_map_is_written_again_now_and_then() {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         let shown = Policy { status: status(1), ..policy(1) };
         assert!(due(&mut work, &shown, 1, true, NOW + REFRESH / 2).is_none());
         let _ = due(&mut work, &shown, 1, true, NOW + REFRESH);
@@ -403,7 +413,7 @@ mod tests {
             work.look(&key(), &policy(1), wanted.clone(), now);
             let todo = work.due(now).pop();
             let tells = todo.as_ref().is_some_and(|todo| todo.tell.is_some());
-            todo.into_iter().for_each(|todo| work.done(todo, (true, true), now));
+            todo.into_iter().for_each(|todo| work.done(todo, (true, true), None, now));
             (tells, work.next(now).map(|wait| wait.as_millis()))
         };
         let rows = [
@@ -427,7 +437,7 @@ mod tests {
     fn another_policy_of_the_same_name_begins_anew() {
         let mut work = Work::default();
         let (.., todo) = due(&mut work, &policy(1), 1, true, NOW).unwrap();
-        work.done(todo, (true, true), NOW);
+        work.done(todo, (true, true), None, NOW);
         let other = Policy { uid: "v".into(), ..policy(1) };
         let world = World { policies: [(key(), other.clone())].into(), ..World::default() };
         work.retain(&world);

@@ -60,10 +60,16 @@ impl Told {
     }
 }
 
-/// The status of a policy at `now`; `None` where there is no such policy. A condition that says what it said before keeps the
+/// The status of a policy at `now`; `unkept` says why its ConfigMap cannot be written, if that is so. `None` where there is no such policy. A condition that says what it said before keeps the
 /// time of its last transition.
 #[must_use]
-pub fn status(key: &PolicyKey, view: View<'_>, before: &PolicyStatus, now: Timestamp) -> Option<PolicyStatus> {
+pub fn status(
+    key: &PolicyKey,
+    view: View<'_>,
+    unkept: Option<&str>,
+    before: &PolicyStatus,
+    now: Timestamp,
+) -> Option<PolicyStatus> {
     let policy = view.world.policies.get(key)?;
     let sidecars = programmed(policy, policy.accepted.as_deref(), view.groups.gets(key), view.fleet);
     let accepted = tell::accepted(policy);
@@ -71,7 +77,7 @@ pub fn status(key: &PolicyKey, view: View<'_>, before: &PolicyStatus, now: Times
     let programmed = tell::programmed(key, policy, &sidecars, view);
     let conflict = tell::conflict(key, view);
     let ready = tell::ready(&accepted, conflict.as_ref(), &credentials, &programmed);
-    let stalled = tell::stalled(&accepted, conflict.as_ref(), &programmed);
+    let stalled = tell::stalled(&accepted, conflict.as_ref(), &programmed, unkept);
     let all = [
         ("Ready", ready),
         ("Stalled", stalled),

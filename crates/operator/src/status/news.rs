@@ -30,7 +30,7 @@ pub fn news(before: &PolicyStatus, after: &PolicyStatus) -> Vec<News> {
             ("CredentialsReady", "True", "KeysPresent") if was_no => Some(false),
             ("Accepted" | "CredentialsReady", "False", _)
             | ("Programmed", "False", "Rejected")
-            | ("Stalled", "True", "Conflict") => Some(true),
+            | ("Stalled", "True", "Conflict" | "NotKept") => Some(true),
             // The rest is on the way to one of these, or follows from one.
             _ => None,
         };

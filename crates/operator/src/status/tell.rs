@@ -137,10 +137,13 @@ pub(super) fn ready(accepted: &Told, conflict: Option<&Told>, credentials: &Told
 }
 
 /// Whether somebody must do something before it goes on.
-pub(super) fn stalled(accepted: &Told, conflict: Option<&Told>, programmed: &Told) -> Told {
+pub(super) fn stalled(accepted: &Told, conflict: Option<&Told>, programmed: &Told, unkept: Option<&str>) -> Told {
+    let unkept = unkept.map(|why| {
+        Told::yes("NotKept", format!("{why}. Until then pods that start while no replica leads do not get this policy, and a restart of the operator may lose it while an edit is refused"))
+    });
     let rejected = Some(programmed).filter(|told| told.reason == "Rejected");
     let refused = Some(accepted).filter(|told| told.is_no());
-    match refused.or(conflict).or(rejected) {
+    match refused.or(conflict).or(rejected).or(unkept.as_ref()) {
         Some(Told { reason, message, .. }) => Told::yes(reason, message.clone()),
         None => Told::no("NotStalled", "nothing waits for a person"),
     }

@@ -79,7 +79,8 @@ impl Scene {
         let index = index(&self.world);
         let groups = Groups::new(&self.world, &index);
         let view = View { world: &self.world, groups: &groups, fleet: &self.fleet };
-        status(&key(name), view, &PolicyStatus::default(), Timestamp::from_second(1_795_665_600).unwrap()).unwrap()
+        status(&key(name), view, None, &PolicyStatus::default(), Timestamp::from_second(1_795_665_600).unwrap())
+            .unwrap()
     }
 
     fn status(&self) -> PolicyStatus {
@@ -245,13 +246,13 @@ fn times_change_with_what_is_told_and_only_then() {
     let index = index(&scene.world);
     let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
     let at = |second: i64| Timestamp::new(second, 700).unwrap();
-    let first = status(&key("p"), view, &PolicyStatus::default(), at(10)).unwrap();
-    let again = status(&key("p"), view, &first, at(20)).unwrap();
+    let first = status(&key("p"), view, None, &PolicyStatus::default(), at(10)).unwrap();
+    let again = status(&key("p"), view, None, &first, at(20)).unwrap();
     assert_eq!(first, again);
     let mut scene = Scene::new();
     scene.policy().faults = vec!["no".into()];
     let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
-    let later = status(&key("p"), view, &first, at(20)).unwrap();
+    let later = status(&key("p"), view, None, &first, at(20)).unwrap();
     let times =
         ["Ready", "Accepted", "Programmed"].map(|t| find(&later, t).unwrap().last_transition_time.0.as_second());
     assert_eq!(times, [20, 20, 10]);
@@ -260,7 +261,7 @@ fn times_change_with_what_is_told_and_only_then() {
     let mut shown: PolicyStatus = serde_json::from_value(text).unwrap();
     shown.conditions.push(Condition { type_: "Theirs".into(), ..shown.conditions[0].clone() });
     assert!(says(&shown, &later) && !says(&first, &later));
-    assert!(status(&key("nobody"), view, &first, at(20)).is_none());
+    assert!(status(&key("nobody"), view, None, &first, at(20)).is_none());
 }
 
 #[test]

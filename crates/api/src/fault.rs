@@ -25,6 +25,9 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Faults that are noted, and looked through for each further one: whoever mends so many sees the others next.
+const MOST: usize = 1000;
+
 /// Faults as they are found.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
@@ -44,15 +47,17 @@ impl Faults {
 
     /// Notes a fault of a value that is then replaced by a blank.
     pub(crate) fn add_blank(&mut self, path: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        self.add(path, message, remedy);
-        self.blanks.push(path.to_owned());
+        if self.found.len() < MOST {
+            self.add(path, message, remedy);
+            self.blanks.push(path.to_owned());
+        }
     }
 
-    /// Whether `path` has a fault or lies in a blank.
+    /// Whether `path` has a fault or lies in a blank, or nothing more is noted.
     pub(crate) fn known(&self, path: &str) -> bool {
         let inside =
             |blank: &String| path.strip_prefix(blank.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
-        self.found.iter().any(|f| f.path == path) || self.blanks.iter().any(inside)
+        self.found.len() >= MOST || self.found.iter().any(|f| f.path == path) || self.blanks.iter().any(inside)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Fault> {

@@ -74,6 +74,9 @@ fn every_fault_has_its_path_and_remedy() {
         (json!({"list": []}), "it.list: is an empty list; it needs at least one item"),
         (json!({"list": {"key": "k"}}), "it.list: a mapping is not a list; write items"),
         (json!({"list": [{"key": "a"}, {"key": "b"}, {"key": "c"}]}), "it.list: has 3 items; keep at most 2"),
+        // What is beyond the bound is not judged.
+        (json!({"list": [{"key": "a"}, {"key": "b"}, {"key": "b"}, 5]}), "it.list: has 4 items; keep at most 2"),
+        (json!({"map": {"a": "", "b": 5}}), "it.map: has 2 entries; keep at most 1"),
         (json!({"list": [{"key": "a"}, {"key": "a"}]}), "it.list[1].key: \"a\" is the key of it.list[0] already"),
         (json!({"list": [{}]}), "it.list[0].key: is missing; add it"),
         (json!({"list": ["k"]}), "it.list[0]: \"k\" is not a mapping"),
@@ -95,6 +98,14 @@ fn what_is_of_no_use_is_blank_afterwards() {
     let mut value = json!({"name": [], "list": [7, {"key": 1}], "word": "x", "count": "1", "flag": null});
     assert!(walk(&schema(), &mut value, "it", &mut Faults::default()));
     assert_eq!(value, json!({"name": "", "list": [{"key": ""}, {"key": ""}]}));
+}
+
+#[test]
+fn of_a_great_many_faults_the_first_are_told() {
+    let many = (0..100_000).map(|i| (format!("zzzzzz{i}"), 1.into())).collect();
+    let told = faults(&schema(), with(Value::Object(many)));
+    assert_eq!(told.len(), 1000);
+    assert!(told[999].starts_with("it.zzzzzz999: "), "{}", told[999]);
 }
 
 #[test]

@@ -101,8 +101,10 @@ fn object(schema: &Value, members: &mut Map<String, Value>, path: &str, faults: 
     }
     // One without a value is one that is not there, for the API server too.
     members.retain(|_, value| !value.is_null());
-    if let Some(most) = schema["maxProperties"].as_u64().filter(|most| members.len() as u64 > *most) {
+    if let Some(most) = most(schema, "maxProperties").filter(|most| members.len() > *most) {
         faults.add(path, format!("has {} entries", members.len()), format!("keep at most {most}"));
+        let beyond: Vec<String> = members.keys().skip(most).cloned().collect();
+        beyond.iter().for_each(|key| drop(members.remove(key)));
     }
     if is_map {
         return each(&schema["additionalProperties"], members, path, faults);
@@ -130,13 +132,14 @@ fn each(schema: &Value, members: &mut Map<String, Value>, path: &str, faults: &m
     }
 }
 
-fn array(schema: &Value, items: &mut [Value], path: &str, faults: &mut Faults) {
-    let count = items.len() as u64;
-    if schema["minItems"].as_u64().is_some_and(|least| count < least) {
+fn array(schema: &Value, items: &mut Vec<Value>, path: &str, faults: &mut Faults) {
+    let count = items.len();
+    if schema["minItems"].as_u64().is_some_and(|least| (count as u64) < least) {
         faults.add(path, "is an empty list", "it needs at least one item");
     }
-    if let Some(most) = schema["maxItems"].as_u64().filter(|most| count > *most) {
+    if let Some(most) = most(schema, "maxItems").filter(|most| count > *most) {
         faults.add(path, format!("has {count} items"), format!("keep at most {most}"));
+        items.truncate(most);
     }
     for (i, item) in items.iter_mut().enumerate() {
         if !walk(&schema["items"], item, &format!("{path}[{i}]"), faults) {
@@ -152,6 +155,11 @@ fn array(schema: &Value, items: &mut [Value], path: &str, faults: &mut Faults) {
             faults.add(format!("{path}[{i}]"), format!("{item} is there twice"), "keep one of them");
         }
     }
+}
+
+/// A bound of the schema. What is beyond it is not judged: a stranger may send a hundred thousand.
+fn most(schema: &Value, bound: &str) -> Option<usize> {
+    usize::try_from(schema[bound].as_u64()?).ok()
 }
 
 fn twice(items: &[Value], key: &str, path: &str, faults: &mut Faults) {

@@ -1,6 +1,7 @@
 //! What the API server asks before it stores something: may this pod be as it is (`pods`), is this a policy (`policies`). Every
 //! replica answers; an answer changes nothing here, so that a dry run is like any other.
 
+mod peers;
 mod pods;
 mod policies;
 mod review;

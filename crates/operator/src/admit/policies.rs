@@ -8,8 +8,8 @@ use super::review::{Answer, Denial, Question};
 const MOST: usize = 64;
 
 /// Whether it may be stored. A policy that only changes its metadata may, whatever is wrong with it: its owner, a finalizer or
-/// a label must not hang on a rule that came after it.
-pub(super) fn judge(question: &Question) -> Answer {
+/// a label must not hang on a rule that came after it. The spec is used up.
+pub(super) fn judge(question: &mut Question) -> Answer {
     let Question { kind, operation, namespace, object, old, .. } = question;
     let is_change = operation == "CREATE" || operation == "UPDATE" && object["spec"] != old["spec"];
     if kind != "LLMRoutePolicy" || !is_change || object["metadata"]["deletionTimestamp"].is_string() {
@@ -17,10 +17,13 @@ pub(super) fn judge(question: &Question) -> Answer {
     }
     // One that is to get a name has none yet.
     let name = object["metadata"]["name"].as_str().unwrap_or("generated");
-    let manifest = json!({
+    let mut manifest = json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"],
-        "metadata": {"namespace": namespace, "name": name}, "spec": object["spec"],
+        "metadata": {"namespace": namespace, "name": name},
     });
+    if let Some(spec) = object.get_mut("spec") {
+        manifest["spec"] = spec.take();
+    }
     match api::accept(&manifest) {
         Ok((_, snapshot)) => {
             let idle = snapshot.not_in_force.iter();
@@ -72,8 +75,8 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_with_their_fields() {
-        let question = question("CREATE", policy(bad()), Value::Null);
-        let Answer::Denied(denial) = judge(&question) else { panic!("denied") };
+        let mut question = question("CREATE", policy(bad()), Value::Null);
+        let Answer::Denied(denial) = judge(&mut question) else { panic!("denied") };
         assert_eq!(denial.status, (422, "Invalid"));
         let fields: Vec<&str> = denial.causes.iter().map(|(field, _)| &**field).collect();
         assert_eq!(fields, ["spec.classify.rules[0].when", "spec.classify.rules[1].when"]);
@@ -92,7 +95,9 @@ mod tests {
         spec["classify"] = json!({"rules": vec![rule; 64]});
         spec["budgets"] =
             json!([{"name": "a", "window": "1x", "limitUsd": "1"}, {"name": "b", "window": "1x", "limitUsd": "1"}]);
-        let Answer::Denied(denial) = judge(&question("CREATE", policy(spec), Value::Null)) else { panic!("denied") };
+        let Answer::Denied(denial) = judge(&mut question("CREATE", policy(spec), Value::Null)) else {
+            panic!("denied")
+        };
         assert_eq!(denial.causes.len(), MOST + 1);
         assert_eq!(denial.causes[MOST].1, "2 more faults");
     }
@@ -115,8 +120,8 @@ mod tests {
             ("on its way out", question("UPDATE", going, policy(good())), true),
             ("of another kind", other_kind, true),
         ];
-        for (what, question, want) in rows {
-            let answer = judge(&question);
+        for (what, mut question, want) in rows {
+            let answer = judge(&mut question);
             assert_eq!(matches!(answer, Answer::Allowed(_)), want, "{what}: {answer:?}");
         }
     }
@@ -125,8 +130,8 @@ mod tests {
     fn fields_without_effect_are_warned_of() {
         let mut spec = good();
         spec["cutover"] = json!({});
-        let question = question("CREATE", policy(spec), Value::Null);
-        let Answer::Allowed(warnings) = judge(&question) else { panic!("allowed") };
+        let mut question = question("CREATE", policy(spec), Value::Null);
+        let Answer::Allowed(warnings) = judge(&mut question) else { panic!("allowed") };
         assert_eq!(warnings, ["spec.cutover has no effect yet: traffic does not move in steps"]);
         let told = question.answered(Answer::Allowed(vec!["x".repeat(1000); 100]));
         let told = told["response"]["warnings"].as_array().unwrap();

@@ -1,6 +1,6 @@
 //! The port of the webhooks: TLS, HTTP/1.1, everything bounded.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Admission, MUTATE, VALIDATE,
+    peers::Peers,
     pods::{self, Known},
     policies,
     review::Question,
@@ -31,12 +32,15 @@ use super::{
 };
 use crate::crowd::Crowd;
 
-/// Connections at once; an API server keeps a few. A newcomer takes the place of one of whoever has the most.
-const MOST: usize = 256;
-/// Questions that are judged at once; others wait. What one takes is bounded by `MAX_BODY` and `review`: some 50 MiB.
+/// Connections at once: an API server has one for each question, and up to 600 requests under way. A newcomer takes the place
+/// of one of whoever has the most.
+const MOST: usize = 1024;
+/// Questions of one peer that are under way; its others wait.
+const EACH: usize = 4;
+/// Questions that are judged at once; others wait. What one takes is bounded by `MAX_BODY` and `review`.
 const AT_ONCE: usize = 2;
 /// Bytes of bodies that are on their way, or wait to be judged.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 16 << 20;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 16 << 10;
 const HEAD: Duration = Duration::from_secs(30);
@@ -57,12 +61,14 @@ type Answered = Response<Full<Bytes>>;
 #[derive(Clone)]
 struct Bounds {
     room: Arc<Room>,
+    peers: Arc<Peers>,
     judged: Arc<Semaphore>,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { room: Room::new(MOST_BYTES), judged: Arc::new(Semaphore::new(AT_ONCE)) }
+        let (peers, judged) = (Arc::new(Peers::new(EACH)), Arc::new(Semaphore::new(AT_ONCE)));
+        Bounds { room: Room::new(MOST_BYTES), peers, judged }
     }
 }
 
@@ -83,20 +89,20 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, admission: Adm
         let (acceptor, admission, bounds) = (acceptor.clone(), admission.clone(), bounds.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = connection(tcp, acceptor, admission, bounds) => {}
+                () = connection(tcp, peer.ip(), acceptor, admission, bounds) => {}
                 () = stranger.sent_away().cancelled_owned() => {}
             }
         });
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, admission: Admission, bounds: Bounds) {
+async fn connection(tcp: TcpStream, peer: IpAddr, acceptor: TlsAcceptor, admission: Admission, bounds: Bounds) {
     let _ = tcp.set_nodelay(true);
     let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(tcp)).await else { return };
     let ending = admission.ending.clone();
     let service = service_fn(|request| {
         let (admission, bounds) = (admission.clone(), bounds.clone());
-        async move { Ok::<_, Infallible>(answer(admission, bounds, request).await) }
+        async move { Ok::<_, Infallible>(answer(admission, bounds, peer, request).await) }
     });
     let builder = &mut http1::Builder::new();
     let builder = builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_header_size(MAX_HEAD);
@@ -113,7 +119,7 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, admission: Admission,
     }
 }
 
-async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>) -> Answered {
+async fn answer(admission: Admission, bounds: Bounds, peer: IpAddr, request: Request<Incoming>) -> Answered {
     let path = request.uri().path().to_owned();
     if path != MUTATE && path != VALIDATE {
         return text(StatusCode::NOT_FOUND, format!("{MUTATE} and {VALIDATE} are here"));
@@ -124,7 +130,7 @@ async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>
         return response;
     }
     let (kind, metrics) = (if path == VALIDATE { "policies" } else { "pods" }, admission.metrics.clone());
-    match heard(admission, bounds, path, request).await {
+    match heard(admission, bounds, peer, path, request).await {
         Ok((result, review)) => {
             metrics.admitted(kind, result);
             let mut response = text(StatusCode::OK, review.to_string());
@@ -142,6 +148,7 @@ async fn answer(admission: Admission, bounds: Bounds, request: Request<Incoming>
 async fn heard(
     admission: Admission,
     bounds: Bounds,
+    peer: IpAddr,
     path: String,
     request: Request<Incoming>,
 ) -> Result<(&'static str, Value), Answered> {
@@ -152,7 +159,11 @@ async fn heard(
         let late = |_| text(StatusCode::REQUEST_TIMEOUT, "llmroute: the question did not come in time");
         let body = sent.map_err(late)??;
         let question = Asked { admission, path, body, _room: room };
-        match timeout(DEADLINE, judged(question, &bounds)).await {
+        let judged = async {
+            let _turn = bounds.peers.turn(peer).await;
+            judged(question, &bounds).await
+        };
+        match timeout(DEADLINE, judged).await {
             Ok(judged) => judged,
             Err(_) => Err(busy()),
         }
@@ -201,9 +212,9 @@ async fn turn(question: &Arc<Asked>, bounds: &Bounds, known: Known) -> Result<Tu
     let looked = spawn_blocking(move || {
         let _held = one;
         let asked = &*question;
-        let question = Question::read(&asked.body)?;
+        let mut question = Question::read(&asked.body)?;
         let answer = match &*asked.path {
-            VALIDATE => Some(policies::judge(&question)),
+            VALIDATE => Some(policies::judge(&mut question)),
             _ => pods::judge(&asked.admission, &question, known),
         };
         Ok::<_, String>(match answer {

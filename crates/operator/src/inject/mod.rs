@@ -107,7 +107,7 @@ pub fn inject(settings: &Settings, namespace: &str, pod: &Value, chosen: Option<
     let (container, volumes) = (sidecar::container(settings, chosen, ca, resources), sidecar::volumes(chosen));
     heal::put(&mut spec, container, volumes);
     apps::point(&mut spec);
-    patch(pod.get("spec").unwrap_or(&Value::Null), &spec)
+    patch(pod.get("spec").unwrap_or(&Value::Null), spec)
 }
 
 fn unselected(namespace: &str, asks: bool) -> Verdict {
@@ -120,11 +120,14 @@ fn unselected(namespace: &str, asks: bool) -> Verdict {
 }
 
 /// Whole lists: `add` puts them in the place of those that are there.
-fn patch(before: &Value, after: &Value) -> Verdict {
-    let differs = |member: &&&str| before.get(**member) != after.get(*member);
-    let add = |member| json!({"op": "add", "path": format!("/spec/{member}"), "value": after[member]});
-    let operations: Vec<Value> =
-        ["initContainers", "containers", "volumes"].iter().filter(differs).map(|m| add(*m)).collect();
+fn patch(before: &Value, mut after: Value) -> Verdict {
+    let mut add = |member: &str| {
+        let value = after.get_mut(member).map(Value::take).filter(|value| before.get(member) != Some(value))?;
+        let mut operation = json!({"op": "add", "path": format!("/spec/{member}")});
+        operation["value"] = value;
+        Some(operation)
+    };
+    let operations: Vec<Value> = ["initContainers", "containers", "volumes"].into_iter().filter_map(&mut add).collect();
     if operations.is_empty() { Verdict::Unchanged } else { Verdict::Patched(operations) }
 }
 

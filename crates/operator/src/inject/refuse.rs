@@ -1,12 +1,21 @@
 //! What cannot be done, each as a clause that says what to do instead.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{ADMIN, Chosen, DATA, SIDECAR, list, others, sidecar, text};
 
+/// Containers of a pod; no kubelet runs so many. Each gets variables, and a stranger may ask about a hundred thousand.
+const MOST: usize = 256;
+
 /// All that speaks against a sidecar in this pod.
 pub(super) fn reasons(pod: &Value, chosen: &Chosen) -> Vec<String> {
     let spec = &pod["spec"];
+    let count = others(pod).count();
+    if count > MOST {
+        return vec![format!("it has {count} containers; have at most {MOST}")];
+    }
     let is_set = |name: &str| spec[name] == true;
     let mut reasons = Vec::new();
     if is_set("hostNetwork") {
@@ -19,6 +28,7 @@ pub(super) fn reasons(pod: &Value, chosen: &Chosen) -> Vec<String> {
     if list(spec, "containers").any(|c| c["name"] == SIDECAR) {
         reasons.push(format!("a container of its own is named {SIDECAR}; rename it"));
     }
+    let secret = chosen.secret.as_deref().map(|secret| (secret, volumes_of(spec, secret)));
     let shared = ["shareProcessNamespace", "hostPID"].into_iter().find(|name| is_set(name));
     for container in others(pod) {
         let name = container["name"].as_str().unwrap_or_default();
@@ -30,7 +40,7 @@ pub(super) fn reasons(pod: &Value, chosen: &Chosen) -> Vec<String> {
                 "with {shared} the container {name} could read the sidecar's keys, since it {who}; take one of both away"
             ));
         }
-        if let Some(secret) = chosen.secret.as_deref().filter(|secret| uses_secret(spec, container, secret)) {
+        if let Some((secret, _)) = secret.as_ref().filter(|(secret, volumes)| uses_secret(container, secret, volumes)) {
             let policy = &chosen.policy.name;
             reasons.push(format!(
                 "the container {name} uses the Secret {secret}, whose keys the policy {policy} keeps for the sidecar alone; give the app a Secret of its own"
@@ -65,18 +75,22 @@ fn reads_processes(spec: &Value, container: &Value) -> Option<String> {
     (user == Some(sidecar::USER.into())).then(|| format!("has the sidecar's UID {}", sidecar::USER))
 }
 
-/// Whether a container gets anything of a Secret, as variables or as files.
-fn uses_secret(spec: &Value, container: &Value, secret: &str) -> bool {
-    let in_env = |e: &Value| text(e, &["valueFrom", "secretKeyRef", "name"]) == Some(secret);
-    let in_env_from = |e: &Value| text(e, &["secretRef", "name"]) == Some(secret);
+/// Names of the volumes that hold anything of a Secret.
+fn volumes_of<'a>(spec: &'a Value, secret: &str) -> HashSet<&'a str> {
     let in_source = |s: &Value| text(s, &["secret", "name"]) == Some(secret);
-    let holds = |volume: &Value| {
+    let holds = |volume: &&Value| {
         text(volume, &["secret", "secretName"]) == Some(secret) || list(&volume["projected"], "sources").any(in_source)
     };
-    let volume = |name: &str| list(spec, "volumes").find(|v| v["name"] == name);
+    list(spec, "volumes").filter(holds).filter_map(|volume| volume["name"].as_str()).collect()
+}
+
+/// Whether a container gets anything of a Secret, as variables or as files of these volumes.
+fn uses_secret(container: &Value, secret: &str, volumes: &HashSet<&str>) -> bool {
+    let in_env = |e: &Value| text(e, &["valueFrom", "secretKeyRef", "name"]) == Some(secret);
+    let in_env_from = |e: &Value| text(e, &["secretRef", "name"]) == Some(secret);
     list(container, "env").any(in_env)
         || list(container, "envFrom").any(in_env_from)
-        || mounted(container).filter_map(volume).any(holds)
+        || mounted(container).any(|volume| volumes.contains(volume))
 }
 
 /// Names of the volumes that a container mounts.

@@ -174,6 +174,11 @@ fn what_cannot_be_done_is_refused_with_a_sentence() {
         (with(app(json!({})), json!({"os": {"name": "windows"}})), Some("Windows")),
         (with(app(json!({})), json!({"os": {"name": "linux"}})), None),
         (of(json!({"name": SIDECAR, "image": "x"})), Some("rename it")),
+        (pod(json!({"containers": vec![app(json!({})); 256]})), None),
+        (
+            pod(json!({"containers": vec![app(json!({})); 200], "initContainers": vec![app(json!({})); 57]})),
+            Some("it has 257 containers; have at most 256"),
+        ),
         // Ports.
         (of(app(json!({"ports": [{"containerPort": 8080}, {"containerPort": 15080}]}))), Some("the port 15080")),
         (of(app(json!({"ports": [{"containerPort": 15090, "protocol": "TCP"}]}))), Some("the port 15090")),

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use harness::{Metrics, Program, eventually};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, model};
 
 async fn is_told(sidecar: &Program, why: &str) {
     eventually(&format!("the sidecar tells: {why}"), async || {
@@ -72,6 +72,40 @@ async fn an_expired_token_gets_nothing_and_a_younger_one_of_the_same_pod_all() {
     // The kubelet writes a new one, and the sidecar reads it for its next call: nothing else was wrong.
     pod.dir().write("token", stage.server.aged(&token, young));
     stage.settled("shop", 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_gets_what_selects_its_own_pod_whoever_holds_it_and_nothing_once_that_pod_is_gone() {
+    let stage = Stage::new().await;
+    let operator = stage.operator("op-1").await;
+    stage.apply(&stage.policy("shop", "shop", "gpt-6-sol"));
+    stage.apply(&stage.policy("desk", "desk", "gpt-6-luna"));
+    for policy in ["shop", "desk"] {
+        stage.condition(policy, "Accepted", "True Accepted", "").await;
+    }
+    // Somebody in a pod of `desk` has the token of a pod of `shop`: it is that one's, and nothing that is said is asked.
+    let (a, b) = (stage.pod("a", "shop"), stage.pod("b", "desk"));
+    let token = fs::read_to_string(a.dir().join("token")).expect("a token");
+    b.dir().write("token", &token);
+    let thief = stage.sidecar(&b, &operator).await;
+    stage.condition("shop", "Programmed", "True Programmed", "1 of 1 sidecars acknowledged generation 1").await;
+    assert_eq!(model(&thief.app).await, "gpt-6-sol");
+    assert_eq!(stage.status("desk")["sidecars"]["inSync"], 0, "nobody speaks for the pod whose token it is not");
+
+    // A token is of a uid: the pod is gone, and another one of its name is there.
+    stage.kubectl(&["delete", "pod", "a", "-n", "shop", "--force", "--grace-period=0"]);
+    stage.until("its stream ends", || operator.output().contains("the pod is gone").then_some(())).await;
+    drop((thief, operator));
+    let again = stage.pod("a", "shop");
+    let own = fs::read_to_string(again.dir().join("token")).expect("a token");
+    again.dir().write("token", &token);
+    // One that remembers no token.
+    let fresh = stage.operator("op-2").await;
+    let sidecar = stage.sidecar(&again, &fresh).await;
+    is_told(&sidecar, "token has been invalidated").await;
+    again.dir().write("token", own);
+    stage.settled("shop", 1, 1).await;
+    assert_eq!(model(&sidecar.app).await, "gpt-6-sol", "nothing else was wrong");
 }
 
 #[tokio::test]

@@ -64,25 +64,31 @@ fn uid(metadata: &ObjectMeta) -> Option<Uid> {
     metadata.uid.as_deref().map(Arc::from)
 }
 
-/// A policy is there, or another than before.
-pub fn policy(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
+/// A `resourceVersion` of policies: of two, the lower one is the older.
+#[must_use]
+pub fn version(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// A policy is there, or another than before; whether it is.
+pub fn policy(world: &mut World, object: &DynamicObject) -> Option<(PolicyKey, bool)> {
     let key = key(&object.metadata)?;
-    let before = world.policies.get(&key).filter(|p| Some(&*p.uid) == object.metadata.uid.as_deref());
+    let version = version(object.metadata.resource_version.as_deref());
+    // Of what is watched and what is asked either may be behind the other.
+    if world.policies.get(&key).is_some_and(|known| known.version > version) {
+        return Some((key, false));
+    }
     let status = serde_json::from_value(object.data["status"].clone()).unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
-    // Of what is watched and what is asked either may be behind the other.
-    if before.is_some_and(|before| before.generation > generation) {
-        return Some(key);
-    }
-    if let Some(before) = before
-        && before.generation == generation
+    let before = world.policies.get_mut(&key).filter(|p| Some(&*p.uid) == object.metadata.uid.as_deref());
+    if let Some(same) = before
+        && same.generation == generation
     {
-        if before.status != status {
-            let policy = Policy { status, ..before.clone() };
-            world.policies.insert(key.clone(), policy);
-        }
-        return Some(key);
+        let differs = same.status != status;
+        (same.status, same.version) = (status, version);
+        return Some((key, differs));
     }
+    let before = world.policies.get(&key).filter(|p| Some(&*p.uid) == object.metadata.uid.as_deref());
     let created = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
     let uid = uid(&object.metadata).unwrap_or_default();
     let policy = match validate(&key, generation, &object.data["spec"]) {
@@ -96,27 +102,33 @@ pub fn policy(world: &mut World, object: &DynamicObject) -> Option<PolicyKey> {
             generation,
             faults: vec![],
             recall: false,
+            version,
             status,
         },
-        // What was accepted before goes on.
-        Err(refused) => match before {
-            Some(before) if before.accepted.is_some() => {
-                Policy { generation, faults: refused.faults, status, ..before.clone() }
+        Err(refused) => {
+            // One in between that was not seen here may have been accepted.
+            let recall = before.is_none_or(|before| before.recall || before.generation + 1 < generation);
+            match before {
+                // What was accepted before goes on.
+                Some(before) if before.accepted.is_some() => {
+                    Policy { generation, faults: refused.faults, recall, version, status, ..before.clone() }
+                }
+                _ => Policy {
+                    created,
+                    selector: refused.selector,
+                    uid,
+                    generation,
+                    faults: refused.faults,
+                    recall,
+                    version,
+                    status,
+                    ..Policy::default()
+                },
             }
-            _ => Policy {
-                created,
-                selector: refused.selector,
-                uid,
-                generation,
-                faults: refused.faults,
-                recall: before.is_none_or(|before| before.recall),
-                status,
-                ..Policy::default()
-            },
-        },
+        }
     };
     world.policies.insert(key.clone(), policy);
-    Some(key)
+    Some((key, true))
 }
 
 /// A pod is there, or another than before; whether it is.
@@ -253,15 +265,50 @@ mod tests {
 
     #[test]
     fn what_is_older_than_what_is_known_is_not_taken() {
+        let at = |version: &str, mut object: DynamicObject| {
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
         let mut world = World::default();
-        policy(&mut world, &manifest(3, "u1", good("a"), Value::Null)).unwrap();
-        let newest = the(&world).clone();
-        for older in [good("b"), bad("b")] {
-            policy(&mut world, &manifest(2, "u1", older, Value::Null)).unwrap();
-            assert_eq!(*the(&world), newest);
+        let rows = [
+            ("10", manifest(3, "u1", good("a"), Value::Null), true, 3),
+            ("9", manifest(2, "u1", good("b"), Value::Null), false, 3),
+            ("9", manifest(2, "u1", bad("b"), Value::Null), false, 3),
+            ("11", manifest(3, "u1", good("a"), json!({"observedGeneration": 3})), true, 3),
+            ("10", manifest(3, "u1", good("a"), Value::Null), false, 3),
+            ("12", manifest(3, "u1", good("a"), json!({"observedGeneration": 3})), false, 3),
+            ("20", manifest(1, "u2", good("b"), Value::Null), true, 1),
+            ("15", manifest(4, "u1", good("a"), Value::Null), false, 1),
+        ];
+        for (version, object, differs, generation) in rows {
+            let before = world.policies.clone();
+            let told = policy(&mut world, &at(version, object)).unwrap().1;
+            assert_eq!((told, the(&world).generation), (differs, generation), "{version}");
+            let mut after = world.policies.clone();
+            after.values_mut().zip(before.values()).for_each(|(after, before)| after.version = before.version);
+            assert_eq!(after != before, differs, "{version}");
         }
-        policy(&mut world, &manifest(1, "u2", good("b"), Value::Null)).unwrap();
-        assert_eq!(the(&world).generation, 1, "another object counts from one again");
+        assert_eq!(the(&world).version, 20);
+    }
+
+    #[test]
+    fn a_refused_version_after_one_that_was_not_seen_asks_for_what_was_accepted_in_between() {
+        let rows = [
+            ("the next one", good("a"), 2, (Some(1), false)),
+            ("one is missing", good("a"), 3, (Some(1), true)),
+            ("the next one of a refused one", bad("a"), 2, (None, true)),
+        ];
+        for (what, first, generation, want) in rows {
+            let mut world = World::default();
+            policy(&mut world, &manifest(1, "u1", first, Value::Null)).unwrap();
+            policy(&mut world, &manifest(generation, "u1", bad("b"), Value::Null)).unwrap();
+            let seen = the(&world);
+            assert_eq!((seen.accepted.as_ref().map(|d| d.generation), seen.recall), want, "{what}");
+            policy(&mut world, &manifest(generation + 1, "u1", bad("c"), Value::Null)).unwrap();
+            assert_eq!(the(&world).recall, want.1, "{what}: until it is asked");
+            policy(&mut world, &manifest(generation + 9, "u1", good("c"), Value::Null)).unwrap();
+            assert!(!the(&world).recall, "{what}: this one is accepted");
+        }
     }
 
     #[test]

@@ -43,8 +43,8 @@ impl Refresh {
     /// # Errors
     /// The API server refuses it, or does not answer.
     pub async fn all(&self) -> Result<(), Failed> {
-        let seen = self.list(Api::all_with(self.client.clone(), &resource())).await?;
-        self.cluster.change(|world| world.policies.retain(|key, _| seen.contains(key)));
+        let listed = self.list(Api::all_with(self.client.clone(), &resource())).await?;
+        self.drop_absent(&listed, |_| true);
         Ok(())
     }
 
@@ -52,31 +52,52 @@ impl Refresh {
     pub async fn namespace(&self, namespace: &str) -> bool {
         let known = async {
             let _place = self.places.acquire().await.ok()?;
-            let seen = self.list(Api::namespaced_with(self.client.clone(), namespace, &resource())).await;
-            let seen = seen.inspect_err(|error| tracing::warn!(namespace, %error, "policies are not known")).ok()?;
-            let is_gone = |key: &PolicyKey| *key.namespace == *namespace && !seen.contains(key);
-            if self.cluster.read(|world| world.policies.keys().any(is_gone)) {
-                self.cluster.change(|world| world.policies.retain(|key, _| !is_gone(key)));
-            }
+            let listed = self.list(Api::namespaced_with(self.client.clone(), namespace, &resource())).await;
+            let listed =
+                listed.inspect_err(|error| tracing::warn!(namespace, %error, "policies are not known")).ok()?;
+            self.drop_absent(&listed, |key| *key.namespace == *namespace);
             Some(())
         };
         timeout(PATIENCE, known).await.ok().flatten().is_some()
     }
 
     /// What is listed is as the API server has it now: without a resource version it answers for no earlier time.
-    async fn list(&self, policies: Api<DynamicObject>) -> Result<BTreeSet<PolicyKey>, Failed> {
-        let (mut seen, mut page) = (BTreeSet::new(), ListParams::default().limit(PAGE));
+    async fn list(&self, policies: Api<DynamicObject>) -> Result<Listed, Failed> {
+        let (mut keys, mut page) = (BTreeSet::new(), ListParams::default().limit(PAGE));
         loop {
             let listed = call("list policies", policies.list(&page)).await?;
+            let version = observe::version(listed.metadata.resource_version.as_deref());
             for policy in &listed.items {
-                seen.extend(self.cluster.change(|world| observe::policy(world, policy)));
+                keys.extend(observe::key(&policy.metadata));
+                self.cluster.change_if(|world| {
+                    // What the watch knows by now and the list did not may be that this one is gone.
+                    let differs = world.watched <= version && observe::policy(world, policy).is_some_and(|(_, is)| is);
+                    ((), differs)
+                });
             }
             match listed.metadata.continue_ {
                 Some(more) if !more.is_empty() => page = page.continue_token(&more),
-                _ => return Ok(seen),
+                _ => return Ok(Listed { keys, version }),
             }
         }
     }
+
+    /// Policies that are not in a list are gone; but what the watch has shown since may be younger.
+    fn drop_absent(&self, Listed { keys, version }: &Listed, is_meant: impl Fn(&PolicyKey) -> bool) {
+        self.cluster.change_if(|world| {
+            let before = world.policies.len();
+            if world.watched <= *version {
+                world.policies.retain(|key, _| !is_meant(key) || keys.contains(key));
+            }
+            ((), world.policies.len() != before)
+        });
+    }
+}
+
+/// What there was at a time.
+struct Listed {
+    keys: BTreeSet<PolicyKey>,
+    version: u64,
 }
 
 fn resource() -> ApiResource {
@@ -91,14 +112,20 @@ mod tests {
     use crate::scripted::Api as Scripted;
 
     fn policy(namespace: &str, name: &str, generation: i64) -> Value {
-        let metadata = json!({"namespace": namespace, "name": name, "uid": name, "generation": generation});
+        let metadata = json!({"namespace": namespace, "name": name, "uid": name, "generation": generation,
+            "resourceVersion": (100 + generation).to_string()});
         let spec = json!({"providers": [{"name": "openai", "api": "OpenAI"}],
             "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]});
         json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicy", "metadata": metadata, "spec": spec})
     }
 
     fn page(more: &str, items: Value) -> Value {
-        json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicyList", "metadata": {"continue": more}, "items": items})
+        page_at(200, more, items)
+    }
+
+    fn page_at(version: u64, more: &str, items: Value) -> Value {
+        let metadata = json!({"continue": more, "resourceVersion": version.to_string()});
+        json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicyList", "metadata": metadata, "items": items})
     }
 
     fn known(cluster: &Cluster) -> String {
@@ -138,6 +165,23 @@ mod tests {
         api.answer(200, page("", json!([]))).await;
         assert!(a.await.unwrap());
         assert_eq!(known(&cluster), "b/q 1", "another namespace's stay");
+
+        // The watch shows the end of one and the beginning of another while the list is on its way.
+        let mut changes = cluster.changes();
+        let a = asked("a");
+        cluster.change(|world| {
+            world.watched = 301;
+            observe::policy(world, &serde_json::from_value(policy("a", "young", 1)).unwrap())
+        });
+        changes.mark_unchanged();
+        api.answer(200, page_at(300, "", json!([policy("a", "p", 3)]))).await;
+        assert!(a.await.unwrap());
+        assert_eq!(known(&cluster), "a/young 1, b/q 1");
+        assert!(!changes.has_changed().unwrap(), "nobody is woken by what is known");
+        let a = asked("a");
+        api.answer(200, page_at(301, "", json!([]))).await;
+        assert!(a.await.unwrap());
+        assert_eq!(known(&cluster), "b/q 1");
 
         let refused = asked("b");
         api.refuses(403).await;

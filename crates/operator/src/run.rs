@@ -3,7 +3,6 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use futures_util::future::BoxFuture;
 use kube::Client;
 use tokio::{
     net::TcpListener,
@@ -25,7 +24,7 @@ use crate::{
     fleet::Fleet,
     index::index,
     inject::{NotYet, choose},
-    lease::Election,
+    lease::{CatchUp, Election},
     metrics::Metrics,
     publish::{Published, served},
     push::{Leader, Push, serve},
@@ -91,7 +90,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     parts.spawn(Arc::new(page).serve(admin));
     parts.spawn(watch_cluster(client.clone(), cluster.clone(), metrics.clone()));
     parts.spawn(keeper.run());
-    parts.spawn(publish(cluster.clone(), published, fleet.clone()));
+    parts.spawn(publish(cluster.clone(), published.clone(), fleet.clone()));
     // What writes as the leader, and ends before another one can lead.
     let mut writers = JoinSet::new();
     if let Source::Operator(_) = source {
@@ -102,7 +101,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let reconciler = Reconciler {
         client: client.clone(),
         cluster: cluster.clone(),
-        fleet,
+        fleet: fleet.clone(),
         leader: led,
         events,
         metrics: metrics.clone(),
@@ -111,11 +110,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let streams = tokio::spawn(serve(control, tls, push));
     let answers = tokio::spawn(admit::serve(webhook, webhook_tls, admission));
     let resigns = CancellationToken::new();
-    // What a leader before has sent is known before anything is sent.
-    let catch_up = Box::new(move || {
-        let refresh = refresh.clone();
-        Box::pin(async move { refresh.all().await }) as BoxFuture<'static, _>
-    });
+    let catch_up = catch_up_in(refresh, cluster.clone(), published, fleet);
     let (me, lease) = (config.me(port), &config.lease);
     let election = Election::new(client, &config.namespace, lease, me, catch_up, leader, metrics);
     let elected = tokio::spawn(stand(election, cluster, trust, resigns.clone()));
@@ -146,6 +141,20 @@ fn choose_in(cluster: Arc<Cluster>) -> Arc<Choose> {
     })
 }
 
+/// What a leader before has sent is known, and published, before this one sends anything.
+///
+/// Pods are not asked for: they are many, and one whose labels were changed meanwhile gets for a moment what it had.
+fn catch_up_in(refresh: Refresh, cluster: Arc<Cluster>, published: Arc<Published>, fleet: Arc<Fleet>) -> Box<CatchUp> {
+    Box::new(move || {
+        let (refresh, cluster, published, fleet) = (refresh.clone(), cluster.clone(), published.clone(), fleet.clone());
+        Box::pin(async move {
+            refresh.all().await?;
+            publish_now(&cluster, &published, &fleet);
+            Ok(())
+        })
+    })
+}
+
 /// Stands for election once it knows what it would lead: a leader that knows nothing would send every sidecar away.
 async fn stand(
     election: Election,
@@ -170,14 +179,49 @@ async fn publish(cluster: Arc<Cluster>, published: Arc<Published>, fleet: Arc<Fl
     cluster.known().await;
     loop {
         changes.mark_unchanged();
-        cluster.read(|world| {
-            let index = index(world);
-            published.publish(served(world, &index));
-            fleet.retain(&index);
-        });
+        publish_now(&cluster, &published, &fleet);
         if changes.changed().await.is_err() {
             return;
         }
         sleep(TOGETHER).await;
+    }
+}
+
+/// The world stays as it is meanwhile: nothing older is published after it.
+fn publish_now(cluster: &Cluster, published: &Published, fleet: &Fleet) {
+    cluster.read(|world| {
+        let index = index(world);
+        published.publish(served(world, &index));
+        fleet.retain(&index);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{publish::Served, scripted::Api as Scripted, world::Pod};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_caught_up_with_is_served_from_the_first_moment() {
+        let (client, mut api) = Scripted::new();
+        let (cluster, published, fleet) = (Arc::new(Cluster::default()), Arc::default(), Arc::default());
+        let pod = Pod { namespace: "shop".into(), sidecar: true, ..Pod::default() };
+        cluster.change(|world| world.pods.insert("1".into(), pod));
+        publish_now(&cluster, &published, &fleet);
+        let served = published.watch(&"1".into());
+        assert_eq!(*served.borrow(), Served::Unselected);
+
+        let catch_up = catch_up_in(Refresh::new(client, cluster.clone()), cluster, published, fleet);
+        let caught_up = catch_up();
+        let policy = json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicy",
+            "metadata": {"namespace": "shop", "name": "p", "uid": "p", "generation": 4},
+            "spec": {"providers": [{"name": "openai", "api": "OpenAI"}],
+                "scenes": [{"name": "chat", "targets": [{"provider": "openai"}]}]}});
+        let list = json!({"apiVersion": "llmroute.dev/v1alpha1", "kind": "LLMRoutePolicyList", "metadata": {}, "items": [policy]});
+        let (caught_up, _) = tokio::join!(caught_up, api.answer(200, list));
+        caught_up.unwrap();
+        assert!(matches!(&*served.borrow(), Served::Policy(document) if document.generation == 4), "{served:?}");
     }
 }

@@ -44,6 +44,11 @@ trait Watched: Send + 'static {
     fn keep(world: &mut World, seen: &BTreeSet<Self::Key>);
 }
 
+/// The watch of policies has come so far.
+fn watched(world: &mut World, object: &DynamicObject) {
+    world.watched = world.watched.max(observe::version(object.metadata.resource_version.as_deref()));
+}
+
 struct Policies;
 struct Pods;
 struct Namespaces;
@@ -54,10 +59,12 @@ impl Watched for Policies {
     type Key = PolicyKey;
 
     fn apply(world: &mut World, object: &DynamicObject) -> Option<(PolicyKey, bool)> {
-        Some((observe::policy(world, object)?, true))
+        watched(world, object);
+        observe::policy(world, object)
     }
 
     fn delete(world: &mut World, object: &DynamicObject) {
+        watched(world, object);
         let is_it = |policy: &Policy| object.metadata.uid.as_deref().is_none_or(|uid| *policy.uid == *uid);
         // Another one of that name may be there by now.
         if let Some(key) = observe::key(&object.metadata).filter(|key| world.policies.get(key).is_some_and(is_it)) {

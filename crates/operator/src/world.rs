@@ -52,8 +52,10 @@ pub struct Policy {
     pub generation: i64,
     /// Why the newest version is not accepted, if it is not.
     pub faults: Vec<String>,
-    /// Nobody asked yet whether an earlier version was accepted, before this process began.
+    /// Nobody asked yet whether an earlier version was accepted, of those that this process has not seen.
     pub recall: bool,
+    /// `metadata.resourceVersion`: what has a lower one is older.
+    pub version: u64,
     /// Its status as the cluster shows it.
     pub status: PolicyStatus,
 }
@@ -90,6 +92,8 @@ impl Pod {
 pub struct World {
     /// Policies.
     pub policies: BTreeMap<PolicyKey, Policy>,
+    /// The newest `metadata.resourceVersion` of policies that their watch has shown: it has shown all that is older.
+    pub watched: u64,
     /// Pods that have not ended.
     pub pods: BTreeMap<Uid, Pod>,
     /// Namespaces that ask for sidecars.

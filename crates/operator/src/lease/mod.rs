@@ -2,13 +2,7 @@
 
 mod elect;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use k8s_openapi::{
@@ -32,6 +26,9 @@ use crate::{
 const ADDRESS: &str = "llmroute.dev/control-address";
 const EPOCH: &str = "llmroute.dev/epoch";
 
+/// After a failure to find out what must be known.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Finds out what must be known before this replica leads.
 pub type CatchUp = dyn Fn() -> BoxFuture<'static, Result<(), Failed>> + Send + Sync;
 
@@ -44,9 +41,19 @@ pub struct Election {
     found: Mutex<ObjectMeta>,
     /// Done each time before it leads.
     catch_up: Box<CatchUp>,
-    has_caught_up: AtomicBool,
+    tenure: watch::Sender<Tenure>,
     leader: watch::Sender<Leader>,
     metrics: Arc<Metrics>,
+}
+
+/// Whether the Lease is this replica's, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tenure {
+    None,
+    /// It is, and what another one did before is not known yet.
+    Begun,
+    /// It is, and all is known: this replica leads.
+    CaughtUp,
 }
 
 impl Election {
@@ -62,12 +69,27 @@ impl Election {
         metrics: Arc<Metrics>,
     ) -> Election {
         let (leases, elector) = (Api::namespaced(client, namespace), Mutex::new(Elector::new(me)));
-        let (found, has_caught_up) = (Mutex::default(), AtomicBool::new(false));
-        Election { leases, name: name.to_owned(), elector, found, catch_up, has_caught_up, leader, metrics }
+        let (found, tenure) = (Mutex::default(), watch::Sender::new(Tenure::None));
+        Election { leases, name: name.to_owned(), elector, found, catch_up, tenure, leader, metrics }
     }
 
     /// Takes part until `ending`, and then gives the Lease back. What was told last stays told: who listens ends too.
     pub async fn run(self, ending: CancellationToken) {
+        tokio::select! {
+            () = self.rounds(&ending) => {}
+            // Beside them: however long it takes, the Lease is renewed.
+            never = self.catches_up() => never,
+        }
+        let given = self.elector.lock().release();
+        if let Some(given) = given {
+            match self.write(given).await {
+                Ok(_) => tracing::info!("the lease is given back"),
+                Err(error) => tracing::warn!(%error, "the lease runs out by itself"),
+            }
+        }
+    }
+
+    async fn rounds(&self, ending: &CancellationToken) {
         while !ending.is_cancelled() {
             self.round_fenced().await;
             let pause = RETRY.mul_f64(0.9 + 0.2 * fastrand::f64());
@@ -78,11 +100,29 @@ impl Election {
             }
             self.tell();
         }
-        let given = self.elector.lock().release();
-        if let Some(given) = given {
-            match self.write(given).await {
-                Ok(_) => tracing::info!("the lease is given back"),
-                Err(error) => tracing::warn!(%error, "the lease runs out by itself"),
+    }
+
+    /// Catches up each time that the Lease has become this replica's.
+    async fn catches_up(&self) -> ! {
+        let mut tenure = self.tenure.subscribe();
+        loop {
+            // The sender is ours: this waits as long as it takes.
+            let _ = tenure.wait_for(|tenure| *tenure == Tenure::Begun).await;
+            let caught_up = tokio::select! {
+                biased;
+                // What is found meanwhile may be old when it is won again.
+                _ = tenure.wait_for(|tenure| *tenure == Tenure::None) => continue,
+                result = (self.catch_up)() => result,
+            };
+            match caught_up {
+                Ok(()) => {
+                    self.tenure.send_replace(Tenure::CaughtUp);
+                    self.tell();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "this replica has the lease, and does not lead before it knows all policies");
+                    sleep(AGAIN).await;
+                }
             }
         }
     }
@@ -117,14 +157,7 @@ impl Election {
         let Some(wants) = wants else { return Ok(()) };
         let sent = clock::now();
         match self.write(wants).await {
-            Ok(written) => {
-                self.elector.lock().wrote(read(&written), sent, clock::now());
-                if !self.has_caught_up.load(Ordering::Relaxed) {
-                    (self.catch_up)().await?;
-                    let leads = matches!(self.elector.lock().leader(clock::now()), Leader::Me(_));
-                    self.has_caught_up.store(leads, Ordering::Relaxed);
-                }
-            }
+            Ok(written) => self.elector.lock().wrote(read(&written), sent, clock::now()),
             // Another one was faster; the next look shows who.
             Err(Failed::Api { error: kube::Error::Api(status), .. }) if status.code == 409 => {}
             Err(failed) => return Err(failed),
@@ -146,9 +179,17 @@ impl Election {
     fn tell(&self) {
         let now = clock::now();
         let mut leader = self.elector.lock().leader(now);
-        if !matches!(leader, Leader::Me(_)) {
-            self.has_caught_up.store(false, Ordering::Relaxed);
-        } else if !self.has_caught_up.load(Ordering::Relaxed) {
+        let is_mine = matches!(leader, Leader::Me(_));
+        self.tenure.send_if_modified(|tenure| {
+            let before = *tenure;
+            *tenure = match (is_mine, before) {
+                (false, _) => Tenure::None,
+                (true, Tenure::None) => Tenure::Begun,
+                (true, _) => before,
+            };
+            *tenure != before
+        });
+        if is_mine && *self.tenure.borrow() != Tenure::CaughtUp {
             leader = Leader::Unknown;
         }
         self.metrics.leads(matches!(leader, Leader::Me(_)));
@@ -209,7 +250,7 @@ fn written(name: &str, found: ObjectMeta, record: Record) -> Lease {
 mod tests {
     use http::Request;
     use serde_json::{Value, json};
-    use tokio::time::timeout;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
     use crate::scripted::Api as Scripted;
@@ -223,18 +264,13 @@ mod tests {
         running: tokio::task::JoinHandle<()>,
     }
 
-    fn start() -> Scene {
+    fn start(catch_up: impl FnOnce(Client) -> Box<CatchUp>) -> Scene {
         let (client, api) = Scripted::new();
-        let leases = client.clone();
+        let catch_up = catch_up(client.clone());
         let (leader, led) = watch::channel(Leader::Unknown);
         let me = Me { identity: "op-1".into(), epoch: "e1".into(), address: "https://10.0.0.9:8443".into() };
-        let catch_up: Box<CatchUp> = Box::new(move || {
-            let client = client.clone();
-            let list = async move { client.request_text(Request::get("/policies").body(vec![]).unwrap()).await };
-            Box::pin(async move { call("list policies", list).await.map(|_| ()) })
-        });
         let lease = "llmroute-operator";
-        let election = Election::new(leases, "llmroute-system", lease, me, catch_up, leader, Arc::default());
+        let election = Election::new(client, "llmroute-system", lease, me, catch_up, leader, Arc::default());
         let ending = CancellationToken::new();
         let running = tokio::spawn(election.run(ending.clone()));
         Scene { api, led, ending, running }
@@ -248,7 +284,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_created_renewed_and_given_back() {
-        let mut scene = start();
+        let lists = |client: Client| -> Box<CatchUp> {
+            Box::new(move || {
+                let client = client.clone();
+                let list = async move { client.request_text(Request::get("/policies").body(vec![]).unwrap()).await };
+                Box::pin(async move { call("list policies", list).await.map(|_| ()) })
+            })
+        };
+        let mut scene = start(lists);
         scene.api.refuses(404).await;
         let (called, lease) = scene.api.refuses(409).await;
         assert!(called.starts_with(&format!("POST {LEASES}?")), "{called}");
@@ -268,10 +311,8 @@ mod tests {
         let kept = (&ours["metadata"]["labels"], &ours["metadata"]["annotations"]["release"]);
         assert_eq!(kept, (&json!({"of": "the chart"}), &json!("r")), "what others wrote stays");
         scene.api.answer(200, stored(ours.clone(), "2")).await;
-        scene.api.answer(200, stored(ours.clone(), "3")).await;
+        scene.api.answer(200, stored(ours, "3")).await;
         assert_eq!(scene.api.refuses(403).await.0, "GET /policies");
-        scene.api.answer(200, stored(ours.clone(), "3")).await;
-        scene.api.answer(200, stored(ours, "4")).await;
         assert!(!scene.led.borrow_and_update().leads(), "not before it knows all that another one may have sent");
         assert_eq!(scene.api.takes().await.0, "GET /policies");
         scene.led.wait_for(Leader::leads).await.unwrap();
@@ -289,5 +330,44 @@ mod tests {
         assert_eq!(given["metadata"]["annotations"]["release"], json!("r"));
         timeout(Duration::from_secs(5), scene.running).await.unwrap().unwrap();
         assert!(scene.led.borrow().leads(), "who listens is told to end by other means");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_it_catches_up_the_lease_is_kept_and_after_a_gap_it_begins_anew() {
+        const LONG: Duration = Duration::from_secs(30);
+        let begun = Arc::new(Mutex::new(vec![]));
+        let begins = begun.clone();
+        let mut scene = start(move |_| {
+            Box::new(move || {
+                begins.lock().push(Instant::now());
+                Box::pin(async { Ok(sleep(LONG).await) })
+            })
+        });
+        let mut version = 0;
+        let mut held = |by: &str| {
+            version += 1;
+            let metadata = json!({"resourceVersion": version.to_string(), "annotations": {EPOCH: "e1"}});
+            json!({"metadata": metadata, "spec": {"holderIdentity": by, "leaseDurationSeconds": 15}})
+        };
+        for _ in 0..10 {
+            scene.api.answer(200, held("")).await;
+            scene.api.answer(200, held("op-1")).await;
+        }
+        assert!(!scene.led.borrow().leads());
+        for by in ["op-2", "op-2"] {
+            scene.api.answer(200, held(by)).await;
+        }
+        let kept = async {
+            loop {
+                scene.api.answer(200, held("")).await;
+                scene.api.answer(200, held("op-1")).await;
+            }
+        };
+        tokio::select! {
+            _ = scene.led.wait_for(Leader::leads) => {}
+            () = kept => {}
+        }
+        let begun = begun.lock();
+        assert_eq!((begun.len(), begun[1].elapsed()), (2, LONG), "{begun:?}");
     }
 }

@@ -64,12 +64,15 @@ fn nothing() -> PodSelector {
     serde_json::from_value(never).unwrap_or_default()
 }
 
-/// Takes what was accepted before this process began, if that is what is missed: a policy of that name, refused, of which no
-/// version is known that was accepted. `kept` is what stands in its ConfigMap. Whether the world is another now.
+/// Takes what was accepted without this process seeing it, if that is what is missed: a policy of that name, refused, of which
+/// no version is known that was accepted, or only an older one. `kept` is what stands in its ConfigMap. Whether the world is
+/// another now.
 pub fn recall(world: &mut World, key: &PolicyKey, uid: &str, kept: Option<&str>) -> bool {
     let Some(policy) = world.policies.get_mut(key).filter(|p| p.recall && *p.uid == *uid) else { return false };
     policy.recall = false;
-    let document = kept.and_then(|json| Document::read(key, json)).filter(|d| d.generation < policy.generation);
+    let known = policy.accepted.as_ref().map_or(0, |known| known.generation);
+    let document = kept.and_then(|json| Document::read(key, json));
+    let document = document.filter(|d| (known + 1..policy.generation).contains(&d.generation));
     let Some(Ok(Judged { document, selector, secret, needs_keys })) = document.map(judge) else { return false };
     tracing::info!(policy = %key, generation = document.generation, "the last accepted version is in force again");
     (policy.accepted, policy.selector) = (Some(Arc::new(document)), selector);
@@ -93,12 +96,17 @@ mod tests {
         let missed =
             Policy { uid: "u".into(), generation: 3, recall: true, faults: vec!["no".into()], ..Policy::default() };
         let has = Policy { accepted: Some(Arc::new(document(2))), recall: false, ..missed.clone() };
+        let older = Policy { accepted: Some(Arc::new(document(1))), ..missed.clone() };
+        let newer = Policy { recall: true, ..has.clone() };
         let good = text(&document(2));
         let rows = [
             ("missed", &missed, "u", Some(good.clone()), Some(2)),
             ("nothing was kept", &missed, "u", None, None),
             ("another object by now", &missed, "v", Some(good.clone()), None),
             ("one is known", &has, "u", Some(text(&document(1))), Some(2)),
+            ("an older one is known", &older, "u", Some(good.clone()), Some(2)),
+            ("this one is known", &newer, "u", Some(good.clone()), Some(2)),
+            ("a newer one is known", &newer, "u", Some(text(&document(1))), Some(2)),
             ("of another policy", &missed, "u", Some(text(&Document::new(other, 2, &spec))), None),
             ("not older than what was refused", &missed, "u", Some(text(&document(3))), None),
             ("no longer accepted", &missed, "u", Some(good.replace("OpenAI", "Closed")), None),
@@ -109,7 +117,8 @@ mod tests {
             let changed = recall(&mut world, &key, uid, kept.as_deref());
             let after = &world.policies[&key];
             assert_eq!(after.accepted.as_ref().map(|d| d.generation), want, "{what}");
-            assert_eq!(changed, want.is_some() && policy.recall, "{what}");
+            let before = policy.accepted.as_ref().map(|d| d.generation);
+            assert_eq!(changed, want != before, "{what}");
             assert_eq!(after.recall, uid == "v", "{what}: asked once");
             if changed {
                 assert_eq!(after.accepted.as_ref().unwrap().hash, document(2).hash, "{what}: the very bytes");

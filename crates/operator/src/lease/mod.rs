@@ -340,7 +340,10 @@ mod tests {
         let mut scene = start(move |_| {
             Box::new(move || {
                 begins.lock().push(Instant::now());
-                Box::pin(async { Ok(sleep(LONG).await) })
+                Box::pin(async {
+                    sleep(LONG).await;
+                    Ok(())
+                })
             })
         });
         let mut version = 0;

@@ -33,7 +33,9 @@ fn the_program_takes_the_arguments() {
     );
     let (_, small) = operator(&chart(Some("small")));
     assert_eq!(small.settings().resources, settings.resources, "unset is the program's default");
+    assert!(!small.any_address);
     let (_, everything) = operator(&chart(Some("everything")));
+    assert!(everything.any_address);
     let settings = everything.settings();
     assert_eq!(
         (&*settings.image, settings.pull_policy.as_deref()),

@@ -108,6 +108,30 @@ async fn a_token_gets_what_selects_its_own_pod_whoever_holds_it_and_nothing_once
     assert_eq!(model(&sidecar.app).await, "gpt-6-sol", "nothing else was wrong");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_pods_token_gets_nothing() {
+    let stage = Stage::new().await;
+    let operator = stage.operator("op-1").await;
+    stage.apply(&stage.policy("shop", "shop", "gpt-6-sol"));
+    stage.condition("shop", "Accepted", "True Accepted", "").await;
+    let pod = stage.pod("robbed", "shop");
+    // As the kubelet tells where it runs: not here.
+    let at = |ip: &str| {
+        let status = format!("{{\"status\":{{\"podIP\":\"{ip}\",\"podIPs\":[{{\"ip\":\"{ip}\"}}]}}}}");
+        let patch =
+            ["patch", "pod", "robbed", "-n", "shop", "--subresource=status", "--type=merge", "--patch", &status];
+        stage.kubectl(&patch);
+    };
+    at("192.0.2.7");
+    let thief = stage.sidecar(&pod, &operator).await;
+    is_told(&thief, "the token is another pod's").await;
+    assert_eq!(stage.shown("shop")["status"]["sidecars"]["inSync"], 0);
+    assert!(operator.output().contains("somebody else calls with the token of this pod"), "{}", operator.output());
+    // Nothing else was wrong.
+    at("127.0.0.1");
+    stage.settled("shop", 1, 1).await;
+}
+
 #[tokio::test]
 async fn the_operators_account_can_read_no_secret_but_its_own() {
     let stage = Stage::new().await;

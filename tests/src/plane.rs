@@ -130,6 +130,7 @@ impl Plane {
         let (serving, ending) = (Arc::new(Serving::default()), CancellationToken::new());
         let push = Push {
             identify: Arc::new(Tokens(cluster.clone())),
+            calls_from: Arc::new(|_, _| true),
             published: published.clone(),
             fleet: fleet.clone(),
             leader: led,

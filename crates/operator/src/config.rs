@@ -72,6 +72,11 @@ pub struct Config {
     #[arg(long, value_name = "SECONDS", default_value_t = OVERLAP.as_secs(), hide = true)]
     pub ca_overlap: u64,
 
+    /// Sidecars may call from other addresses than their pods': where something between them changes these, nobody can tell by
+    /// that whether a token is used by its own pod
+    #[arg(long)]
+    pub any_address: bool,
+
     /// How sidecars are.
     #[command(flatten)]
     pub sidecars: Flags,

@@ -332,7 +332,7 @@ mod tests {
             let secret = Some(if name == "other keys" { "old".into() } else { "keys".into() });
             let ending = name == "ending";
             let pod =
-                Pod { namespace: "shop".into(), name: name.into(), labels, opted_in: true, sidecar, secret, ending };
+                Pod { namespace: "shop".into(), name: name.into(), labels, sidecar, secret, ending, ..Pod::default() };
             world.pods.insert(name.into(), pod);
             fleet.extend(said.map(|said| (Uid::from(name), said)));
         }

@@ -28,6 +28,7 @@ pub type SeenPod = DeserializeGuard<Object<PodSpec, PodStatus>>;
 pub struct PodSpec {
     init_containers: Vec<Container>,
     volumes: Vec<Volume>,
+    host_network: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -49,8 +50,16 @@ struct SecretVolume {
 
 /// Of a pod's status.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct PodStatus {
     phase: Option<String>,
+    #[serde(rename = "podIPs")]
+    addresses: Vec<Address>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Address {
+    ip: String,
 }
 
 /// The key of an object with a namespace.
@@ -133,16 +142,16 @@ pub fn policy(world: &mut World, object: &DynamicObject) -> Option<(PolicyKey, b
 
 /// A pod is there, or another than before; whether it is.
 pub fn pod(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
-    let (metadata, spec, phase) = match &object.0 {
-        Ok(pod) => (&pod.metadata, pod.spec.clone(), pod.status.as_ref().and_then(|s| s.phase.as_deref())),
+    let (metadata, spec, status) = match &object.0 {
+        Ok(pod) => (&pod.metadata, pod.spec.clone(), pod.status.clone().unwrap_or_default()),
         Err(bad) => {
             tracing::warn!(pod = ?bad.metadata.name, error = %bad.error, "a pod that cannot be read counts as one without sidecar");
-            (&bad.metadata, PodSpec::default(), None)
+            (&bad.metadata, PodSpec::default(), PodStatus::default())
         }
     };
     let (PolicyKey { namespace, name }, uid) = (key(metadata)?, uid(metadata)?);
     // One that has ended needs no policy.
-    if matches!(phase, Some("Succeeded" | "Failed")) {
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         let was_there = world.pods.remove(&uid).is_some();
         return Some((uid, was_there));
     }
@@ -157,6 +166,11 @@ pub fn pod(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
         sidecar: spec.init_containers.iter().any(|c| c.name == SIDECAR),
         secret: secret.map(Arc::from),
         ending: metadata.deletion_timestamp.is_some(),
+        addresses: if spec.host_network {
+            Vec::new()
+        } else {
+            status.addresses.iter().filter_map(|address| address.ip.parse().ok()).collect()
+        },
     };
     let differs = world.pods.get(&uid) != Some(&pod);
     if differs {
@@ -362,6 +376,18 @@ mod tests {
         }
         pod(&mut world, &seen_pod("running", json!({}), json!({"status": {"phase": "Failed"}}))).unwrap();
         assert!(!world.pods.contains_key("running"), "an end is seen");
+    }
+
+    #[test]
+    fn a_pods_addresses_are_its_own_alone() {
+        let mut world = World::default();
+        let status =
+            json!({"phase": "Running", "podIP": "10.1.2.3", "podIPs": [{"ip": "10.1.2.3"}, {"ip": "fd00::3"}]});
+        let rows = [("own", json!({}), 2), ("nodes", json!({"hostNetwork": true}), 0)];
+        for (name, spec, want) in rows {
+            pod(&mut world, &seen_pod(name, json!({}), json!({"spec": spec, "status": status}))).unwrap();
+            assert_eq!(world.pods[name].addresses.len(), want, "{name}");
+        }
     }
 
     #[test]

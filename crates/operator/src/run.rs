@@ -27,7 +27,7 @@ use crate::{
     lease::{CatchUp, Election},
     metrics::Metrics,
     publish::{Published, served},
-    push::{Leader, Push, serve},
+    push::{CallsFrom, Leader, Push, serve},
     reconcile::Reconciler,
     refresh::Refresh,
     review::Reviews,
@@ -61,6 +61,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let ending = CancellationToken::new();
     let push = Push {
         identify: Arc::new(Reviews::new(client.clone(), metrics.clone())),
+        calls_from: calls_from_in(cluster.clone(), config.any_address),
         published: Arc::clone(&published),
         fleet: fleet.clone(),
         leader: led.clone(),
@@ -131,6 +132,11 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     streams.abort();
     answers.abort();
     Ok(())
+}
+
+/// Whether a call can be a pod's, by where the cluster says that it is; `any` where nothing can be told by that.
+fn calls_from_in(cluster: Arc<Cluster>, any: bool) -> Arc<CallsFrom> {
+    Arc::new(move |uid, peer| any || cluster.read(|world| world.pods.get(uid).is_none_or(|pod| pod.calls_from(peer))))
 }
 
 /// Which policy selects a pod, in this replica's world; one that does not know all of it must not say that none does.

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     fmt::Write,
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -77,9 +78,17 @@ pub struct Pod {
     pub secret: Option<Arc<str>>,
     /// It is being deleted.
     pub ending: bool,
+    /// Where it calls from: its own addresses, as far as they are known; none where it has those of its node.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Pod {
+    /// Whether a call from there can be this pod's.
+    #[must_use]
+    pub fn calls_from(&self, peer: IpAddr) -> bool {
+        self.addresses.is_empty() || self.addresses.contains(&peer.to_canonical())
+    }
+
     /// Its sidecar is one for the policy: it has the Secret that is named there.
     #[must_use]
     pub fn fits(&self, policy: &Policy) -> bool {
@@ -157,6 +166,18 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_calls_from_its_own_addresses_once_they_are_known() {
+        let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let pod = Pod { addresses: vec![ip("10.1.2.3"), ip("fd00::3")], ..Pod::default() };
+        let rows =
+            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("fd00::3", true), ("10.1.2.4", false), ("::1", false)];
+        for (peer, want) in rows {
+            assert_eq!(pod.calls_from(ip(peer)), want, "{peer}");
+            assert!(Pod::default().calls_from(ip(peer)), "it is not known yet");
+        }
+    }
 
     #[test]
     fn a_document_is_a_manifest_that_is_accepted() {

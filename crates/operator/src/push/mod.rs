@@ -6,7 +6,7 @@ mod serve;
 mod stream;
 mod visit;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use control::v1::FromSidecar;
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, metadata::MetadataMap};
 
-use crate::{clock, fleet::Fleet, publish::Published};
+use crate::{clock, fleet::Fleet, publish::Published, world::Uid};
 pub use identify::{Caller, Denied, Identify};
 pub use serve::serve;
 use stream::Stream;
@@ -50,11 +50,16 @@ impl Leader {
     }
 }
 
+/// Says whether a call from an address can be a pod's.
+pub type CallsFrom = dyn Fn(&Uid, IpAddr) -> bool + Send + Sync;
+
 /// What the streams of this replica work on; clones share it.
 #[derive(Clone)]
 pub struct Push {
     /// Says whose a token is.
     pub identify: Arc<dyn Identify>,
+    /// Whether a token comes from its own pod.
+    pub calls_from: Arc<CallsFrom>,
     /// What each pod is served.
     pub published: Arc<Published>,
     /// What sidecars answer.

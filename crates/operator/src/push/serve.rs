@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, push: Push) {
             sleep(PAUSE).await;
             continue;
         };
-        let visit = Visit::new(crowd.enter(peer.ip()));
+        let visit = Visit::new(peer.ip(), crowd.enter(peer.ip()));
         let (acceptor, push, ending) = (acceptor.clone(), push.clone(), ending.clone());
         tokio::spawn(async move {
             let _place = place;

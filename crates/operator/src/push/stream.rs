@@ -68,6 +68,7 @@ impl Stream {
     async fn talk(&mut self) -> Step {
         let hello = self.hello().await?;
         self.leads()?;
+        self.is_home()?;
         let Some(place) = self.push.fleet.enter(&self.caller.uid, &hello.version) else {
             return go_away(Reason::Unspecified, "this operator serves as many sidecars as it can");
         };
@@ -116,6 +117,16 @@ impl Stream {
         }
     }
 
+    /// Goes on only where the token comes from its own pod: whoever else has it gets nothing.
+    fn is_home(&self) -> Step {
+        if (self.push.calls_from)(&self.caller.uid, self.running.peer()) {
+            return ControlFlow::Continue(());
+        }
+        let Caller { namespace, name, .. } = &self.caller;
+        tracing::warn!(%namespace, %name, peer = %self.running.peer(), "somebody else calls with the token of this pod");
+        go_away(Reason::NoPod, "the token is another pod's: this call does not come from its address")
+    }
+
     /// Goes on only where this replica leads.
     fn leads(&self) -> Step {
         let (address, message) = match &*self.push.leader.borrow() {
@@ -130,6 +141,7 @@ impl Stream {
     /// Says what the pod is served now.
     async fn serve(&mut self, served: &mut watch::Receiver<Served>) -> Step {
         let now = served.borrow_and_update().clone();
+        self.is_home()?;
         match now {
             Served::Unknown | Served::Awaited => ControlFlow::Continue(()),
             Served::Gone => go_away(Reason::NoPod, "the pod is gone"),

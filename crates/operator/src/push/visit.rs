@@ -1,6 +1,6 @@
 //! How long a connection may stay: until a sidecar is known on it for a short while, then as long as it has a stream.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::timeout};
@@ -14,6 +14,8 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection.
 pub(super) struct Visit {
+    /// Who is at the other end.
+    peer: IpAddr,
     state: watch::Sender<State>,
     /// Until a sidecar is known.
     stranger: Mutex<Option<Stranger>>,
@@ -30,8 +32,8 @@ struct State {
 pub(super) struct Running(Arc<Visit>);
 
 impl Visit {
-    pub(super) fn new(stranger: Stranger) -> Arc<Visit> {
-        Arc::new(Visit { state: watch::Sender::default(), stranger: Mutex::new(Some(stranger)) })
+    pub(super) fn new(peer: IpAddr, stranger: Stranger) -> Arc<Visit> {
+        Arc::new(Visit { peer, state: watch::Sender::default(), stranger: Mutex::new(Some(stranger)) })
     }
 
     /// A stream begins.
@@ -71,6 +73,11 @@ impl Visit {
 }
 
 impl Running {
+    /// Who calls.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.0.peer
+    }
+
     /// A sidecar is known by this stream: its connection is a stranger's no more.
     pub(super) fn is_known(&self) {
         drop(self.0.stranger.lock().take());
@@ -109,18 +116,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stranger_has_a_while_and_a_sidecar_stays() {
         let crowd = Crowd::new(1);
-        let silent = Visit::new(crowd.enter(PEER));
+        let silent = Visit::new(PEER, crowd.enter(PEER));
         assert_eq!(ends(&silent).await, STRANGER);
         let denied = silent.begins();
         assert_eq!(ends(&silent).await, STRANGER, "one whose stream says no hello is a stranger");
         drop(denied);
         assert_eq!(ends(&silent).await, LINGER);
 
-        let sidecar = Visit::new(crowd.enter(PEER));
+        let sidecar = Visit::new(PEER, crowd.enter(PEER));
         assert_eq!(ends(&silent).await, Duration::ZERO, "there is no room for two");
         let stream = sidecar.begins();
         stream.is_known();
-        let newer = Visit::new(crowd.enter(PEER));
+        let newer = Visit::new(PEER, crowd.enter(PEER));
         assert!(stays(&sidecar).await, "a sidecar takes no stranger's room");
         let second = sidecar.begins();
         drop(stream);

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use harness::{Metrics, Program, eventually};
 
-use crate::stage::{Stage, model};
+use crate::stage::{Stage, model, until};
 
 async fn is_told(sidecar: &Program, why: &str) {
     eventually(&format!("the sidecar tells: {why}"), async || {
@@ -102,10 +102,17 @@ async fn a_token_gets_what_selects_its_own_pod_whoever_holds_it_and_nothing_once
     // One that remembers no token.
     let fresh = stage.operator("op-2").await;
     let sidecar = stage.sidecar(&again, &fresh).await;
-    is_told(&sidecar, "token has been invalidated").await;
+    // While the API server remembers that the token was good, it is the token of a pod that is not there.
+    let whys = ["token has been invalidated", "the cluster does not show this pod"];
+    until("the old token gets nothing", async || {
+        let reply = sidecar.admin.get("/readyz").send().await;
+        (reply.status == 503 && whys.iter().any(|why| reply.text().contains(why))).then_some(())
+    })
+    .await;
     again.dir().write("token", own);
-    stage.settled("shop", 1, 1).await;
-    assert_eq!(model(&sidecar.app).await, "gpt-6-sol", "nothing else was wrong");
+    until("nothing else was wrong", async || (sidecar.admin.get("/readyz").send().await.status == 200).then_some(()))
+        .await;
+    assert_eq!(model(&sidecar.app).await, "gpt-6-sol");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

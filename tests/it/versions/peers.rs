@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A message as gRPC frames it: not compressed, length, bytes.
-pub fn framed(message: &[u8]) -> Frame<Bytes> {
+fn framed(message: &[u8]) -> Frame<Bytes> {
     let mut out = BytesMut::from(&[0][..]);
     out.extend_from_slice(&(message.len() as u32).to_be_bytes());
     out.extend_from_slice(message);

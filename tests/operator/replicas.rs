@@ -13,7 +13,7 @@ impl Stage {
     }
 
     /// The port to which the control Service leads.
-    fn endpoint(&self) -> Value {
+    pub fn endpoint(&self) -> Value {
         let get = ["get", "endpointslice", "llmroute-control", "-n", "llmroute-system", "--output=json"];
         self.server.kubectl(&get).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }

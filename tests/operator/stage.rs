@@ -95,7 +95,7 @@ impl Stage {
         let at = server.trim_start_matches("https://").parse().expect("an address of our own server");
         let gate = Gate::to(at).await;
         config["clusters"][0]["cluster"]["server"] = format!("https://{}", gate.addr()).into();
-        let file = self.dir.write("behind.json", config.to_string());
+        let file = self.dir.write(&format!("{name}.json"), config.to_string());
         (Operator::start_with(&file, name, loopback(), &[]).await, gate)
     }
 

@@ -14,4 +14,4 @@ pub(crate) use read::{arguments, limit, object_schema, read_request, stream_opti
 pub(crate) use schema::{binds, is_strict};
 pub(crate) use stream_reader::StreamReader;
 pub(crate) use stream_writer::StreamWriter;
-pub(crate) use write::{forget_cache_marks, joined, tell_prefill, user_name, write_request};
+pub(crate) use write::{forget_cache_marks, instructions, joined, tell_prefill, user_name, write_request};

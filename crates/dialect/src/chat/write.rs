@@ -153,10 +153,7 @@ fn messages(r: &mut Request, out: &mut String) -> Read<()> {
     }
     for turn in std::mem::take(&mut r.turns) {
         match turn.role {
-            Role::System => {
-                let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
-                say("system", &joined(texts), &mut list);
-            }
+            Role::System => say("system", &instructions(&turn), &mut list),
             Role::User => user(r, turn, &mut list)?,
             Role::Assistant => assistant(r, turn, &mut list),
         }
@@ -176,6 +173,11 @@ fn say(role: &str, text: &str, out: &mut List<'_>) {
     let mut o = message(role, out);
     o.text("content", text);
     o.end();
+}
+
+/// What a turn of instructions says.
+pub(crate) fn instructions(turn: &Turn) -> String {
+    joined(turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None }))
 }
 
 pub(crate) fn joined<'a>(texts: impl Iterator<Item = &'a Text>) -> String {

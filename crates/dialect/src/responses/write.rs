@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::parts;
 use crate::{
     capability::Thinks,
-    chat::{binds, forget_cache_marks, joined, tell_prefill, user_name},
+    chat::{binds, forget_cache_marks, instructions, joined, tell_prefill, user_name},
     edit::quote,
     model::{Call, Choice, Media, Part, Request, Role, Seal, Source, Text, Thinking, Thought, Tool, ToolResult, Turn},
     object::{List, Object, list},
@@ -150,10 +150,7 @@ fn input(r: &mut Request, out: &mut String) -> Read<()> {
     }
     for turn in std::mem::take(&mut r.turns) {
         match turn.role {
-            Role::System => {
-                let texts = turn.parts.iter().filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
-                instruct(&joined(texts), &mut list);
-            }
+            Role::System => instruct(&instructions(&turn), &mut list),
             Role::User => user(r, turn, &mut list)?,
             Role::Assistant => assistant(r, turn, &mut list),
         }

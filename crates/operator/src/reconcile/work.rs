@@ -166,13 +166,15 @@ impl Work {
         let is_shown = item.told.as_ref().is_some_and(|told| says(&policy.status, told));
         let repairs = item.shown && item.told.is_some() && !is_shown;
         item.shown |= is_shown;
-        let keep = policy.accepted.clone().filter(|d| leads && item.kept.as_ref() != Some(&d.hash));
+        // What is known may be older than what stands there: that is asked first.
+        let writes = leads && !policy.recall;
+        let keep = policy.accepted.clone().filter(|d| writes && item.kept.as_ref() != Some(&d.hash));
         let again = item.told_at + PROGRESS;
         item.progress =
             Some(again).filter(|again| now < *again && is_progress(&before, &wanted) && !says(&before, &wanted));
         let holds = holds || item.progress.is_some();
         // What is not known yet is not told: it may be in force.
-        let tell = Some(wanted).filter(|wanted| leads && !policy.recall && !holds && !says(&before, wanted));
+        let tell = Some(wanted).filter(|wanted| writes && !holds && !says(&before, wanted));
         let todo =
             Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before, repairs };
         if !todo.keeps() {
@@ -353,6 +355,15 @@ mod tests {
         assert!(todo.recall && !keep && !tell);
         let (_, tell, todo) = due(&mut work, &refused, 2, true, NOW).unwrap();
         assert!(todo.recall && !tell, "what may be in force is not told to be not");
+        work.done(todo, (true, true), None, NOW);
+
+        // One was accepted, and perhaps another one since.
+        let behind = Policy { recall: true, ..policy(1) };
+        let (keep, tell, todo) = due(&mut work, &behind, 3, true, NOW).unwrap();
+        assert!(todo.recall && !keep && !tell, "the older one is not written over the newer one");
+        work.done(todo, (true, true), None, NOW);
+        let (keep, tell, _) = due(&mut work, &policy(1), 3, true, NOW).unwrap();
+        assert!(keep && tell, "nothing counts as written that was only asked");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    borrow::float::Float,
     cap::Book,
     ring::Ring,
     rules::{Rule, on},
@@ -30,7 +31,7 @@ pub(super) struct Account {
     pub(super) asked: bool,
     /// Open holds.
     pub(super) open: u32,
-    /// In open holds.
+    /// In open holds, but for borrowed coins.
     pub(super) held: u64,
     /// What may still be held under every row that may be the one on disk.
     pub(super) room: u64,
@@ -41,6 +42,10 @@ pub(super) struct Account {
     pub(super) ring: Ring,
     /// Scope value; `None` is the shared key.
     pub(super) value: Option<Arc<str>>,
+    /// What was spent of it unseen is not known before: nothing is to be spent of the share until then.
+    pub(super) share_from: Tick,
+    /// Borrowed coins.
+    pub(super) float: Option<Box<Float>>,
     /// What was charged in the last minute.
     pub(super) minute: Option<Box<Minute<u64>>>,
 }
@@ -61,32 +66,45 @@ impl Account {
             wanted: 0,
             ring: Ring::default(),
             value,
+            share_from: Tick(0),
+            float: None,
             minute: None,
         }
     }
 
-    /// Coins that are not free.
+    /// Coins that are not free, but for borrowed ones.
     pub(super) fn taken(&self, book: &Book, now: Tick) -> u64 {
         let held = if on(Rule::HeldCounts) { self.held } else { 0 };
         self.ring.spent(now, &book.grid).saturating_add(held)
     }
 
-    pub(super) fn hold(&mut self, amount: u64) {
+    /// Holds `amount`, of which so much is `borrowed`.
+    pub(super) fn hold(&mut self, amount: u64, borrowed: u64) {
         self.asked = true;
         self.open += 1;
-        self.held = self.held.saturating_add(amount);
-        self.room = self.room.saturating_sub(amount);
+        let own = amount - borrowed;
+        self.held = self.held.saturating_add(own);
+        self.room = self.room.saturating_sub(own);
         if on(Rule::RoomOfPending) {
-            self.next_room = self.next_room.saturating_sub(amount);
+            self.next_room = self.next_room.saturating_sub(own);
+        }
+        if let Some(float) = &mut self.float {
+            float.hold(amount, borrowed);
         }
     }
 
-    pub(super) fn settle(&mut self, held: u64, charge: u64, stamp: Tick, now: Tick, book: &Book) {
+    /// Settles a hold of `held`; borrowed coins, which may be over with their lease, are charged first.
+    pub(super) fn settle(&mut self, held: u64, borrowed: Borrowed, charge: u64, stamp: Tick, now: Tick, book: &Book) {
+        let own = held - borrowed.amount;
         if on(Rule::Release) {
             self.open = self.open.saturating_sub(1);
-            self.held = self.held.saturating_sub(held);
+            self.held = self.held.saturating_sub(own);
         }
-        self.ring.charge(charge, stamp, now, &book.grid);
+        let on_float = charge.min(borrowed.amount);
+        if let Some(float) = self.float.as_mut().filter(|_| !borrowed.is_over && borrowed.amount > 0) {
+            float.settle(borrowed.amount, on_float, stamp, now, &book.grid);
+        }
+        self.ring.charge(charge - on_float, stamp, now, &book.grid);
         if charge > 0 {
             let spent = self.minute.get_or_insert_default().at(now);
             *spent = spent.saturating_add(charge);
@@ -98,8 +116,46 @@ impl Account {
         self.minute.iter().flat_map(|m| m.live(now)).fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    /// No hold is open and every coin is free.
-    pub(super) fn is_idle(&self, book: &Book, now: Tick) -> bool {
-        self.open == 0 && self.ring.spent(now, &book.grid) == 0
+    /// Coins of this key that are spent and have not cooled, borrowed ones too.
+    pub(super) fn spent(&self, book: &Book, now: Tick) -> u64 {
+        let borrowed = self.float.as_ref().map_or(0, |f| f.ring().spent(now, &book.grid));
+        self.ring.spent(now, &book.grid).saturating_add(borrowed)
     }
+
+    /// Coins in open holds, borrowed ones too.
+    pub(super) fn in_holds(&self) -> u64 {
+        self.held.saturating_add(self.float.as_ref().map_or(0, |f| f.held()))
+    }
+
+    /// Spent or held: by anybody as far as a lender told, or here.
+    pub(super) fn known(&self, book: &Book, now: Tick) -> u64 {
+        let told = self.float.as_ref().map_or(0, |f| f.used());
+        self.spent(book, now).saturating_add(self.in_holds()).max(told)
+    }
+
+    /// No less than [`Account::known`], without looking at the charges.
+    pub(super) fn at_most(&self) -> u64 {
+        let (ring, told) = self.float.as_ref().map_or((0, 0), |f| (f.ring().at_most(), f.used()));
+        self.ring.at_most().saturating_add(ring).saturating_add(self.in_holds()).max(told)
+    }
+
+    /// When its oldest charge is free.
+    pub(super) fn next_free(&self, book: &Book, now: Tick) -> Option<Tick> {
+        let borrowed = self.float.as_ref().and_then(|f| f.ring().next_free(now, &book.grid));
+        [self.ring.next_free(now, &book.grid), borrowed].into_iter().flatten().min()
+    }
+
+    /// No hold is open, every coin is free, and none is borrowed.
+    pub(super) fn is_idle(&self, book: &Book, now: Tick) -> bool {
+        let is_own = self.float.as_ref().is_none_or(|f| f.is_empty(now, &book.grid));
+        self.open == 0 && self.ring.spent(now, &book.grid) == 0 && is_own
+    }
+}
+
+/// The borrowed part of a hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Borrowed {
+    pub(super) amount: u64,
+    /// Its incarnation is over: the lender counts it.
+    pub(super) is_over: bool,
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::RandomState, sync::Arc, time::Duration};
 use super::{
     hold::{Ask, Key, Unit},
     ring::Grid,
-    terms::{AFTER_TOTAL, BUCKETS, BUCKETS_SCOPED},
+    terms::{AFTER_TOTAL, BUCKETS, BUCKETS_SCOPED, GUARANTEED_PERCENT, part},
 };
 use crate::snapshot::{Budget, Ratio, Scope, Snapshot};
 
@@ -22,6 +22,8 @@ pub struct Cap {
     pub window: Duration,
     /// The cap, in the unit (nano-dollars for money).
     pub limit: u64,
+    /// Of it, what is never lent: the shares of all pods. Standalone it is not asked.
+    pub guaranteed: u64,
     /// Alert from here on.
     pub warn_at: Option<Ratio>,
     /// Cheaper and shorter from here on.
@@ -40,6 +42,7 @@ impl Cap {
             scope: budget.scope,
             window: budget.window,
             limit: budget.limit.0,
+            guaranteed: guaranteed(budget.limit.0, budget.guaranteed),
             warn_at: budget.warn_at,
             degrade_at: budget.degrade_at,
         }
@@ -65,6 +68,7 @@ pub fn caps(snapshot: &Snapshot) -> Vec<Cap> {
                 scope: Scope::Policy,
                 window: Duration::from_secs(60),
                 limit: limit?,
+                guaranteed: guaranteed(limit?, None),
                 warn_at: None,
                 degrade_at: None,
             })
@@ -86,6 +90,10 @@ pub fn bill_horizon(snapshot: &Snapshot) -> Duration {
 pub(super) struct Book {
     pub(super) cap: Cap,
     pub(super) grid: Grid,
+    /// What all shares together may draw of one key: what the lender says, or without one the cap.
+    pub(super) guaranteed: u64,
+    /// The lender keeps what is spent: charges go to it as they are settled.
+    pub(super) is_long: bool,
     /// Accounts by scope value. Its hash is keyed: tenants' names are foreign and could be chosen to collide.
     pub(super) keys: HashMap<Arc<str>, u32, RandomState>,
     /// The account of a policy-wide cap; else of values beyond the table.
@@ -93,17 +101,27 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(cap: Cap, horizon: u64, hasher: &RandomState) -> Book {
-        Book { grid: grid(&cap, horizon), cap, keys: HashMap::with_hasher(hasher.clone()), shared: None }
+    /// Of a cap that is `lent`, or all this sidecar's own.
+    pub(super) fn new(cap: Cap, lent: bool, horizon: u64, hasher: &RandomState) -> Book {
+        let guaranteed = if lent { 0 } else { cap.limit };
+        let (keys, shared, is_long) = (HashMap::with_hasher(hasher.clone()), None, false);
+        Book { grid: grid(&cap, horizon), cap, guaranteed, is_long, keys, shared }
     }
 
     pub(super) fn is(&self, cap: &Cap) -> bool {
         self.cap.is(cap)
     }
 
+    pub(super) fn is_named(&self, unit: Unit, name: &str, scope: Scope) -> bool {
+        self.cap.unit == unit && *self.cap.name == *name && self.cap.scope == scope
+    }
+
     /// Takes an edit of the same cap; true if its window is cut anew.
-    pub(super) fn edit(&mut self, cap: Cap, horizon: u64) -> bool {
+    pub(super) fn edit(&mut self, cap: Cap, lent: bool, horizon: u64) -> bool {
         let grid = grid(&cap, horizon);
+        if !lent {
+            self.guaranteed = cap.limit;
+        }
         self.cap = cap;
         std::mem::replace(&mut self.grid, grid) != grid
     }
@@ -126,6 +144,13 @@ impl Book {
             Scope::Tier => Some(ask.tier),
             Scope::Provider => Some(ask.provider),
         }
+    }
+}
+
+fn guaranteed(limit: u64, ratio: Option<Ratio>) -> u64 {
+    match ratio {
+        Some(Ratio(n)) => (u128::from(limit) * u128::from(n.min(Ratio::ONE.0)) / u128::from(Ratio::ONE.0)) as u64,
+        None => part(limit, GUARANTEED_PERCENT),
     }
 }
 

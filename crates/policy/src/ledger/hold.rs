@@ -85,7 +85,18 @@ pub struct Hold {
     pub(super) asked: Amounts,
     pub(super) held: Amounts,
     pub(super) model: ModelKey,
-    pub(super) accounts: Vec<u32>,
+    /// Of the borrower's incarnation.
+    pub(super) epoch: u32,
+    pub(super) parts: Vec<Part>,
+}
+
+/// What a hold takes of one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// The account.
+    pub(super) at: u32,
+    /// Of the amount, borrowed coins.
+    pub(super) borrowed: u64,
 }
 
 impl Hold {

@@ -11,7 +11,6 @@ use super::{
     account::Account,
     cap::{Book, Cap},
     hold::Key,
-    lender::may_spend,
     rules::{Rule, on},
     terms::{AHEAD_LONG_PERCENT, AHEAD_PERCENT, LONG_WINDOW, UNLISTED_PERCENT, part},
 };
@@ -94,6 +93,8 @@ pub(super) struct Journal {
     gone_flying: BTreeSet<Key>,
     lost: Option<Tick>,
     crashed: Option<Tick>,
+    /// What earlier processes spent was found.
+    is_kept: bool,
 }
 
 impl Journal {
@@ -102,15 +103,21 @@ impl Journal {
     }
 
     /// An account of a key that was not seen yet: what it may have spent unseen, and its first room.
-    pub(super) fn open(&self, account: &mut Account, book: &Book, horizon: u64, now: Tick) {
-        let cap = may_spend(&book.cap);
+    ///
+    /// Of a `lent` cap nothing is to be spent of the share until then: how large it was is not known.
+    pub(super) fn open(&self, account: &mut Account, book: &Book, own: u64, lent: bool, horizon: u64, now: Tick) {
         for (event, percent) in [(self.lost, 100), (self.crashed, UNLISTED_PERCENT)] {
             let stamp = event.map(|at| Tick(at.0.saturating_add(horizon)));
             if let Some(stamp) = stamp.filter(|stamp| book.grid.free_at(*stamp) > now) {
-                account.ring.charge(part(cap, percent), stamp, now, &book.grid);
+                if lent {
+                    account.share_from = account.share_from.max(book.grid.free_at(stamp));
+                } else {
+                    account.ring.charge(part(own, percent), stamp, now, &book.grid);
+                }
             }
         }
-        let unseen = on(Rule::UnlistedOnce) && account.ring.next_free(now, &book.grid).is_some();
+        let unseen = account.ring.next_free(now, &book.grid).is_some() || account.share_from > now;
+        let unseen = on(Rule::UnlistedOnce) && unseen;
         let unwritten = on(Rule::FirstWrite) && !self.opened;
         // Where an old row of the key is still on disk, that one would be believed.
         let is_listed = || {
@@ -118,11 +125,11 @@ impl Journal {
             self.gone.contains(&key) || self.gone_flying.contains(&key)
         };
         let none = !self.on || unseen || unwritten || self.closed || is_listed();
-        account.room = if none { 0 } else { part(cap, UNLISTED_PERCENT) };
+        account.room = if none { 0 } else { part(own, UNLISTED_PERCENT) };
     }
 
-    pub(super) fn held(&mut self, index: u32, account: &mut Account, cap: &Cap) {
-        self.low |= account.room < ahead(cap) / 2;
+    pub(super) fn held(&mut self, index: u32, account: &mut Account, cap: &Cap, own: u64) {
+        self.low |= account.room < ahead(cap, own) / 2;
         self.changed(index, account);
     }
 
@@ -173,12 +180,12 @@ impl Ledger {
         }
         journal.flying = std::mem::take(&mut journal.dirty);
         let closed = journal.closed;
-        let in_force = &self.in_force;
+        let (in_force, share) = (&self.in_force, &self.share);
         let rows = journal.flying.iter().filter_map(|index| {
             let account = self.accounts.get_mut(*index as usize)?;
             let book = &self.books[usize::from(account.cap)];
             let is_over = closed || !in_force.contains(&account.cap);
-            Some(row(account, book, is_over, now))
+            Some(row(account, book, share.of(book.guaranteed, now), is_over, now))
         });
         let rows = rows.collect();
         let journal = &self.journal;
@@ -213,6 +220,7 @@ impl Ledger {
             }
             Past::Kept(head, rows) => (head, rows),
         };
+        self.journal.is_kept = true;
         let is_same = clock == Clock::Same && head.at <= now || !on(Rule::UnknownAway);
         let here = |tick: Tick| match tick.0.checked_sub(head.at.0) {
             _ if is_same => tick,
@@ -242,12 +250,25 @@ impl Ledger {
         }
     }
 
+    /// Another process of this pod may have drawn on its share: where nothing of that is kept, all of it counts as spent.
+    pub(super) fn share_was_drawn(&mut self, now: Tick) {
+        if self.journal.is_kept || self.share.number > 0 || !on(Rule::LostShareIsSpent) {
+            return;
+        }
+        self.journal.lost = Some(now);
+        let stamp = Tick(now.0.saturating_add(self.horizon));
+        for account in self.accounts.iter_mut().filter(|a| a.live) {
+            account.share_from = self.books[usize::from(account.cap)].grid.free_at(stamp);
+        }
+    }
+
     /// The account of a row's key, made where there is none; its cap may be in no policy any more.
     fn restored(&mut self, row: &Row) -> Option<u32> {
         let Key { unit, name, scope, value } = row.key.clone();
-        let cap = Cap { unit, name, scope, window: row.window, limit: 0, warn_at: None, degrade_at: None };
+        let (warn_at, degrade_at) = (None, None);
+        let cap = Cap { unit, name, scope, window: row.window, limit: 0, guaranteed: 0, warn_at, degrade_at };
         let at = self.books.iter().position(|b| b.is(&cap)).unwrap_or_else(|| {
-            self.books.push(Book::new(cap, self.horizon, &self.hasher));
+            self.books.push(Book::new(cap, self.borrower.is_some(), self.horizon, &self.hasher));
             self.books.len() - 1
         });
         let book = &self.books[at];
@@ -260,18 +281,18 @@ impl Ledger {
 
 /// How much of a cap may be held ahead of the next write. After a crash so much is spent at worst that was not: in a long
 /// window for long.
-fn ahead(cap: &Cap) -> u64 {
+fn ahead(cap: &Cap, own: u64) -> u64 {
     let percent = if cap.window > LONG_WINDOW { AHEAD_LONG_PERCENT } else { AHEAD_PERCENT };
-    part(may_spend(cap), percent)
+    part(own, percent)
 }
 
 /// The row of `account`, and the room that it gives once it is durable.
-fn row(account: &mut Account, book: &Book, is_over: bool, now: Tick) -> Row {
+fn row(account: &mut Account, book: &Book, own: u64, is_over: bool, now: Tick) -> Row {
     // The last hold that did not fit fits, with as much again for its neighbours. A key that nobody asked for in this
     // process gets nothing: in a loop of crashes it would be spent unused.
     let wanted = std::mem::take(&mut account.wanted).saturating_mul(2);
     let none = is_over || !account.asked;
-    let ahead = if none { 0 } else { ahead(&book.cap).max(wanted).min(may_spend(&book.cap)) };
+    let ahead = if none { 0 } else { ahead(&book.cap, own).max(wanted).min(own) };
     account.next_room = ahead;
     account.room = if on(Rule::RoomWhenDurable) { account.room.min(ahead) } else { ahead };
     (account.dirty, account.flying, account.listed) = (false, true, true);

@@ -4,13 +4,16 @@
 //! bill is final, so no coin is billed twice in any `W`, wherever it starts. What that rests on stands in [`terms`].
 
 mod account;
+mod borrow;
 mod cap;
 mod hold;
 mod journal;
-mod lender;
+pub mod lend;
+pub mod message;
 mod overrun;
 mod ring;
 mod rules;
+mod share;
 pub mod terms;
 mod view;
 
@@ -21,6 +24,7 @@ mod tests;
 
 use std::{hash::RandomState, sync::Arc, time::Duration};
 
+pub use borrow::Wait;
 pub use cap::{Cap, bill_horizon, caps};
 pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
 pub use journal::{Checkpoint, Clock, Head, Past, Row};
@@ -28,12 +32,14 @@ pub use overrun::ModelKey;
 pub use view::{Standing, View};
 
 use self::{
-    account::Account,
+    account::{Account, Borrowed},
+    borrow::Borrower,
     cap::Book,
+    hold::Part,
     journal::Journal,
-    lender::may_spend,
     overrun::Overruns,
     rules::{Rule, on},
+    share::Share,
     terms::{GUARD, MOST_VALUES, stretched},
 };
 use crate::Tick;
@@ -53,6 +59,10 @@ pub struct Ledger {
     cursor: usize,
     overruns: Overruns,
     journal: Journal,
+    /// Of each cap, what is spent without asking.
+    share: Share,
+    /// Where caps are shared among pods.
+    borrower: Option<Borrower>,
     /// From a hold to its final bill, in nanoseconds of our clock.
     horizon: u64,
     most_values: usize,
@@ -73,6 +83,8 @@ impl Ledger {
             cursor: 0,
             overruns: Overruns::default(),
             journal: Journal::new(journal),
+            share: Share::ALL,
+            borrower: None,
             horizon: stretched(GUARD),
             most_values: MOST_VALUES,
             hasher,
@@ -93,6 +105,7 @@ impl Ledger {
             let index = self.book(cap, now);
             self.in_force.extend(index);
         }
+        self.obey();
         if !on(Rule::KeepRetired) {
             let in_force = &self.in_force;
             for account in self.accounts.iter_mut().filter(|a| !in_force.contains(&a.cap)) {
@@ -107,31 +120,32 @@ impl Ledger {
     /// The key that is short for longest, an amount above a whole cap, or a journal to be written first.
     pub fn hold(&mut self, ask: &Ask<'_>, now: Tick) -> Result<Hold, Denied> {
         let held = self.overruns.raised(ask.model, ask.amounts);
-        let mut accounts = Vec::with_capacity(self.in_force.len());
+        let mut parts = Vec::with_capacity(self.in_force.len());
         let (mut fits, mut has_room) = (true, true);
         for (index, at) in self.places(ask, now) {
-            let book = &self.books[usize::from(index)];
-            let need = held.of(book.cap.unit);
-            let (taken, room) = self.state(index, at, now);
-            if on(Rule::EveryKey) || accounts.is_empty() {
-                fits &= need <= may_spend(&book.cap).saturating_sub(taken);
-                has_room &= need <= room;
+            let need = held.of(self.books[usize::from(index)].cap.unit);
+            let state = self.state(index, at, now);
+            let borrowed = need.min(state.float);
+            if on(Rule::EveryKey) || parts.is_empty() {
+                fits &= need - borrowed <= state.own;
+                has_room &= need - borrowed <= state.room;
             }
-            accounts.push(at.unwrap_or(MISSING));
+            parts.push(Part { at: at.unwrap_or(MISSING), borrowed });
         }
         if !fits {
             if !on(Rule::AllOrNone) {
-                self.take(ask, &held, &mut accounts[..1], now);
+                self.take(ask, &held, &mut parts[..1], now);
             }
             return Err(self.why(ask, &held, now));
         }
         if !has_room && on(Rule::JournalAhead) {
-            self.want(ask, &held, &mut accounts, now);
+            self.want(ask, &held, &mut parts, now);
             return Err(Denied::Journal);
         }
-        self.take(ask, &held, &mut accounts, now);
+        self.take(ask, &held, &mut parts, now);
         let final_at = Tick(now.0.saturating_add(self.horizon));
-        Ok(Hold { at: now, final_at, asked: ask.amounts, held, model: ask.model, accounts })
+        let epoch = self.borrower.as_ref().map_or(0, |b| b.epoch);
+        Ok(Hold { at: now, final_at, asked: ask.amounts, held, model: ask.model, epoch, parts })
     }
 
     /// What [`Ledger::hold`] would say, the journal apart. Changes nothing.
@@ -141,8 +155,9 @@ impl Ledger {
     pub fn check(&self, ask: &Ask<'_>, now: Tick) -> Result<(), Denied> {
         let held = self.overruns.raised(ask.model, ask.amounts);
         let fits = self.places(ask, now).all(|(index, at)| {
-            let book = &self.books[usize::from(index)];
-            held.of(book.cap.unit) <= may_spend(&book.cap).saturating_sub(self.state(index, at, now).0)
+            let need = held.of(self.books[usize::from(index)].cap.unit);
+            let state = self.state(index, at, now);
+            need.saturating_sub(state.float) <= state.own
         });
         if fits { Ok(()) } else { Err(self.why(ask, &held, now)) }
     }
@@ -152,14 +167,19 @@ impl Ledger {
         let (charged, stamp, estimated) = hold.charge(how, now);
         let debt = charged.zip(&hold.held, u64::saturating_sub);
         let charged = if on(Rule::Debt) { charged } else { charged.zip(&hold.held, u64::min) };
-        for index in &hold.accounts {
+        let is_over = self.borrower.is_some() && self.is_over(hold.epoch);
+        for Part { at: index, borrowed } in &hold.parts {
             let Some(account) = self.accounts.get_mut(*index as usize) else { continue };
             let book = &self.books[usize::from(account.cap)];
             let unit = book.cap.unit;
             // A provider counts a request when it comes; there is nothing to wait for.
             let stamp = if unit == Unit::Requests { stamp.min(now) } else { stamp };
-            account.settle(hold.held.of(unit), charged.of(unit), stamp, now, book);
-            self.journal.changed(*index, account);
+            let (held, charge) = (hold.held.of(unit), charged.of(unit));
+            account.settle(held, Borrowed { amount: *borrowed, is_over }, charge, stamp, now, book);
+            // Borrowed coins are the lender's to remember.
+            if held.max(charge) > *borrowed {
+                self.journal.changed(*index, account);
+            }
         }
         for unit in [Unit::Money, Unit::Tokens] {
             if debt.of(unit) > 0 {
@@ -211,7 +231,7 @@ impl Ledger {
         let in_force = &self.in_force;
         let unused = || (0..self.books.len()).find(|i| self.books[*i].is_empty() && !in_force.contains(&(*i as u16)));
         let Some(at) = known else {
-            let book = Book::new(cap, self.horizon, &self.hasher);
+            let book = Book::new(cap, self.borrower.is_some(), self.horizon, &self.hasher);
             let at = unused().unwrap_or(self.books.len());
             match self.books.get_mut(at) {
                 Some(old) => *old = book,
@@ -221,9 +241,10 @@ impl Ledger {
         };
         let index = u16::try_from(at).ok()?;
         let book = &mut self.books[at];
-        if book.edit(cap, self.horizon) {
+        if book.edit(cap, self.borrower.is_some(), self.horizon) {
             for account in self.accounts.iter_mut().filter(|a| a.live && a.cap == index) {
                 account.ring.regrid(now, &book.grid);
+                account.float.iter_mut().for_each(|f| f.regrid(now, &book.grid));
             }
         }
         Some(index)
@@ -250,38 +271,56 @@ impl Ledger {
         full || (on(Rule::OverflowCools) && shared())
     }
 
-    /// Coins taken of a key, and the journal's room for it.
-    fn state(&self, index: u16, at: Option<u32>, now: Tick) -> (u64, u64) {
+    /// What may be held of a key.
+    fn state(&self, index: u16, at: Option<u32>, now: Tick) -> State {
         let book = &self.books[usize::from(index)];
-        let room = |account: &Account| if self.journal.on { account.room } else { u64::MAX };
-        match at {
-            Some(at) => {
-                let account = &self.accounts[at as usize];
-                (account.taken(book, now), room(account))
-            }
+        let fresh;
+        let account = match at {
+            Some(at) => &self.accounts[at as usize],
             None => {
-                let account = self.untouched(index, None, now);
-                (account.taken(book, now), room(&account))
+                fresh = self.untouched(index, None, now);
+                &fresh
             }
-        }
+        };
+        let float = account.float.as_ref().filter(|_| self.may_borrow(now)).map_or(0, |f| f.free(now, &book.grid));
+        let own = self.may_spend(book, account, now).saturating_sub(account.taken(book, now));
+        State { float, own, room: if self.journal.on { account.room } else { u64::MAX } }
+    }
+
+    /// Borrowed coins may be held now.
+    fn may_borrow(&self, now: Tick) -> bool {
+        self.borrower.as_ref().is_some_and(|b| b.may_hold(self.horizon, now))
+    }
+
+    /// What may be spent and held of a key without a lender, in a window.
+    fn may_spend(&self, book: &Book, account: &Account, now: Tick) -> u64 {
+        if now < account.share_from { 0 } else { self.share.of(book.guaranteed, now) }
     }
 
     /// The account of a key that was not seen yet.
     fn untouched(&self, index: u16, value: Option<Arc<str>>, now: Tick) -> Account {
         let book = &self.books[usize::from(index)];
         let mut account = Account::new(index, value, 0);
-        self.journal.open(&mut account, book, self.horizon, now);
+        let own = self.share.of(book.guaranteed, now);
+        self.journal.open(&mut account, book, own, self.borrower.is_some(), self.horizon, now);
         account
     }
 
     /// Holds on every account, those that are missing made first. `accounts` stand in the order of [`Ledger::places`].
-    fn take(&mut self, ask: &Ask<'_>, held: &Amounts, accounts: &mut [u32], now: Tick) {
-        let is_new = self.make(ask, accounts, now);
-        for index in accounts {
+    fn take(&mut self, ask: &Ask<'_>, held: &Amounts, parts: &mut [Part], now: Tick) {
+        let is_new = self.make(ask, parts, now);
+        for Part { at: index, borrowed } in parts {
             let account = &mut self.accounts[*index as usize];
-            let cap = &self.books[usize::from(account.cap)].cap;
-            account.hold(held.of(cap.unit));
-            self.journal.held(*index, account, cap);
+            let book = &self.books[usize::from(account.cap)];
+            if let Some(borrower) = &mut self.borrower {
+                account.borrow(*index, book, borrower, now);
+            }
+            let need = held.of(book.cap.unit);
+            account.hold(need, *borrowed);
+            if need > *borrowed {
+                let own = self.share.of(book.guaranteed, now);
+                self.journal.held(*index, account, &book.cap, own);
+            }
         }
         // Not sooner: an account without a hold is idle.
         if is_new {
@@ -290,11 +329,11 @@ impl Ledger {
     }
 
     /// Remembers what lacked room, for the next checkpoint to give.
-    fn want(&mut self, ask: &Ask<'_>, held: &Amounts, accounts: &mut [u32], now: Tick) {
-        self.make(ask, accounts, now);
-        for index in accounts {
+    fn want(&mut self, ask: &Ask<'_>, held: &Amounts, parts: &mut [Part], now: Tick) {
+        self.make(ask, parts, now);
+        for Part { at: index, borrowed } in parts {
             let account = &mut self.accounts[*index as usize];
-            let need = held.of(self.books[usize::from(account.cap)].cap.unit);
+            let need = held.of(self.books[usize::from(account.cap)].cap.unit) - *borrowed;
             account.asked = true;
             if need > account.room {
                 account.wanted = need.max(account.wanted);
@@ -303,17 +342,22 @@ impl Ledger {
         }
     }
 
+    /// The accounts that apply, where they exist.
+    fn parts(&self, ask: &Ask<'_>, now: Tick) -> Vec<Part> {
+        self.places(ask, now).map(|(_, at)| Part { at: at.unwrap_or(MISSING), borrowed: 0 }).collect()
+    }
+
     /// Makes the accounts that are missing; true if there were any.
-    fn make(&mut self, ask: &Ask<'_>, accounts: &mut [u32], now: Tick) -> bool {
-        if accounts.iter().all(|at| *at != MISSING) {
+    fn make(&mut self, ask: &Ask<'_>, parts: &mut [Part], now: Tick) -> bool {
+        if parts.iter().all(|part| part.at != MISSING) {
             return false;
         }
         let indexes: Vec<u16> = self.places(ask, now).map(|(index, _)| index).collect();
-        for (at, index) in accounts.iter_mut().zip(indexes).filter(|(at, _)| **at == MISSING) {
+        for (part, index) in parts.iter_mut().zip(indexes).filter(|(part, _)| part.at == MISSING) {
             let book = &self.books[usize::from(index)];
             let value = book.value(ask, &self.nobody).filter(|_| !self.is_beyond(book, now)).cloned();
             let account = self.untouched(index, value, now);
-            *at = self.insert(account);
+            part.at = self.insert(account);
         }
         true
     }
@@ -339,7 +383,7 @@ impl Ledger {
         let mut worst: Option<(Tick, u64, Key)> = None;
         for (index, at) in self.places(ask, now) {
             let book = &self.books[usize::from(index)];
-            let (limit, need) = (may_spend(&book.cap), held.of(book.cap.unit));
+            let (limit, need) = (book.cap.limit, held.of(book.cap.unit));
             let fresh;
             let account = match at {
                 Some(at) => &self.accounts[at as usize],
@@ -352,13 +396,15 @@ impl Ledger {
             if need > limit {
                 return Denied::Impossible { key: key(), limit };
             }
-            let missing = account.taken(book, now).saturating_add(need).saturating_sub(limit);
+            let state = self.state(index, at, now);
+            let missing = need.saturating_sub(state.float).saturating_sub(state.own);
             if missing == 0 {
                 continue;
             }
             // An open hold is free at the latest when its bill would be final, and has cooled.
-            let at = account.ring.frees(missing, now, &book.grid);
-            let at = at.unwrap_or_else(|| book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon)))));
+            let latest = || book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon))));
+            let own = account.ring.frees(missing, now, &book.grid);
+            let at = account.float.as_ref().and_then(|f| f.frees(missing, now, &book.grid)).or(own).unwrap_or_else(latest);
             if worst.as_ref().is_none_or(|(worst, ..)| at > *worst) {
                 worst = Some((at, missing, key()));
             }
@@ -368,6 +414,16 @@ impl Ledger {
             None => Denied::Journal,
         }
     }
+}
+
+/// What may be held of a key now.
+struct State {
+    /// Borrowed coins.
+    float: u64,
+    /// Without asking.
+    own: u64,
+    /// Of that, under the journal.
+    room: u64,
 }
 
 /// An account to be made.

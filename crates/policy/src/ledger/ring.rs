@@ -92,6 +92,28 @@ impl Ring {
         }
     }
 
+    /// Adds what was charged elsewhere.
+    pub(super) fn put(&mut self, amount: u64, stamp: Tick, grid: &Grid) {
+        self.insert(amount, stamp, grid);
+    }
+
+    /// Takes out charges that have not cooled, of `most` in all, oldest first.
+    pub(super) fn take(&mut self, most: u64, now: Tick, grid: &Grid) -> Vec<(Tick, u64)> {
+        self.cool(now, grid);
+        let (mut left, mut taken) = (most, vec![]);
+        for (stamp, amount) in &mut self.entries {
+            let part = left.min(*amount);
+            if part == 0 {
+                break;
+            }
+            (left, *amount) = (left - part, *amount - part);
+            taken.push((*stamp, part));
+        }
+        self.entries.retain(|(_, amount)| *amount > 0);
+        self.sum = total(&self.entries);
+        taken
+    }
+
     /// Drops what has cooled.
     pub(super) fn cool(&mut self, now: Tick, grid: &Grid) {
         let cooled = self.cooled(now, grid);
@@ -118,6 +140,11 @@ impl Ring {
     /// When the oldest charge will be free.
     pub(super) fn next_free(&self, now: Tick, grid: &Grid) -> Option<Tick> {
         self.entries.get(self.cooled(now, grid)).map(|(stamp, _)| grid.free_at(*stamp))
+    }
+
+    /// When the youngest charge will be free.
+    pub(super) fn last_free(&self, now: Tick, grid: &Grid) -> Option<Tick> {
+        self.entries.last().map(|(stamp, _)| grid.free_at(*stamp)).filter(|at| *at > now)
     }
 
     /// When `amount` more than now will be free; `None` if all charges together are less.

@@ -81,6 +81,99 @@ pub(super) enum Rule {
     /// Of the caller: a retry takes a hold of its own.
     #[cfg(test)]
     OwnHold,
+    // Of caps that are shared.
+    /// A share ends a day after the lender was heard.
+    ShareEnds,
+    /// An older grant of a share is not obeyed.
+    NewestShare,
+    /// What another process of the pod drew of its share is not forgotten with its journal.
+    LostShareIsSpent,
+    /// Nothing borrowed is held after the end of a lease.
+    LeaseEnds,
+    /// A lease counts from the sending of the report that it answers.
+    LeaseFromSending,
+    /// A lease that ended long ago is not revived.
+    VoidAfterClaim,
+    /// A grant says how much there was in all, not how much is added.
+    CumulativeCredit,
+    /// A lower term is not obeyed.
+    HigherTermsOnly,
+    /// Who drains does not follow a new lender.
+    DrainingIsSilent,
+    /// What was given back is gone, whoever heard of it.
+    CedeIsFinal,
+    /// What is given back has the time with it that it must cool.
+    CoolingGoesWithItsTime,
+    /// The last words give back what is still in flight.
+    LastHasHolds,
+    /// A lender acts only while its renewal is good.
+    Fence,
+    /// It waits for a lease's end on the slowest clock.
+    LeaseWaitsDrift,
+    /// It waits for the last bill of who fell silent,
+    CloseWaitsHorizon,
+    /// and for the window after it.
+    CloseWaitsWindow,
+    /// And gives up its account only once it cannot be revived.
+    ClosedAfterClaim,
+    /// Claims are taken of those on the roll, in time.
+    ClaimsInTime,
+    /// A claim is taken out of the unknown.
+    ClaimsLeaveTheUnknown,
+    /// Nothing is lent before its borrower is on the written roll.
+    LendToTheRoll,
+    /// Who left stays on the roll until its coins have cooled.
+    RollOutlastsAccounts,
+    /// Who was not heard holds everything.
+    UnheardIsUnknown,
+    /// A new lender waits for the old one's validity,
+    TakeoverWaitsValid,
+    /// and for the leases that it gave.
+    TakeoverWaitsLease,
+    /// Coins of long windows cooled with the old lender; a roll call does not free them.
+    LongOutlastsRollCall,
+    /// A lost ledger is not a first start.
+    LostLedgerIsUnknown,
+    /// Long windows are written.
+    Checkpoints,
+    /// What may be lent under a checkpoint counts as lent in it.
+    AllowanceIsOut,
+    /// A write without an answer gives no allowance.
+    UnansweredGivesNothing,
+    /// No more is lent than the checkpoint allows, whatever came back.
+    LendWithinCheckpoint,
+    /// A key that no checkpoint lists may have been lent.
+    UnlistedIsUnknown,
+    /// A new lender leaves their shares to those whom it has not heard.
+    SharesOutlastLenders,
+    /// The share of a dead pod is free once its last charge has cooled.
+    SharesOutlastPods,
+    /// A larger share is told once it is written.
+    ShareWhenWritten,
+    /// A share is smaller once its pod says so.
+    ShrunkWhenAgreed,
+    /// The highest float of the past is written.
+    HighestFloat,
+    /// What is guaranteed is the most that anybody may still draw on.
+    HighestShares,
+    /// A larger cap is lent once it is written.
+    RaiseWhenWritten,
+    /// Nothing is given back to a lender that does not answer.
+    CedeToTheLiving,
+    /// Under contention no surplus is spread.
+    Contention,
+    /// Of the shell: a write replaces the object that was read, and no other.
+    #[cfg(test)]
+    Cas,
+    /// Of the shell: a pod whose object is gone may live on.
+    #[cfg(test)]
+    VanishedIsNotEnded,
+    /// Of the shell: a container's end is not its pod's.
+    #[cfg(test)]
+    SuccessorIsNotEnd,
+    /// Of the shell: clocks count time asleep.
+    #[cfg(test)]
+    AsleepCounts,
 }
 
 /// Whether `rule` is in force.
@@ -90,7 +183,7 @@ pub(super) const fn on(_: Rule) -> bool {
 }
 
 #[cfg(test)]
-pub(super) use breakable::{ALL, breaking, on};
+pub(super) use breakable::{ALL, SHARED, breaking, on};
 
 #[cfg(test)]
 mod breakable {
@@ -154,5 +247,52 @@ mod breakable {
         Rule::SendGuard,
         Rule::Slack,
         Rule::OwnHold,
+    ];
+    /// Those of caps that are shared, in the order of the declaration.
+    pub(in crate::ledger) const SHARED: &[Rule] = &[
+        Rule::ShareEnds,
+        Rule::NewestShare,
+        Rule::LostShareIsSpent,
+        Rule::LeaseEnds,
+        Rule::LeaseFromSending,
+        Rule::VoidAfterClaim,
+        Rule::CumulativeCredit,
+        Rule::HigherTermsOnly,
+        Rule::DrainingIsSilent,
+        Rule::CedeIsFinal,
+        Rule::CoolingGoesWithItsTime,
+        Rule::LastHasHolds,
+        Rule::Fence,
+        Rule::LeaseWaitsDrift,
+        Rule::CloseWaitsHorizon,
+        Rule::CloseWaitsWindow,
+        Rule::ClosedAfterClaim,
+        Rule::ClaimsInTime,
+        Rule::ClaimsLeaveTheUnknown,
+        Rule::LendToTheRoll,
+        Rule::RollOutlastsAccounts,
+        Rule::UnheardIsUnknown,
+        Rule::TakeoverWaitsValid,
+        Rule::TakeoverWaitsLease,
+        Rule::LongOutlastsRollCall,
+        Rule::LostLedgerIsUnknown,
+        Rule::Checkpoints,
+        Rule::AllowanceIsOut,
+        Rule::UnansweredGivesNothing,
+        Rule::LendWithinCheckpoint,
+        Rule::UnlistedIsUnknown,
+        Rule::SharesOutlastLenders,
+        Rule::SharesOutlastPods,
+        Rule::ShareWhenWritten,
+        Rule::ShrunkWhenAgreed,
+        Rule::HighestFloat,
+        Rule::HighestShares,
+        Rule::RaiseWhenWritten,
+        Rule::CedeToTheLiving,
+        Rule::Contention,
+        Rule::Cas,
+        Rule::VanishedIsNotEnded,
+        Rule::SuccessorIsNotEnd,
+        Rule::AsleepCounts,
     ];
 }

@@ -53,3 +53,43 @@ pub(super) fn stretched(d: Duration) -> u64 {
 pub(super) fn part(whole: u64, percent: u64) -> u64 {
     (u128::from(whole) * u128::from(percent) / 100) as u64
 }
+
+/// A guaranteed share is counted in so many parts.
+pub const WHOLE: u64 = 1_000_000_000;
+
+/// The guaranteed part of a cap whose policy names none, in percent.
+pub const GUARANTEED_PERCENT: u64 = 5;
+
+/// A lease is good for so long after the sending of the report that it answers.
+pub const TTL: Duration = Duration::from_secs(60);
+
+/// A share is good for so long after it.
+pub const SHARE_TTL: Duration = Duration::from_secs(86_400);
+
+/// An expired lease is revived for no longer than this.
+pub const MOST_CLAIM: Duration = Duration::from_secs(15 * 60);
+
+/// A borrower that has something to tell does so this often.
+pub const REPORT: Duration = Duration::from_secs(1);
+
+/// Others do this often.
+pub const REPORT_IDLE: Duration = Duration::from_secs(10);
+
+/// Reports for a hold that waits lie at least so far apart.
+pub const REPORT_URGENT: Duration = Duration::from_millis(20);
+
+/// `d`, measured on one of two clocks, as the other must wait for it: `(1 + rho) / (1 - rho)`, rounded up.
+pub(super) fn by_other_clock(ns: u64) -> u64 {
+    let (more, less) = (u128::from(1_000 + RHO_PER_MILLE), u128::from(1_000 - RHO_PER_MILLE));
+    u64::try_from((u128::from(ns) * more).div_ceil(less)).unwrap_or(u64::MAX)
+}
+
+/// A duration in nanoseconds, 584 years at most.
+pub(super) fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// `parts` of [`WHOLE`] of `amount`, rounded down.
+pub(super) fn parts_of(amount: u64, parts: u64) -> u64 {
+    (u128::from(amount) * u128::from(parts.min(WHOLE)) / u128::from(WHOLE)) as u64
+}

@@ -15,7 +15,8 @@ fn at(seconds: f64) -> Tick {
 
 fn cap(unit: Unit, name: &str, scope: Scope, limit: u64) -> Cap {
     let (warn_at, degrade_at) = (Some(Ratio(7_000)), Some(Ratio(9_000)));
-    Cap { unit, name: name.into(), scope, window: Duration::from_secs(60), limit, warn_at, degrade_at }
+    let window = Duration::from_secs(60);
+    Cap { unit, name: name.into(), scope, window, limit, guaranteed: 0, warn_at, degrade_at }
 }
 
 fn ledger(caps: Vec<Cap>) -> Ledger {

@@ -7,7 +7,6 @@ use super::{
     account::Account,
     cap::Book,
     hold::{Ask, Key, Pressure, Unit},
-    lender::may_spend,
 };
 use crate::{Tick, money::Usd};
 
@@ -67,10 +66,10 @@ impl Ledger {
             };
             tell(Standing {
                 name: &book.cap.name,
-                limit: Usd(may_spend(&book.cap)),
-                spent: Usd(account.ring.spent(now, &book.grid)),
-                held: Usd(account.held),
-                next_free: account.ring.next_free(now, &book.grid).map(|at| at.since(now)),
+                limit: Usd(book.cap.limit),
+                spent: Usd(account.spent(book, now)),
+                held: Usd(account.in_holds()),
+                next_free: account.next_free(book, now).map(|at| at.since(now)),
             });
         }
     }
@@ -79,8 +78,17 @@ impl Ledger {
     #[must_use]
     pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
         let places = self.places(ask, now);
-        let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.state(index, at, now).0));
+        let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.known(index, at, now)));
         books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(b, taken)).max().unwrap_or_default()
+    }
+
+    /// Spent or held of a key: by anybody as far as the lender told, or here.
+    fn known(&self, index: u16, at: Option<u32>, now: Tick) -> u64 {
+        let book = &self.books[usize::from(index)];
+        match at {
+            Some(at) => self.accounts[at as usize].known(book, now),
+            None => self.untouched(index, None, now).known(book, now),
+        }
     }
 
     /// One row a cap, in the policy's order: of its keys the one nearest the limit. It goes once over all accounts, in the
@@ -89,11 +97,11 @@ impl Ledger {
     pub fn nearest(&self, now: Tick) -> Vec<View> {
         let mut nearest: Vec<Option<(u64, &Account)>> = vec![None; self.books.len()];
         for account in self.accounts.iter().filter(|a| a.live) {
-            let most = account.ring.at_most().saturating_add(account.held);
+            let most = account.at_most();
             let Some(best) = nearest.get_mut(usize::from(account.cap)) else { continue };
             // Only one that could be nearer is looked at in earnest.
             if best.is_none_or(|(best, _)| most > best) {
-                let taken = account.taken(&self.books[usize::from(account.cap)], now);
+                let taken = account.known(&self.books[usize::from(account.cap)], now);
                 if best.is_none_or(|(best, _)| taken > best) {
                     *best = Some((taken, account));
                 }
@@ -111,23 +119,23 @@ impl Ledger {
 }
 
 fn view(book: &Book, account: &Account, now: Tick) -> View {
-    let (limit, spent) = (may_spend(&book.cap), account.ring.spent(now, &book.grid));
-    let taken = spent.saturating_add(account.held);
+    let (limit, spent) = (book.cap.limit, account.spent(book, now));
+    let taken = spent.saturating_add(account.in_holds());
     View {
         key: book.key(account.value.clone()),
         window: book.cap.window,
         limit,
         spent,
-        held: account.held,
+        held: account.in_holds(),
         debt: taken.saturating_sub(limit),
         pressure: pressure(book, taken),
-        next_free: account.ring.next_free(now, &book.grid).map(|at| at.since(now)),
+        next_free: account.next_free(book, now).map(|at| at.since(now)),
         last_minute: account.last_minute(now),
     }
 }
 
 fn pressure(book: &Book, taken: u64) -> Pressure {
-    let limit = may_spend(&book.cap);
+    let limit = book.cap.limit;
     let reached = |at: Option<crate::snapshot::Ratio>| at.is_some_and(|at| at.reached(taken, limit));
     if taken >= limit {
         Pressure::Full

@@ -2,8 +2,9 @@
 //!
 //! Each rule of the ledger is broken once, and some world must then be judged bad.
 
-mod oracle;
-mod shape;
+pub(in crate::ledger) mod disk;
+pub(in crate::ledger) mod oracle;
+pub(in crate::ledger) mod shape;
 mod world;
 
 use std::ops::Range;
@@ -51,7 +52,7 @@ fn judge(seeds: Range<u64>) {
 #[test]
 fn every_rule_is_needed() {
     assert!(ALL.iter().enumerate().all(|(n, rule)| *rule as usize == n));
-    assert_eq!(ALL.len(), Rule::OwnHold as usize + 1, "the last rule is in the list");
+    assert_eq!(ALL.len(), Rule::OwnHold as usize + 1, "the last rule is in the list, those of shared caps follow");
     for rule in ALL {
         let run = |seed| World::new(directed(*rule), seed).run();
         for seed in 0..5 {
@@ -141,6 +142,7 @@ fn directed(rule: Rule) -> Shape {
         Rule::JournalAhead | Rule::RoomWhenDurable | Rule::RestoreRing | Rule::RestoreOpen | Rule::RestoreAhead => {
             crashing(Scope::Policy, |_| ())
         }
+        shared => panic!("{shared:?} is one of caps that are shared"),
     }
 }
 

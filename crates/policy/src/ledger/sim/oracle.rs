@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use super::super::{Cap, Key};
 
 /// A second in nanoseconds of true time.
-pub(super) const S: u64 = 1_000_000_000;
+pub(in crate::ledger) const S: u64 = 1_000_000_000;
 
 #[derive(Default)]
-pub(super) struct Oracle {
+pub(in crate::ledger) struct Oracle {
     bills: BTreeMap<Key, Vec<Bill>>,
     epochs: Vec<(Cap, Vec<Epoch>)>,
     /// True time from a hold to its final bill.
-    pub(super) horizon: u64,
+    pub(in crate::ledger) horizon: u64,
 }
 
 /// From when which limit and window were in force.
@@ -27,12 +27,12 @@ struct Bill {
 }
 
 impl Oracle {
-    pub(super) fn new(horizon: u64) -> Oracle {
+    pub(in crate::ledger) fn new(horizon: u64) -> Oracle {
         Oracle { horizon, ..Oracle::default() }
     }
 
     /// These caps are in force from `at` on.
-    pub(super) fn edit(&mut self, caps: &[Cap], at: u64) {
+    pub(in crate::ledger) fn edit(&mut self, caps: &[Cap], at: u64) {
         for cap in caps {
             let is = |c: &Cap| (c.unit, &c.name, c.scope) == (cap.unit, &cap.name, cap.scope);
             match self.epochs.iter_mut().find(|(c, _)| is(c)) {
@@ -42,20 +42,20 @@ impl Oracle {
         }
     }
 
-    pub(super) fn bill(&mut self, key: &Key, at: u64, amount: u64, is_surprise: bool) {
+    pub(in crate::ledger) fn bill(&mut self, key: &Key, at: u64, amount: u64, is_surprise: bool) {
         if amount > 0 {
             self.bills.entry(key.clone()).or_default().push(Bill { at, amount, is_surprise });
         }
     }
 
     /// Billed to `key` from `from` up to `to`.
-    pub(super) fn billed(&self, name: &str, from: u64, to: u64) -> u64 {
+    pub(in crate::ledger) fn billed(&self, name: &str, from: u64, to: u64) -> u64 {
         let of = self.bills.iter().filter(|(key, _)| *key.name == *name).flat_map(|(_, bills)| bills);
         of.filter(|b| (from..to).contains(&b.at)).map(|b| b.amount).sum()
     }
 
     /// Slides over every bill of every key. Gives the fullest window as a share of its cap.
-    pub(super) fn judge(&mut self) -> Result<f64, String> {
+    pub(in crate::ledger) fn judge(&mut self) -> Result<f64, String> {
         let mut fullest = 0f64;
         for (key, bills) in &mut self.bills {
             bills.sort_by_key(|b| b.at);

@@ -66,9 +66,10 @@ pub(super) struct JournalShape {
     pub(super) lost: u32,
 }
 
-pub(super) fn cap(unit: Unit, name: &str, scope: Scope, window: u64, limit: u64) -> Cap {
+pub(in crate::ledger) fn cap(unit: Unit, name: &str, scope: Scope, window: u64, limit: u64) -> Cap {
     let window = Duration::from_secs(window);
-    Cap { unit, name: name.into(), scope, window, limit, warn_at: None, degrade_at: None }
+    let guaranteed = limit / 20;
+    Cap { unit, name: name.into(), scope, window, limit, guaranteed, warn_at: None, degrade_at: None }
 }
 
 impl Shape {

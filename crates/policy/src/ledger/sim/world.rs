@@ -6,8 +6,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 
-use self::shell::Disk;
 use super::{
+    disk::Disk,
     super::{
         Amounts, Ask, Cap, Checkpoint, Clock, Denied, Hold, How, Key, Ledger, Past, Unit,
         rules::{Rule, on},

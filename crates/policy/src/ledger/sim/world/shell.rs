@@ -1,21 +1,11 @@
 //! The shell's part: one process after the other, its policy and its disk.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
-    super::super::{Checkpoint, Clock, Head, Key, Ledger, Past, Row, terms::HEAD_START},
+    super::super::{Clock, Ledger, Past, terms::HEAD_START},
     Attempt, Event, MS, S, World,
 };
-
-#[derive(Default)]
-pub(super) struct Disk {
-    head: Option<Head>,
-    rows: BTreeMap<Key, Row>,
-    /// It could not be read, and was not replaced yet.
-    is_bad: bool,
-    /// Of which clock the ticks are.
-    clock: u32,
-}
 
 impl World {
     pub(super) fn start(&mut self, past: Past, clock: Clock) {
@@ -130,19 +120,5 @@ impl World {
         }
         let clock = if self.clock == self.disk.clock { Clock::Same } else { Clock::Other };
         self.start(past, clock);
-    }
-}
-
-impl Disk {
-    fn put(&mut self, checkpoint: Checkpoint, clock: u32) {
-        self.clock = clock;
-        if std::mem::take(&mut self.is_bad) {
-            self.rows.clear();
-        }
-        self.head = Some(checkpoint.head);
-        for key in &checkpoint.gone {
-            self.rows.remove(key);
-        }
-        self.rows.extend(checkpoint.rows.into_iter().map(|row| (row.key.clone(), row)));
     }
 }

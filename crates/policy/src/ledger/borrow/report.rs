@@ -1,0 +1,209 @@
+//! What a borrower tells, and when.
+
+use std::time::Duration;
+
+use super::{MOST_SENT, float::Float};
+use super::super::{
+    Ledger,
+    account::Account,
+    cap::Book,
+    message::{Incarnation, KeyReport, Part, Phase, Report, ShareReport},
+    rules::{Rule, on},
+    terms::{REPORT, REPORT_IDLE, REPORT_URGENT},
+};
+use crate::{Tick, snapshot::Scope};
+
+/// Keys of one report; more make a full report in parts, or wait for the next.
+const MOST_KEYS: usize = 500;
+
+impl Ledger {
+    /// When the next report is due, while the lender can be reached.
+    #[must_use]
+    pub fn next_report(&self) -> Option<Tick> {
+        let borrower = self.borrower.as_ref().filter(|b| !b.is_silent)?;
+        let Some(reported) = borrower.reported else { return Some(Tick(0)) };
+        let every = if borrower.is_urgent || borrower.wants_full {
+            REPORT_URGENT
+        } else if borrower.active.is_empty() && !self.share.is_shrinking() {
+            REPORT_IDLE
+        } else {
+            REPORT
+        };
+        Some(reported.after(every))
+    }
+
+    /// What is to be told now, to be sent in this order at once. `fresh` names the next incarnation, should this one be
+    /// over.
+    pub fn report(&mut self, fresh: Incarnation, now: Tick) -> Vec<Report> {
+        if self.borrower.as_ref().is_some_and(|b| b.is_void(now)) {
+            self.void(fresh);
+        }
+        if self.borrower.as_ref().is_none_or(|b| b.is_silent) {
+            return vec![];
+        }
+        self.shrink(now);
+        let Some(borrower) = &mut self.borrower else { return vec![] };
+        let is_full = borrower.wants_full;
+        let mut keys = if is_full { self.all_keys(now) } else { std::mem::take(&mut borrower.active) };
+        let later = if is_full { vec![] } else { keys.split_off(keys.len().min(MOST_KEYS)) };
+        let rows: Vec<KeyReport> = keys.iter().filter_map(|index| self.row(*index, now)).collect();
+        let Some(borrower) = &mut self.borrower else { return vec![] };
+        // Those that were passed over go first the next time.
+        borrower.active.splice(0..0, later);
+        let most = if rows.is_empty() { 1 } else { rows.len().div_ceil(MOST_KEYS) };
+        let mut reports = Vec::with_capacity(most);
+        let mut rows = rows.into_iter();
+        for n in 0..most {
+            borrower.number += 1;
+            if borrower.sent.len() >= MOST_SENT {
+                borrower.sent.pop_front();
+            }
+            borrower.sent.push_back((borrower.number, now));
+            reports.push(Report {
+                incarnation: borrower.incarnation,
+                term: borrower.term,
+                number: borrower.number,
+                full: is_full.then_some(Part { number: n as u32, is_last: n + 1 == most }),
+                keys: rows.by_ref().take(MOST_KEYS).collect(),
+                share: ShareReport { number: self.share.number, remaining: Duration::ZERO },
+                edition: borrower.edition,
+                phase: borrower.phase,
+            });
+        }
+        borrower.reported = Some(now);
+        borrower.is_urgent = false;
+        // It is asked for again if it is not heard.
+        borrower.wants_full = false;
+        let remaining = self.share_remaining(now);
+        reports.iter_mut().for_each(|r| r.share.remaining = remaining);
+        reports
+    }
+
+    /// The last words: every coin goes back, what is in flight with the longest time that its bill and window take.
+    pub fn end(&mut self, now: Tick) -> Vec<Report> {
+        let Some(borrower) = self.borrower.as_mut().filter(|b| !b.is_silent) else { return vec![] };
+        (borrower.phase, borrower.wants_full) = (Phase::Last, true);
+        let reports = self.report(Incarnation::default(), now);
+        if let Some(borrower) = &mut self.borrower {
+            borrower.is_silent = true;
+            // What still settles is the lender's by now.
+            borrower.epoch = borrower.epoch.wrapping_add(1);
+        }
+        reports
+    }
+
+    /// The stream to the lender is a new one: it may have missed something.
+    pub fn reconnected(&mut self) {
+        if let Some(borrower) = &mut self.borrower {
+            borrower.wants_full = true;
+            borrower.reported = None;
+        }
+    }
+
+    /// Every key with coins, and those that all share.
+    fn all_keys(&mut self, now: Tick) -> Vec<u32> {
+        for at in 0..self.in_force.len() {
+            let index = self.in_force[at];
+            let book = &self.books[usize::from(index)];
+            if book.cap.scope == Scope::Policy && book.shared.is_none() {
+                let account = self.untouched(index, None, now);
+                self.insert(account);
+            }
+        }
+        let mut all = vec![];
+        let Some(borrower) = &mut self.borrower else { return all };
+        borrower.active.clear();
+        for (index, account) in self.accounts.iter_mut().enumerate().filter(|(_, a)| a.live) {
+            let is_policy_wide = self.books[usize::from(account.cap)].cap.scope == Scope::Policy;
+            if is_policy_wide && account.float.is_none() {
+                account.float = Some(Box::new(Float::new(now)));
+            }
+            if let Some(float) = &mut account.float {
+                float.is_active = false;
+                float.calm_since = None;
+                all.push(index as u32);
+            }
+        }
+        all
+    }
+
+    /// One key's row; what goes back with it goes for good.
+    fn row(&mut self, index: u32, now: Tick) -> Option<KeyReport> {
+        let (books, horizon) = (&self.books, self.horizon);
+        let account = self.accounts.get_mut(index as usize)?;
+        let book = &books[usize::from(account.cap)];
+        let borrower = self.borrower.as_mut()?;
+        let Account { float, ring, .. } = account;
+        let float = float.as_deref_mut()?;
+        if borrower.may_hold(horizon, now) && borrower.phase < Phase::Last {
+            let eased = float.ease(ring, now, &book.grid);
+            if eased {
+                self.journal.changed(index, account);
+            }
+        }
+        let Account { float, value, .. } = account;
+        let float = float.as_deref_mut()?;
+        // Never into the void: what is given to a lender that is gone is nobody's until it is counted as lost.
+        let is_heard = borrower.heard.is_some_and(|heard| now.since(heard) <= REPORT * 3);
+        let cedes = is_heard || !on(Rule::CedeToTheLiving);
+        match borrower.phase {
+            Phase::Last => float.end(book.grid.free_at(Tick(now.0.saturating_add(horizon))), now, &book.grid),
+            phase if cedes => float.cede(phase == Phase::Draining, book.is_long, now, &book.grid),
+            _ => {}
+        }
+        let (rate, unit) = float.demand(now);
+        let row = KeyReport {
+            key: book.key(value.clone()),
+            granted: float.granted(),
+            ceded: float.ceded(),
+            cedes: float.cedes(now),
+            in_use: float.in_use(now, &book.grid),
+            pend: float.pend(),
+            rate,
+            unit,
+        };
+        let number = borrower.number + 1;
+        let since = if float.is_calm(now, &book.grid) { float.calm_since.or(Some(number)) } else { None };
+        float.is_active = false;
+        borrower.activate(index, float);
+        float.calm_since = since;
+        // Every report since then said that nothing goes on, and one of them was heard.
+        if since.is_some_and(|since| borrower.echo >= since) {
+            float.is_active = false;
+            borrower.active.pop();
+        }
+        Some(row)
+    }
+
+    /// Until the last charge of the share has cooled, if nothing more is drawn.
+    fn share_remaining(&self, now: Tick) -> Duration {
+        let horizon = Tick(now.0.saturating_add(self.horizon));
+        let last = |account: &Account| {
+            let book = &self.books[usize::from(account.cap)];
+            let held = (account.held > 0).then(|| book.grid.free_at(horizon));
+            account.ring.last_free(now, &book.grid).max(held)
+        };
+        if self.borrower.as_ref().is_none_or(|b| b.phase < Phase::Last) {
+            return Duration::ZERO;
+        }
+        self.accounts.iter().filter(|a| a.live).filter_map(last).max().map(|at| at.since(now)).unwrap_or_default()
+    }
+
+    /// Obeys a smaller share and newer terms, where what is drawn of every key allows.
+    fn shrink(&mut self, now: Tick) {
+        let Some(borrower) = &mut self.borrower else { return };
+        let books = &self.books;
+        let drawn = || {
+            self.accounts.iter().filter(|a| a.live).map(|account| {
+                let book: &Book = &books[usize::from(account.cap)];
+                (account.taken(book, now), book.guaranteed)
+            })
+        };
+        if self.share.is_shrinking() {
+            self.share.shrink(drawn());
+        }
+        if borrower.edition < borrower.next_edition && drawn().all(|(n, of)| n <= self.share.of(of, now)) {
+            borrower.edition = borrower.next_edition;
+        }
+    }
+}

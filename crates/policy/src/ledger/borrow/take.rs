@@ -1,0 +1,124 @@
+//! What a borrower makes of an answer.
+
+use super::{Borrower, float::Float};
+use super::super::{
+    Ledger,
+    hold::Key,
+    message::{Answer, Incarnation, KeyLease, Lease, Phase, Terms},
+    rules::{Rule, on},
+    terms::nanos,
+};
+use crate::{Tick, snapshot::Scope};
+
+impl Ledger {
+    /// Takes an answer of the lender; `fresh` names the next incarnation, should this one be over. Answers to another
+    /// incarnation, of another term or overtaken by a newer one change nothing.
+    pub fn take_answer(&mut self, answer: &Answer, fresh: Incarnation, now: Tick) {
+        let Some(borrower) = &mut self.borrower else { return };
+        match answer {
+            Answer::Welcome { term } if *term > borrower.term || !on(Rule::HigherTermsOnly) => {
+                self.follow(*term, fresh, now);
+            }
+            Answer::Welcome { term } if *term == borrower.term => borrower.wants_full = true,
+            Answer::Void { incarnation } if *incarnation == borrower.incarnation => self.void(fresh),
+            Answer::Lease(lease) if lease.incarnation == borrower.incarnation && lease.term == borrower.term => {
+                if borrower.is_void(now) {
+                    self.void(fresh);
+                } else if lease.seq > borrower.seq {
+                    self.take_lease(lease, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A new lender knows nothing of coins that are cooling on their way back: one that drains does not follow it, and is
+    /// missed at its roll call.
+    fn follow(&mut self, term: u64, fresh: Incarnation, now: Tick) {
+        let Some(borrower) = &mut self.borrower else { return };
+        if borrower.is_void(now) {
+            self.void(fresh);
+        }
+        let Some(borrower) = &mut self.borrower else { return };
+        if borrower.phase > Phase::Serving && borrower.term > 0 && on(Rule::DrainingIsSilent) {
+            borrower.is_silent = true;
+            return;
+        }
+        (borrower.term, borrower.seq, borrower.echo) = (term, 0, 0);
+        (borrower.edition, borrower.next_edition) = (0, 0);
+        borrower.sent.clear();
+        borrower.wants_full = true;
+        self.accounts.iter_mut().filter_map(|a| a.float.as_deref_mut()).for_each(Float::follow);
+    }
+
+    fn take_lease(&mut self, lease: &Lease, now: Tick) {
+        let Some(borrower) = &mut self.borrower else { return };
+        let sent = borrower.heard(lease, now);
+        if let Some(grant) = lease.share {
+            if grant.is_known {
+                self.share_was_drawn(now);
+            }
+            self.share.grant(grant, sent);
+        }
+        self.obey();
+        for row in &lease.keys {
+            self.take_key(row, now);
+        }
+    }
+
+    /// Goes by what the lender says of each cap.
+    pub(in crate::ledger) fn obey(&mut self) {
+        let Some(borrower) = &self.borrower else { return };
+        for Terms { unit, name, scope, guaranteed, is_long } in &borrower.terms {
+            if let Some(book) = self.books.iter_mut().find(|b| b.is_named(*unit, name, *scope)) {
+                (book.guaranteed, book.is_long) = (*guaranteed, *is_long);
+            }
+        }
+    }
+
+    fn take_key(&mut self, row: &KeyLease, now: Tick) {
+        let Some(index) = self.account_of(&row.key) else { return };
+        let account = &mut self.accounts[index as usize];
+        let book = &self.books[usize::from(account.cap)];
+        let float = account.float.get_or_insert_with(|| Box::new(Float::new(now)));
+        let before = float.coins();
+        float.take(row.granted, row.ceded, row.limit, row.keep);
+        float.used = row.used;
+        float.retry_at = row.retry_after.map(|after| now.after(after));
+        let is_news = float.coins() != before || float.is_above(now, &book.grid);
+        if let Some(borrower) = self.borrower.as_mut().filter(|_| is_news) {
+            borrower.activate(index, float);
+        }
+    }
+
+    /// The account of a key that the lender names. It is one that was told of.
+    fn account_of(&self, key: &Key) -> Option<u32> {
+        let at = self.books.iter().position(|b| b.is_named(key.unit, &key.name, key.scope))?;
+        let book = &self.books[at];
+        match &key.value {
+            Some(value) => book.keys.get(value).copied(),
+            None if key.scope == Scope::Policy => book.shared,
+            None => None,
+        }
+    }
+}
+
+impl Borrower {
+    /// Takes what a lease says of itself; when the report was sent that it answers.
+    fn heard(&mut self, lease: &Lease, now: Tick) -> Option<Tick> {
+        self.seq = lease.seq;
+        self.echo = self.echo.max(lease.echo);
+        self.heard = Some(now);
+        self.horizon = nanos(lease.horizon);
+        self.claim = lease.claim;
+        if !lease.terms.is_empty() {
+            (self.next_edition, self.terms) = (lease.edition, lease.terms.clone());
+        }
+        let sent = self.sent.iter().find(|(number, _)| *number == lease.echo).map(|(_, sent)| *sent);
+        let from = if on(Rule::LeaseFromSending) { sent } else { Some(now) };
+        if let Some(from) = from {
+            self.lease_end = self.lease_end.max(Some(from.after(lease.ttl)));
+        }
+        sent
+    }
+}

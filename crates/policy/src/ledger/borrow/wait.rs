@@ -1,0 +1,62 @@
+//! A hold that waits for the one answer that may bring its coins.
+
+use super::super::{Ledger, hold::Ask};
+use crate::Tick;
+
+/// A hold that waits. Ended by [`Ledger::leave`], once.
+#[derive(Debug)]
+#[must_use = "one that is not ended asks for its coins for good"]
+pub struct Wait {
+    /// The report that tells of it.
+    number: u64,
+    epoch: u32,
+    keys: Vec<(u32, u64)>,
+}
+
+impl Ledger {
+    /// Has the lender asked for what `ask` lacks, with the next report, which is due at once; `None` where no lender
+    /// answers, or none could help.
+    pub fn wait(&mut self, ask: &Ask<'_>, now: Tick) -> Option<Wait> {
+        let borrower = self.borrower.as_ref().filter(|b| b.is_live(now) && !b.is_silent)?;
+        let (number, epoch) = (borrower.number + 1, borrower.epoch);
+        let held = self.overruns.raised(ask.model, ask.amounts);
+        let mut parts = self.parts(ask, now);
+        self.make(ask, &mut parts, now);
+        let mut keys = vec![];
+        for index in parts.iter().map(|p| p.at) {
+            let account = &mut self.accounts[index as usize];
+            let book = &self.books[usize::from(account.cap)];
+            let need = held.of(book.cap.unit);
+            let Some(float) = self.borrower.as_mut().and_then(|b| account.borrow(index, book, b, now)) else {
+                continue;
+            };
+            if float.free(now, &book.grid).saturating_sub(float.pend()) < need {
+                float.wait(need);
+                keys.push((index, need));
+            }
+        }
+        if let Some(borrower) = self.borrower.as_mut().filter(|_| !keys.is_empty()) {
+            borrower.is_urgent = true;
+            return Some(Wait { number, epoch, keys });
+        }
+        None
+    }
+
+    /// The lender has answered: there is no more to wait for.
+    #[must_use]
+    pub fn is_answered(&self, wait: &Wait) -> bool {
+        self.borrower.as_ref().is_none_or(|b| b.epoch != wait.epoch || b.echo >= wait.number)
+    }
+
+    /// Ends a wait, whatever came of it.
+    pub fn leave(&mut self, wait: Wait) {
+        if self.is_over(wait.epoch) {
+            return;
+        }
+        for (index, need) in wait.keys {
+            if let Some(float) = self.accounts.get_mut(index as usize).and_then(|a| a.float.as_deref_mut()) {
+                float.leave(need);
+            }
+        }
+    }
+}

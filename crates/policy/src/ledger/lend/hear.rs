@@ -1,0 +1,98 @@
+//! What a report changes.
+
+use std::sync::Arc;
+
+use super::{Lender, member::Member};
+use super::super::{
+    message::{Answer, Phase, Report},
+    rules::{Rule, on},
+    terms::by_other_clock,
+};
+use crate::Tick;
+
+/// What is to be done about a report at once; leases come with [`Lender::answers`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    Nothing,
+    /// To be answered so.
+    Answer(Answer),
+    /// The borrower knows a higher term: there is a newer lender, or the ledger object was lost or set back.
+    HigherTerm(u64),
+}
+
+impl Lender {
+    /// Hears a report of `pod`, over a stream that proves it to be that pod's.
+    pub fn hear(&mut self, pod: &Arc<str>, report: &Report, now: Tick) -> Heard {
+        if self.opening.is_some() || !self.is_valid(now) {
+            return Heard::Nothing;
+        }
+        self.expire(now);
+        if report.term > self.term {
+            return Heard::HigherTerm(report.term);
+        }
+        let incarnation = report.incarnation;
+        let welcome = Heard::Answer(Answer::Welcome { term: self.term });
+        let void = Heard::Answer(Answer::Void { incarnation });
+        let takes_claims = self.takes_claims(now);
+        let known = self.members.get(&incarnation).map(Member::is_open);
+        match known {
+            Some(false) => return void,
+            _ if report.term < self.term => return welcome,
+            Some(true) => {}
+            None if report.full.is_none() => return void,
+            None => {
+                let has_coins = report.keys.iter().any(|k| k.granted > k.ceded || !k.cedes.is_empty());
+                if has_coins && !(self.is_lost && takes_claims) {
+                    return void;
+                }
+                self.members.insert(incarnation, Member::new(pod.clone()));
+                self.writes.want(now);
+            }
+        }
+        let Some(member) = self.members.get_mut(&incarnation) else { return Heard::Nothing };
+        if report.number <= member.last && member.is_live() {
+            return Heard::Nothing;
+        }
+        let was_unheard = member.is_unheard();
+        let mut is_complete = !was_unheard;
+        if was_unheard {
+            match report.full {
+                Some(part) if member.takes(part.number, part.is_last) => is_complete = part.is_last,
+                _ => return welcome,
+            }
+        }
+        member.last = member.last.max(report.number);
+        (member.phase, member.is_due) = (report.phase, true);
+        member.edition = report.edition;
+        let may_claim = was_unheard && takes_claims && (member.on_roll || self.is_lost);
+        let edition = if is_complete { report.edition } else { 0 };
+        self.shares.hear(pod, &report.share, edition, now);
+        for row in &report.keys {
+            let Some(at) = self.pot(&row.key, now) else { continue };
+            let Some(pot) = &mut self.pots[at] else { continue };
+            if pot.hear(incarnation, row, may_claim || !on(Rule::ClaimsInTime), now).is_err() {
+                self.close(incarnation, now, now);
+                return void;
+            }
+            self.due.insert(at);
+            if let Some(member) = self.members.get_mut(&incarnation) {
+                member.keys.insert(at);
+                member.tell.insert(at);
+            }
+        }
+        let lease_end = self.lease(now);
+        if let Some(member) = self.members.get_mut(&incarnation) {
+            member.lease_end = lease_end;
+        }
+        if is_complete {
+            self.heard_of(incarnation);
+        }
+        if report.phase == Phase::Last && is_complete {
+            self.close(incarnation, now, now);
+            let remaining = by_other_clock(super::super::terms::nanos(report.share.remaining));
+            self.shares.end(pod, Tick(now.0.saturating_add(remaining)));
+        }
+        Heard::Nothing
+    }
+}

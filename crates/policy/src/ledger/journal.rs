@@ -262,6 +262,13 @@ impl Ledger {
         }
     }
 
+    /// Until the last charge has cooled that earlier processes made and nothing is known of.
+    pub(super) fn unseen_until(&self, now: Tick) -> Option<Tick> {
+        let event = self.journal.lost.max(self.journal.crashed)?;
+        let stamp = Tick(event.0.saturating_add(self.horizon));
+        self.books.iter().map(|b| b.grid.free_at(stamp)).max().filter(|at| *at > now)
+    }
+
     /// The account of a row's key, made where there is none; its cap may be in no policy any more.
     fn restored(&mut self, row: &Row) -> Option<u32> {
         let Key { unit, name, scope, value } = row.key.clone();

@@ -181,12 +181,14 @@ impl Ledger {
         let last = |account: &Account| {
             let book = &self.books[usize::from(account.cap)];
             let held = (account.held > 0).then(|| book.grid.free_at(horizon));
-            account.ring.last_free(now, &book.grid).max(held)
+            let unseen = Some(account.share_from).filter(|at| *at > now);
+            account.ring.last_free(now, &book.grid).max(held).max(unseen)
         };
         if self.borrower.as_ref().is_none_or(|b| b.phase < Phase::Last) {
             return Duration::ZERO;
         }
-        self.accounts.iter().filter(|a| a.live).filter_map(last).max().map(|at| at.since(now)).unwrap_or_default()
+        let known = self.accounts.iter().filter(|a| a.live).filter_map(last).max();
+        known.max(self.unseen_until(now)).map(|at| at.since(now)).unwrap_or_default()
     }
 
     /// Obeys a smaller share and newer terms, where what is drawn of every key allows.

@@ -28,7 +28,7 @@ use std::{
 
 pub use self::{
     hear::Heard,
-    written::{Write, Written, WrittenFund, WrittenPot, WrittenShare},
+    written::{Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare},
 };
 use self::{allowed::Allowed, fund::Fund, member::Member, pot::Pot, shares::Shares, unknown::Unknown};
 use super::{
@@ -55,6 +55,8 @@ pub struct Lender {
     opening: Option<Box<Written>>,
     /// There was an object, and it is lost.
     is_lost: bool,
+    /// What it said matters until then.
+    lost_until: Tick,
     funds: Vec<Fund>,
     pots: Vec<Option<Pot>>,
     places: HashMap<Key, usize, RandomState>,
@@ -88,6 +90,7 @@ impl Lender {
             valid: Tick(0),
             opening: Some(Box::new(found.unwrap_or_default())),
             is_lost,
+            lost_until: Tick(u64::MAX),
             funds: vec![],
             pots: vec![],
             places: HashMap::default(),
@@ -219,6 +222,7 @@ impl Lender {
             self.writes.want(now);
         }
         self.unknown_runs_out(now);
+        self.is_lost &= now < self.lost_until;
     }
 
     /// The pot of a key; made where there is none yet, of a cap that is known.

@@ -35,6 +35,10 @@ impl Lender {
         let wait = by_other_clock(valid.saturating_add(ttl).saturating_add(self.claim.0));
         let until = Tick(now.0.saturating_add(wait));
         self.unknown = Unknown { began: now, unheard, until, is_called: false, is_over: false };
+        let all_free = self.released(self.longest()).max(until);
+        if self.is_lost {
+            self.lost_until = all_free;
+        }
         if !on(Rule::UnheardIsUnknown) {
             self.unknown.unheard.clear();
         }

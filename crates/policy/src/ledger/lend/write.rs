@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Lender, Write, Written, WrittenFund, WrittenPot, WrittenShare, allowed::Allowed, fund::Fund, member::Member, pot::Cooling};
+use super::{Lender, Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare, allowed::Allowed, fund::Fund, member::Member, pot::Cooling};
 use super::super::{
     cap::Cap,
     rules::{Rule, on},
@@ -18,6 +18,9 @@ const CHECKPOINTS_A_WINDOW: u32 = 720;
 
 /// What may be lent between checkpoints of a key, in percent, if no more was asked for.
 const ALLOWANCE_PERCENT: u64 = 1;
+
+/// The object is written this often even if nothing changed, so that its loss is noticed.
+const AT_LEAST: Duration = Duration::from_secs(300);
 
 /// One write at a time.
 #[derive(Debug)]
@@ -56,7 +59,8 @@ impl Lender {
             }
             let is_changed = |f: &&Fund| f.is_long && self.changed(f);
             let every = self.funds.iter().filter(is_changed).map(|f| interval(f.cap.window)).min();
-            self.writes.is_wanted |= every.is_some_and(|every| now.since(self.writes.last) >= every);
+            let since = now.since(self.writes.last);
+            self.writes.is_wanted |= every.is_some_and(|every| since >= every) || since >= AT_LEAST;
         }
         if self.writes.is_flying || !self.writes.is_wanted {
             return None;
@@ -119,7 +123,12 @@ impl Lender {
         self.writes.id += 1;
         (self.writes.is_flying, self.writes.is_wanted, self.writes.last) = (true, false, now);
         if let Some(found) = &self.opening {
-            let object = Written { term: self.term, ..Written::clone(found) };
+            let mut object = Written { term: self.term, ..Written::clone(found) };
+            if self.is_lost {
+                // Who takes over from this one must know.
+                let long = super::super::terms::SHARE_TTL * 2;
+                object.lost = Some(Lost { coins: long, shares: long });
+            }
             return Write { id: self.writes.id, object };
         }
         let roll = self.members.iter_mut().map(|(incarnation, member)| {
@@ -176,6 +185,7 @@ impl Lender {
             claim: Duration::from_nanos(self.claim.0),
             funds,
             pots,
+            lost: self.lost(now),
         };
         Write { id: self.writes.id, object }
     }
@@ -194,7 +204,6 @@ impl Lender {
             fund.is_long = is_long;
             (fund.shares_hi, fund.float_hi, fund.found_hi) = (shares_hi, float_hi, float_hi);
             fund.allowed = (Allowed::of(shares_hi), Allowed::of(float_hi));
-            fund.told = shares_hi.min(fund.guaranteed());
         }
         self.horizon = (nanos(found.horizon), Allowed::of(nanos(found.horizon)));
         self.claim = (nanos(found.claim), Allowed::of(nanos(found.claim)));
@@ -213,11 +222,11 @@ impl Lender {
             let free_at = share.remaining.map(|d| now.after(d));
             self.shares.found(share.pod, share.parts, contact, free_at);
         }
-        if self.is_lost {
-            let silent = by_other_clock(nanos(super::super::terms::SHARE_TTL));
-            let until = silent.saturating_add(self.settled_after(self.longest()));
-            self.shares.unknown_until = Some(Tick(now.0.saturating_add(until)));
-        }
+        let silent = by_other_clock(nanos(super::super::terms::SHARE_TTL));
+        let until = silent.saturating_add(self.settled_after(self.longest()));
+        let left = if self.is_lost { Some(until) } else { found.lost.map(|lost| nanos(lost.shares)) };
+        self.shares.unknown_until = left.filter(|left| *left > 0).map(|left| Tick(now.0.saturating_add(left)));
+        self.is_lost |= found.lost.is_some_and(|lost| !lost.coins.is_zero());
         self.begin(unheard, now);
         for written in found.pots {
             let Some(at) = self.pot(&written.key, now) else { continue };
@@ -228,6 +237,15 @@ impl Lender {
             pot.cooling = cooling;
         }
         self.raise(now);
+        // What pods were told is not known: no more than what leaves room for what may be out.
+        self.settle_edits(now);
+    }
+
+    /// What of a lost object still matters.
+    fn lost(&self, now: Tick) -> Option<Lost> {
+        let coins = if self.is_lost { self.lost_until.since(now) } else { Duration::ZERO };
+        let shares = self.shares.unknown_until.map(|until| until.since(now)).unwrap_or_default();
+        (!coins.is_zero() || !shares.is_zero()).then_some(Lost { coins, shares })
     }
 
     /// Ends what an edit left behind, as far as everybody obeys the newest terms.

@@ -22,6 +22,17 @@ pub struct Written {
     pub funds: Vec<WrittenFund>,
     /// Keys of long windows.
     pub pots: Vec<WrittenPot>,
+    /// An object before this one was lost.
+    pub lost: Option<Lost>,
+}
+
+/// How long what a lost object said may still matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Coins of anybody may be anywhere; over once there is none of these.
+    pub coins: Duration,
+    /// Shares may be anybody's.
+    pub shares: Duration,
 }
 
 /// A pod's share.

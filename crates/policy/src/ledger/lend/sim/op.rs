@@ -248,6 +248,8 @@ impl World {
                 };
                 let term = anew.max(found).max(above.unwrap_or(0)) + 1;
                 self.takeovers += 1;
+                self.trace(|| format!("operator {n} takes over, term {term}, lost {lost}, {object:?}"));
+                let op = &mut self.ops[n];
                 let mut lender = Lender::take_over(term, object.map(|o| *o), lost, now);
                 lender.renewed(op.valid);
                 op.lender = Some(lender);

@@ -93,6 +93,7 @@ impl World {
 
     /// A process starts.
     fn start_pod(&mut self, n: usize, past: Past) {
+        self.trace(|| format!("pod {n} starts"));
         let fresh = self.fresh();
         let (peer, first) = (self.any_peer(), self.rng.u64(..S));
         let pod = &mut self.pods[n];
@@ -116,6 +117,7 @@ impl World {
 
     /// Its process ends without a word.
     pub(super) fn kill_pod(&mut self, n: usize) {
+        self.trace(|| format!("pod {n} dies"));
         for caller in 0..self.pods[n].callers.len() {
             let Caller { attempt, .. } = std::mem::take(&mut self.pods[n].callers[caller]);
             let Some(Attempt { hold, keys, fate: Some(mut fate), .. }) = attempt else { continue };
@@ -191,9 +193,9 @@ impl World {
         }
         pod.due = u64::MAX;
         // The stream broke, or its other end does not lead any more.
-        if self.now - pod.heard > 11 * S || self.now >= pod.cut_until && !is_up {
+        if self.now.saturating_sub(pod.heard) > 11 * S || self.now >= pod.cut_until && !is_up {
             pod.peer = peer;
-            pod.heard = self.now - 8 * S;
+            pod.heard = self.now.saturating_sub(8 * S);
             pod.ledger.reconnected();
         }
         if pod.ledger.next_report().is_some_and(|due| due <= now) {
@@ -219,6 +221,7 @@ impl World {
 
     pub(super) fn pod_hears(&mut self, n: usize, from: usize, answer: &Answer) -> Result<(), String> {
         let fresh = self.fresh();
+        self.trace(|| format!("pod {n} hears {from}: {answer:?}"));
         let pod = &mut self.pods[n];
         if !pod.is_alive || self.now < pod.cut_until {
             return Ok(());
@@ -333,6 +336,7 @@ impl World {
         if let Some(fate) = &fate {
             self.bill(&keys, fate);
         }
+        self.trace(|| format!("pod {n} settles {hold:?} as {fate:?}"));
         let pod = &mut self.pods[n];
         let (now, life) = (pod.clock.tick(self.now), pod.life);
         pod.ledger.settle(hold, fate.map_or(How::Unsent, |f| f.how), now);

@@ -115,6 +115,10 @@ pub(super) const FAULTS: [Fault; 17] = [
     Fault::NoOperator,
 ];
 
+const LOSE: usize = 13;
+const LIMIT: usize = 14;
+const GUARANTEED: usize = 15;
+
 pub(super) type Faults = [u32; FAULTS.len()];
 
 pub(super) fn cap(unit: Unit, name: &str, scope: Scope, window: u64, limit: u64) -> Cap {
@@ -171,7 +175,13 @@ impl Shape {
             doubled: if bad { rng.u32(..20) } else { 0 },
             late: if bad { rng.u32(..3) } else { 0 },
         };
-        let faults: Faults = std::array::from_fn(|_| rng.u32(..3) * rng.u32(..3));
+        let mut faults: Faults = std::array::from_fn(|_| rng.u32(..3) * rng.u32(..3));
+        // After a lost ledger nobody knows that there was another cap within the day before.
+        if rng.bool() {
+            faults[LOSE] = 0;
+        } else {
+            (faults[LIMIT], faults[GUARANTEED]) = (0, 0);
+        }
         let long = caps.iter().map(|c| c.window.as_secs()).max().unwrap_or(0);
         Shape {
             caps,

@@ -110,6 +110,7 @@ pub(super) struct World {
     pub(super) attempts: usize,
     pub(super) waits: usize,
     pub(super) takeovers: usize,
+    is_traced: bool,
 }
 
 /// What a world came to.
@@ -142,6 +143,7 @@ impl World {
             attempts: 0,
             waits: 0,
             takeovers: 0,
+            is_traced: std::env::var_os("TRACE").is_some(),
             shape,
         };
         world.oracle = Oracle::new(world.grace());
@@ -190,7 +192,7 @@ impl World {
     pub(super) fn run(mut self) -> Result<Outcome, String> {
         let claim = 15 * 60 * S;
         let long = self.caps.iter().map(|c| c.window.as_nanos() as u64).max().unwrap_or(0);
-        let calm = self.shape.lasts + 2 * (self.grace() + claim.min(long + self.grace()) + long) + 200 * S;
+        let calm = self.shape.lasts + 2 * (self.grace() + claim + long) + 200 * S;
         let mut is_healed = false;
         while let Some(Reverse(At(at, _, event))) = self.queue.pop() {
             self.now = at.max(self.now);
@@ -210,6 +212,13 @@ impl World {
         let allowed = caps[0].limit as f64 * (lasts / 2) as f64 / caps[0].window.as_nanos() as f64;
         let (attempts, waits, takeovers) = (self.attempts, self.waits, self.takeovers);
         Ok(Outcome { fullest, used: billed / allowed, attempts, waits, takeovers })
+    }
+
+    /// With `TRACE` set, tells what happens.
+    pub(super) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.is_traced {
+            println!("{:10.3} {}", self.now as f64 / 1e9, what());
+        }
     }
 
     fn handle(&mut self, event: Event) -> Result<(), String> {
@@ -328,6 +337,7 @@ impl World {
     }
 
     fn fault(&mut self, fault: Fault) {
+        self.trace(|| format!("{fault:?}"));
         let rng_pause = |rng: &mut Rng| {
             let most = [2, 30, 150][rng.usize(..3)];
             rng.u64(..most * S)
@@ -393,6 +403,7 @@ impl World {
             }
             Fault::KillLeader => {
                 if let Some(n) = self.leader() {
+                    self.trace(|| format!("operator {n} dies"));
                     let back = rng_pause(&mut self.rng);
                     self.kill_op(n, back);
                 }

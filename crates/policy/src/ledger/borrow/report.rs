@@ -42,6 +42,7 @@ impl Ledger {
             return vec![];
         }
         self.shrink(now);
+        let agreed = if self.unseen_until(now).is_none() { self.share.number } else { 0 };
         let Some(borrower) = &mut self.borrower else { return vec![] };
         let is_full = borrower.wants_full;
         let mut keys = if is_full { self.all_keys(now) } else { std::mem::take(&mut borrower.active) };
@@ -65,7 +66,7 @@ impl Ledger {
                 number: borrower.number,
                 full: is_full.then_some(Part { number: n as u32, is_last: n + 1 == most }),
                 keys: rows.by_ref().take(MOST_KEYS).collect(),
-                share: ShareReport { number: self.share.number, remaining: Duration::ZERO },
+                share: ShareReport { number: agreed, remaining: Duration::ZERO },
                 edition: borrower.edition,
                 phase: borrower.phase,
             });
@@ -193,7 +194,9 @@ impl Ledger {
 
     /// Obeys a smaller share and newer terms, where what is drawn of every key allows.
     fn shrink(&mut self, now: Tick) {
-        let Some(borrower) = &mut self.borrower else { return };
+        // What an earlier process drew may be more than fits, and nothing is known of it.
+        let is_seen = self.unseen_until(now).is_none();
+        let Some(borrower) = self.borrower.as_mut().filter(|_| is_seen) else { return };
         let books = &self.books;
         let drawn = || {
             self.accounts.iter().filter(|a| a.live).map(|account| {

@@ -124,6 +124,7 @@ impl World {
             if self.rng.bool() || self.shape.is_late {
                 fate.orphaned(&self.shape, hold.held().usd.0);
             }
+            self.trace(|| format!("pod {n} dies with {:?} of {:?}: {fate:?}", hold.parts, hold.held().usd));
             self.bill(&keys, &fate);
         }
         // The write under way may have come to the disk.
@@ -288,13 +289,13 @@ impl World {
                     self.schedule_report(n);
                     return Ok(());
                 }
-                self.rng.u64(..500 * MS)
+                self.rng.u64(..self.shape.backs_off * MS)
             }
             Err(Denied::Journal) => {
                 self.checkpoint(n);
                 self.rng.u64(..200 * MS)
             }
-            Err(_) => self.rng.u64(..500 * MS),
+            Err(_) => self.rng.u64(..self.shape.backs_off * MS),
         };
         let life = self.pods[n].life;
         self.at(self.now + wait, Event::Try(n, life, caller));
@@ -334,9 +335,9 @@ impl World {
     pub(super) fn end(&mut self, n: usize, caller: usize) -> Result<(), String> {
         let Some(Attempt { hold, keys, fate, .. }) = self.pods[n].callers[caller].attempt.take() else { return Ok(()) };
         if let Some(fate) = &fate {
+            self.trace(|| format!("pod {n} settles {:?} of {:?}: {fate:?}", hold.parts, hold.held().usd));
             self.bill(&keys, fate);
         }
-        self.trace(|| format!("pod {n} settles {hold:?} as {fate:?}"));
         let pod = &mut self.pods[n];
         let (now, life) = (pod.clock.tick(self.now), pod.life);
         pod.ledger.settle(hold, fate.map_or(How::Unsent, |f| f.how), now);

@@ -24,6 +24,8 @@ pub(super) struct Shape {
     pub(super) costs_from: u64,
     pub(super) takes: Range<u64>,
     pub(super) thinks: Range<u64>,
+    /// After a refusal, at most.
+    pub(super) backs_off: u64,
     /// Weights of the ends: ended, without usage, closed by us, unseen, refused.
     pub(super) ends: [u32; 5],
     /// Bills come as late as they may, from sends as late as they may be.
@@ -138,6 +140,7 @@ impl Shape {
             costs_from: 100,
             takes: 200..2_000,
             thinks: 0..50,
+            backs_off: 500,
             ends: [1, 0, 0, 0, 0],
             is_late: false,
             surprise: 100,
@@ -193,6 +196,7 @@ impl Shape {
             costs_from: rng.u64(20..=100),
             takes: 100..[1_000, 5_000, bill_horizon * 900][rng.usize(..3)],
             thinks: 0..[50, 500, 10_000][rng.usize(..3)],
+            backs_off: [1_000, 5_000][rng.usize(..2)],
             ends: std::array::from_fn(|_| rng.u32(..4) * rng.u32(..4)),
             is_late: rng.bool(),
             surprise: if rng.u32(..6) == 0 { rng.u64(101..300) } else { 100 },

@@ -161,7 +161,7 @@ pub struct KeyLease {
 /// A guaranteed share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareGrant {
-    /// Older numbers are not obeyed.
+    /// Tells grants apart; they grow.
     pub number: u64,
     /// In [`super::terms::WHOLE`]ths of the guaranteed part of every key.
     pub parts: u64,

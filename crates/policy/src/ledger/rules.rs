@@ -84,8 +84,8 @@ pub(super) enum Rule {
     // Of caps that are shared.
     /// A share ends a day after the lender was heard.
     ShareEnds,
-    /// An older grant of a share is not obeyed.
-    NewestShare,
+    /// A lease that a newer one overtook is not obeyed.
+    NewestLease,
     /// What another process of the pod drew of its share is not forgotten with its journal.
     LostShareIsSpent,
     /// Nothing borrowed is held after the end of a lease.
@@ -98,28 +98,20 @@ pub(super) enum Rule {
     CumulativeCredit,
     /// A lower term is not obeyed.
     HigherTermsOnly,
-    /// Who drains does not follow a new lender.
-    DrainingIsSilent,
     /// What was given back is gone, whoever heard of it.
     CedeIsFinal,
     /// What is given back has the time with it that it must cool.
     CoolingGoesWithItsTime,
-    /// The last words give back what is still in flight.
-    LastHasHolds,
     /// A lender acts only while its renewal is good.
     Fence,
-    /// It waits for a lease's end on the slowest clock.
-    LeaseWaitsDrift,
+    /// What one clock measured another waits for as long as it may take on either.
+    WaitsDrift,
     /// It waits for the last bill of who fell silent,
     CloseWaitsHorizon,
     /// and for the window after it.
     CloseWaitsWindow,
-    /// And gives up its account only once it cannot be revived.
-    ClosedAfterClaim,
     /// Claims are taken of those on the roll, in time.
     ClaimsInTime,
-    /// A claim is taken out of the unknown.
-    ClaimsLeaveTheUnknown,
     /// Nothing is lent before its borrower is on the written roll.
     LendToTheRoll,
     /// Who left stays on the roll until its coins have cooled.
@@ -251,24 +243,20 @@ mod breakable {
     /// Those of caps that are shared, in the order of the declaration.
     pub(in crate::ledger) const SHARED: &[Rule] = &[
         Rule::ShareEnds,
-        Rule::NewestShare,
+        Rule::NewestLease,
         Rule::LostShareIsSpent,
         Rule::LeaseEnds,
         Rule::LeaseFromSending,
         Rule::VoidAfterClaim,
         Rule::CumulativeCredit,
         Rule::HigherTermsOnly,
-        Rule::DrainingIsSilent,
         Rule::CedeIsFinal,
         Rule::CoolingGoesWithItsTime,
-        Rule::LastHasHolds,
         Rule::Fence,
-        Rule::LeaseWaitsDrift,
+        Rule::WaitsDrift,
         Rule::CloseWaitsHorizon,
         Rule::CloseWaitsWindow,
-        Rule::ClosedAfterClaim,
         Rule::ClaimsInTime,
-        Rule::ClaimsLeaveTheUnknown,
         Rule::LendToTheRoll,
         Rule::RollOutlastsAccounts,
         Rule::UnheardIsUnknown,

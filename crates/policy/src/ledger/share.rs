@@ -13,7 +13,7 @@ use crate::Tick;
 pub(super) struct Share {
     /// In [`WHOLE`]ths.
     parts: u64,
-    /// Of the grant that is obeyed.
+    /// Of the grant that is obeyed; 0 before the first.
     pub(super) number: u64,
     until: Tick,
     /// A smaller one, obeyed as soon as what is drawn fits it.
@@ -31,14 +31,10 @@ impl Share {
         if now < self.until || !on(Rule::ShareEnds) { parts_of(guaranteed, self.parts) } else { 0 }
     }
 
-    /// Takes a grant that answers a report of `sent`.
+    /// Takes the newest grant; it answers a report of `sent`.
     pub(super) fn grant(&mut self, grant: ShareGrant, sent: Option<Tick>) {
         if let Some(sent) = sent {
             self.until = self.until.max(sent.after(SHARE_TTL));
-        }
-        let newest = self.next.as_ref().map_or(self.number, |next| next.number);
-        if grant.number <= newest && on(Rule::NewestShare) {
-            return;
         }
         if grant.parts >= self.parts {
             (self.parts, self.number, self.next) = (grant.parts, grant.number, None);

@@ -206,13 +206,10 @@ impl Float {
         self.coins().saturating_sub(self.limit).max(idle.saturating_sub(self.keep)).min(idle)
     }
 
-    /// Gives back all, what cools with its time and what is held until `held_until`.
-    pub(super) fn end(&mut self, held_until: Tick, now: Tick, grid: &Grid) {
+    /// Gives back all, what cools with its time. What is held is left: the lender waits for it.
+    pub(super) fn end(&mut self, now: Tick, grid: &Grid) {
         self.pend = 0;
         self.cede(true, true, now, grid);
-        if on(Rule::LastHasHolds) {
-            self.give(self.held.min(self.coins()), held_until);
-        }
     }
 
     fn give(&mut self, amount: u64, free_at: Tick) {

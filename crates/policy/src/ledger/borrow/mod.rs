@@ -58,7 +58,7 @@ pub(super) struct Borrower {
     wants_full: bool,
     /// A hold waits.
     is_urgent: bool,
-    /// The lender that it drains under is gone: it says nothing more.
+    /// It said its last.
     is_silent: bool,
     /// Accounts of which there is something to tell.
     active: Vec<u32>,
@@ -134,7 +134,7 @@ impl Ledger {
         self.share = Share::NONE;
     }
 
-    /// The pod ends: every free coin goes back with each report, and a new lender is not followed.
+    /// The pod ends: every free coin goes back with each report.
     pub fn drain(&mut self) {
         if let Some(borrower) = &mut self.borrower {
             borrower.phase = borrower.phase.max(Phase::Draining);
@@ -152,8 +152,7 @@ impl Ledger {
         let Some(borrower) = &mut self.borrower else { return };
         let epoch = borrower.epoch.wrapping_add(1);
         let (term, phase, number) = (borrower.term, borrower.phase, borrower.number);
-        let is_silent = borrower.is_silent || phase > Phase::Serving;
-        *borrower = Borrower { epoch, term, phase, number, is_silent, ..Borrower::new(fresh) };
+        *borrower = Borrower { epoch, term, phase, number, ..Borrower::new(fresh) };
         for account in &mut self.accounts {
             account.float = None;
         }

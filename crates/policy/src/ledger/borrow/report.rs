@@ -148,7 +148,7 @@ impl Ledger {
         let is_heard = borrower.heard.is_some_and(|heard| now.since(heard) <= REPORT * 3);
         let cedes = is_heard || !on(Rule::CedeToTheLiving);
         match borrower.phase {
-            Phase::Last => float.end(book.grid.free_at(Tick(now.0.saturating_add(horizon))), now, &book.grid),
+            Phase::Last => float.end(now, &book.grid),
             phase if cedes => float.cede(phase == Phase::Draining, book.is_long, now, &book.grid),
             _ => {}
         }

@@ -4,7 +4,7 @@ use super::{Borrower, float::Float};
 use super::super::{
     Ledger,
     hold::Key,
-    message::{Answer, Incarnation, KeyLease, Lease, Phase, Terms},
+    message::{Answer, Incarnation, KeyLease, Lease, Terms},
     rules::{Rule, on},
     terms::nanos,
 };
@@ -24,7 +24,7 @@ impl Ledger {
             Answer::Lease(lease) if lease.incarnation == borrower.incarnation && lease.term == borrower.term => {
                 if borrower.is_void(now) {
                     self.void(fresh);
-                } else if lease.seq > borrower.seq {
+                } else if lease.seq > borrower.seq || !on(Rule::NewestLease) {
                     self.take_lease(lease, now);
                 }
             }
@@ -32,18 +32,13 @@ impl Ledger {
         }
     }
 
-    /// A new lender knows nothing of coins that are cooling on their way back: one that drains does not follow it, and is
-    /// missed at its roll call.
+    /// A new lender counts from what is here.
     fn follow(&mut self, term: u64, fresh: Incarnation, now: Tick) {
         let Some(borrower) = &mut self.borrower else { return };
         if borrower.is_void(now) {
             self.void(fresh);
         }
         let Some(borrower) = &mut self.borrower else { return };
-        if borrower.phase > Phase::Serving && borrower.term > 0 && on(Rule::DrainingIsSilent) {
-            borrower.is_silent = true;
-            return;
-        }
         (borrower.term, borrower.seq, borrower.echo) = (term, 0, 0);
         (borrower.edition, borrower.next_edition) = (0, 0);
         borrower.sent.clear();

@@ -50,15 +50,19 @@ impl Fund {
 
     /// Coins of a key that may be lent or cooling: what shares may not draw, and what is written.
     pub(super) fn total(&self) -> u64 {
-        let hi = if on(Rule::HighestShares) { self.shares_hi } else { self.guaranteed() };
-        let total = self.limit().saturating_sub(hi);
+        let total = self.limit().saturating_sub(self.shares());
         if on(Rule::RaiseWhenWritten) { total.min(self.allowed.1.now()) } else { total }
+    }
+
+    /// What of a key somebody may draw as a share.
+    fn shares(&self) -> u64 {
+        if on(Rule::HighestShares) { self.shares_hi } else { self.guaranteed() }
     }
 
     /// Takes the policy's words into what must be written before they are used.
     pub(super) fn raise(&mut self) {
         self.shares_hi = self.shares_hi.max(self.guaranteed());
-        self.float_hi = self.float_hi.max(self.limit().saturating_sub(self.shares_hi));
+        self.float_hi = self.float_hi.max(self.limit().saturating_sub(self.shares()));
     }
 
     /// Nothing of it is out, and the policy has it no more.

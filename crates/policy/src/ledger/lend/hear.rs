@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{Lender, member::Member};
 use super::super::{
     message::{Answer, Phase, Report},
-    rules::{Rule, on},
     terms::by_other_clock,
 };
 use crate::Tick;
@@ -71,7 +70,7 @@ impl Lender {
         for row in &report.keys {
             let Some(at) = self.pot(&row.key, now) else { continue };
             let Some(pot) = &mut self.pots[at] else { continue };
-            if pot.hear(incarnation, row, may_claim || !on(Rule::ClaimsInTime), now).is_err() {
+            if pot.hear(incarnation, row, may_claim, now).is_err() {
                 self.close(incarnation, now, now);
                 return void;
             }

@@ -209,7 +209,7 @@ impl Lender {
 
     /// Ends what has run out: leases that were not revived, shares nobody was heard of for long, roll entries.
     fn expire(&mut self, now: Tick) {
-        let claim = if on(Rule::ClosedAfterClaim) { by_other_clock(self.claim.0) } else { 0 };
+        let claim = by_other_clock(self.claim.0);
         let over = |m: &Member| m.is_live() && m.lease_end.0.saturating_add(claim) < now.0;
         let closed: Vec<_> = self.members.iter().filter(|(_, m)| over(m)).map(|(i, m)| (*i, m.lease_end)).collect();
         for (incarnation, end) in closed {
@@ -261,8 +261,7 @@ impl Lender {
 
     /// A lease's length on this clock, as the borrower may take it.
     fn lease(&self, now: Tick) -> Tick {
-        let ttl = nanos(TTL);
-        Tick(now.0.saturating_add(if on(Rule::LeaseWaitsDrift) { by_other_clock(ttl) } else { ttl }))
+        Tick(now.0.saturating_add(by_other_clock(nanos(TTL))))
     }
 }
 

@@ -6,7 +6,6 @@ use super::allowed::Allowed;
 use super::super::{
     hold::Key,
     message::{Incarnation, KeyReport},
-    rules::{Rule, on},
     terms::{BUCKETS, BUCKETS_SCOPED, nanos, part},
 };
 use crate::{Tick, snapshot::Scope};
@@ -89,9 +88,7 @@ impl Pot {
                 {
                     self.over += claim.saturating_sub(self.unknown);
                 }
-                if on(Rule::ClaimsLeaveTheUnknown) {
-                    self.unknown = self.unknown.saturating_sub(claim);
-                }
+                self.unknown = self.unknown.saturating_sub(claim);
                 self.lent = self.lent.saturating_add(claim);
                 let granted = before.saturating_add(claim);
                 slot.insert(Loan { granted, ceded: before, limit: u64::MAX, keep: u64::MAX, ..Loan::default() })

@@ -47,7 +47,7 @@ impl Lender {
 
     /// Whether coins that nobody booked in this term may be claimed.
     pub(super) fn takes_claims(&self, now: Tick) -> bool {
-        now < self.unknown.until && !self.unknown.is_over
+        now < self.unknown.until && !self.unknown.is_over || !on(Rule::ClaimsInTime)
     }
 
     /// A pot of a key that this term has not seen.
@@ -136,7 +136,9 @@ impl Lender {
         self.unknown.is_over = true;
         let end = self.last_lease();
         for incarnation in std::mem::take(&mut self.unknown.unheard) {
-            self.close(incarnation, end, now);
+            if on(Rule::ClaimsInTime) {
+                self.close(incarnation, end, now);
+            }
         }
         for at in 0..self.pots.len() {
             let Some(fund) = self.pots[at].as_ref().map(|p| p.fund) else { continue };

@@ -145,11 +145,8 @@ impl Lender {
         let funds = self.funds.iter_mut().filter(|f| !f.is_gone()).map(|fund| {
             fund.allowed.0.compose(fund.shares_hi);
             fund.allowed.1.compose(fund.float_hi);
-            let (shares_hi, float_hi) = match (on(Rule::HighestShares), on(Rule::HighestFloat)) {
-                (_, false) => (fund.shares_hi, fund.total()),
-                (false, _) => (fund.guaranteed(), fund.float_hi),
-                _ => (fund.shares_hi, fund.float_hi),
-            };
+            let (shares_hi, total) = (fund.shares_hi, fund.total());
+            let float_hi = if on(Rule::HighestFloat) { fund.float_hi } else { total };
             let (unit, name, scope) = (fund.cap.unit, fund.cap.name.clone(), fund.cap.scope);
             WrittenFund { unit, name, scope, window: fund.cap.window, is_long: fund.is_long, shares_hi, float_hi }
         });

@@ -29,6 +29,7 @@ pub(super) struct Pod {
     pub(super) callers: Vec<Caller>,
     pub(super) cut_until: u64,
     pub(super) stopped_until: u64,
+    pub(super) mute_until: u64,
     disk: Option<Disk>,
     writing: Option<Checkpoint>,
     /// The operator that it talks to, and when that said something.
@@ -74,6 +75,7 @@ impl World {
             callers: vec![],
             cut_until: 0,
             stopped_until: 0,
+            mute_until: 0,
             disk,
             writing: None,
             peer: 0,
@@ -213,6 +215,9 @@ impl World {
     fn send_reports(&mut self, n: usize, reports: Vec<Report>) {
         let net = self.shape.net.clone();
         let peer = self.pods[n].peer;
+        if self.now < self.pods[n].mute_until {
+            return;
+        }
         for report in reports {
             for at in self.travel(&net) {
                 self.at(at, Event::ToOp(peer, n, Box::new(report.clone())));

@@ -42,6 +42,8 @@ pub(super) struct Shape {
     pub(super) journal: bool,
     /// Mean seconds between faults, and their weights.
     pub(super) faults: Option<(u64, Faults)>,
+    /// So much of the cap is to be used in the second half of the time.
+    pub(super) least_used: f64,
     /// What happens when, in seconds.
     pub(super) script: Vec<(u64, Fault)>,
 }
@@ -92,8 +94,26 @@ pub(super) enum Fault {
     Guaranteed,
     /// All operators are gone for some time.
     NoOperator,
-    /// All operators are back.
-    Operators,
+    /// The pod of this number is cut off for so many seconds.
+    Cut(usize, u64),
+    /// What it says is lost for so many seconds.
+    Mute(usize, u64),
+    /// It is stopped.
+    Stop(usize, u64),
+    /// It is killed, and the kubelet says so or not.
+    KillOf(usize, bool),
+    /// It is drained, and ends after so many seconds.
+    DrainOf(usize, u64),
+    /// Its container ends and starts again; whether its journal is lost.
+    CrashOf(usize, bool),
+    /// The leader is killed, and another is there after so many seconds.
+    Failover(u64),
+    /// All pods ask from now on, or those up to this number.
+    Busy(usize),
+    /// Limits and guaranteed parts, in percent of the first ones.
+    Edit(u64, u64),
+    /// The leader is cut off from the API server for so many seconds.
+    CutApi(u64),
 }
 
 /// All that happen at random.
@@ -151,6 +171,7 @@ impl Shape {
             api: Net { delay: 2..20, lost: 0, doubled: 0, late: 0 },
             journal: false,
             faults: None,
+            least_used: 0.0,
             script: vec![],
         }
     }
@@ -207,6 +228,7 @@ impl Shape {
             api: net(rng, 400),
             journal: rng.bool(),
             faults: (rng.u32(..5) > 0).then(|| (rng.u64(10..120), faults)),
+            least_used: 0.0,
             script: vec![],
         }
     }

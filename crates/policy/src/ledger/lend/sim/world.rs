@@ -210,6 +210,9 @@ impl World {
         let Shape { lasts, caps, .. } = &self.shape;
         let billed = self.oracle.billed("all", lasts / 2, *lasts) as f64;
         let allowed = caps[0].limit as f64 * (lasts / 2) as f64 / caps[0].window.as_nanos() as f64;
+        if billed / allowed < self.shape.least_used {
+            return Err(format!("no more than {:.3} is used", billed / allowed));
+        }
         let (attempts, waits, takeovers) = (self.attempts, self.waits, self.takeovers);
         Ok(Outcome { fullest, used: billed / allowed, attempts, waits, takeovers })
     }
@@ -345,11 +348,7 @@ impl World {
         match fault {
             Fault::Kill(told) => {
                 if let Some(n) = self.any_pod() {
-                    self.kill_pod(n);
-                    if told {
-                        let later = self.now + self.rng.u64(..5 * S);
-                        self.at(later, Event::Ended(n));
-                    }
+                    self.lose_pod(n, told);
                     if self.living() < self.shape.pods {
                         self.add_pod();
                     }
@@ -357,13 +356,8 @@ impl World {
             }
             Fault::Crash | Fault::CrashAndLose => {
                 if let Some(n) = self.any_pod() {
-                    self.kill_pod(n);
-                    let (life, back) = (self.pods[n].life, self.now + self.rng.u64(..5 * S));
-                    self.at(back, Event::Restart(n, life, fault == Fault::CrashAndLose));
-                    if !on(Rule::SuccessorIsNotEnd) {
-                        let told = back + 3 * S;
-                        self.at(told, Event::Ended(n));
-                    }
+                    let after = self.rng.u64(..5 * S);
+                    self.crash_pod(n, fault == Fault::CrashAndLose, after);
                 }
             }
             Fault::Drain => {
@@ -389,11 +383,7 @@ impl World {
             Fault::StopPod => {
                 if let Some(n) = self.any_pod() {
                     let until = self.now + rng_pause(&mut self.rng);
-                    let pod = &mut self.pods[n];
-                    pod.stopped_until = pod.stopped_until.max(until);
-                    if !on(Rule::AsleepCounts) {
-                        pod.clock.missed += until - self.now;
-                    }
+                    self.stop_pod(n, until);
                 }
             }
             Fault::ForceDelete => {
@@ -447,8 +437,73 @@ impl World {
                     self.at(back, Event::StartOp(n));
                 }
             }
-            Fault::Operators => (0..OPERATORS).for_each(|n| self.start_op(n)),
+            Fault::Cut(n, seconds) => self.pods[n].cut_until = self.now + seconds * S,
+            Fault::Mute(n, seconds) => self.pods[n].mute_until = self.now + seconds * S,
+            Fault::Stop(n, seconds) => self.stop_pod(n, self.now + seconds * S),
+            Fault::KillOf(n, told) => self.lose_pod(n, told),
+            Fault::DrainOf(n, seconds) => {
+                self.drain_pod(n);
+                let life = self.pods[n].life;
+                self.at(self.now + seconds * S, Event::LastWords(n, life));
+            }
+            Fault::CrashOf(n, lose) => self.crash_pod(n, lose, S),
+            Fault::Failover(seconds) => {
+                if let Some(n) = self.leader() {
+                    self.kill_op(n, seconds * S);
+                    let patience = Duration::from_secs(seconds);
+                    self.ops.iter_mut().for_each(|op| op.patience = patience);
+                }
+            }
+            Fault::Busy(pods) => {
+                for n in 0..self.pods.len() {
+                    let was = std::mem::replace(&mut self.pods[n].is_busy, n < pods);
+                    for caller in 0..self.shape.callers {
+                        if n < pods && !was && self.pods[n].is_alive {
+                            let life = self.pods[n].life;
+                            self.at(self.now, Event::Try(n, life, caller));
+                        }
+                    }
+                }
+            }
+            Fault::Edit(limit, guaranteed) => {
+                for n in 0..self.caps.len() {
+                    let base = self.shape.caps[n].clone();
+                    self.caps[n].limit = base.limit * limit / 100;
+                    self.caps[n].guaranteed = base.guaranteed * guaranteed / 100;
+                }
+                self.edited();
+            }
+            Fault::CutApi(seconds) => {
+                if let Some(n) = self.leader() {
+                    self.ops[n].cut_until = self.now + seconds * S;
+                }
+            }
         }
+    }
+
+    fn lose_pod(&mut self, n: usize, told: bool) {
+        self.kill_pod(n);
+        if told {
+            let later = self.now + self.rng.u64(..5 * S);
+            self.at(later, Event::Ended(n));
+        }
+    }
+
+    fn crash_pod(&mut self, n: usize, lose: bool, after: u64) {
+        self.kill_pod(n);
+        let (life, back) = (self.pods[n].life, self.now + after);
+        self.at(back, Event::Restart(n, life, lose));
+        if !on(Rule::SuccessorIsNotEnd) {
+            self.at(back + 3 * S, Event::Ended(n));
+        }
+    }
+
+    fn stop_pod(&mut self, n: usize, until: u64) {
+        let pod = &mut self.pods[n];
+        if !on(Rule::AsleepCounts) {
+            pod.clock.missed += until.saturating_sub(pod.stopped_until.max(self.now));
+        }
+        pod.stopped_until = pod.stopped_until.max(until);
     }
 
     fn edited(&mut self) {

@@ -15,7 +15,16 @@ const MS: u64 = 1_000_000;
 
 fn cap(name: &str, scope: Scope, seconds: u64) -> Cap {
     let window = Duration::from_secs(seconds);
-    Cap { unit: Unit::Money, name: name.into(), scope, window, limit: u64::MAX / 4, guaranteed: 0, warn_at: None, degrade_at: None }
+    Cap {
+        unit: Unit::Money,
+        name: name.into(),
+        scope,
+        window,
+        limit: u64::MAX / 4,
+        guaranteed: 0,
+        warn_at: None,
+        degrade_at: None,
+    }
 }
 
 /// A hold and its settling by one of `tenants` after the other, after each was seen once; 1 ms between them.

@@ -404,7 +404,8 @@ impl Ledger {
             // An open hold is free at the latest when its bill would be final, and has cooled.
             let latest = || book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon))));
             let own = account.ring.frees(missing, now, &book.grid);
-            let at = account.float.as_ref().and_then(|f| f.frees(missing, now, &book.grid)).or(own).unwrap_or_else(latest);
+            let at =
+                account.float.as_ref().and_then(|f| f.frees(missing, now, &book.grid)).or(own).unwrap_or_else(latest);
             if worst.as_ref().is_none_or(|(worst, ..)| at > *worst) {
                 worst = Some((at, missing, key()));
             }

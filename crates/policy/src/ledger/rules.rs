@@ -84,8 +84,6 @@ pub(super) enum Rule {
     // Of caps that are shared.
     /// A share ends a day after the lender was heard.
     ShareEnds,
-    /// A lease that a newer one overtook is not obeyed.
-    NewestLease,
     /// What another process of the pod drew of its share is not forgotten with its journal.
     LostShareIsSpent,
     /// Nothing borrowed is held after the end of a lease.
@@ -96,16 +94,12 @@ pub(super) enum Rule {
     VoidAfterClaim,
     /// A grant says how much there was in all, not how much is added.
     CumulativeCredit,
-    /// A lower term is not obeyed.
-    HigherTermsOnly,
     /// What was given back is gone, whoever heard of it.
     CedeIsFinal,
     /// What is given back has the time with it that it must cool.
     CoolingGoesWithItsTime,
     /// A lender acts only while its renewal is good.
     Fence,
-    /// What one clock measured another waits for as long as it may take on either.
-    WaitsDrift,
     /// It waits for the last bill of who fell silent,
     CloseWaitsHorizon,
     /// and for the window after it.
@@ -128,8 +122,6 @@ pub(super) enum Rule {
     LostLedgerIsUnknown,
     /// Long windows are written.
     Checkpoints,
-    /// What may be lent under a checkpoint counts as lent in it.
-    AllowanceIsOut,
     /// A write without an answer gives no allowance.
     UnansweredGivesNothing,
     /// No more is lent than the checkpoint allows, whatever came back.
@@ -140,8 +132,6 @@ pub(super) enum Rule {
     SharesOutlastLenders,
     /// The share of a dead pod is free once its last charge has cooled.
     SharesOutlastPods,
-    /// A larger share is told once it is written.
-    ShareWhenWritten,
     /// A share is smaller once its pod says so.
     ShrunkWhenAgreed,
     /// The highest float of the past is written.
@@ -243,17 +233,14 @@ mod breakable {
     /// Those of caps that are shared, in the order of the declaration.
     pub(in crate::ledger) const SHARED: &[Rule] = &[
         Rule::ShareEnds,
-        Rule::NewestLease,
         Rule::LostShareIsSpent,
         Rule::LeaseEnds,
         Rule::LeaseFromSending,
         Rule::VoidAfterClaim,
         Rule::CumulativeCredit,
-        Rule::HigherTermsOnly,
         Rule::CedeIsFinal,
         Rule::CoolingGoesWithItsTime,
         Rule::Fence,
-        Rule::WaitsDrift,
         Rule::CloseWaitsHorizon,
         Rule::CloseWaitsWindow,
         Rule::ClaimsInTime,
@@ -265,13 +252,11 @@ mod breakable {
         Rule::LongOutlastsRollCall,
         Rule::LostLedgerIsUnknown,
         Rule::Checkpoints,
-        Rule::AllowanceIsOut,
         Rule::UnansweredGivesNothing,
         Rule::LendWithinCheckpoint,
         Rule::UnlistedIsUnknown,
         Rule::SharesOutlastLenders,
         Rule::SharesOutlastPods,
-        Rule::ShareWhenWritten,
         Rule::ShrunkWhenAgreed,
         Rule::HighestFloat,
         Rule::HighestShares,

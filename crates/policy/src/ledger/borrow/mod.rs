@@ -10,8 +10,8 @@ mod wait;
 
 use std::{collections::VecDeque, time::Duration};
 
-pub use self::wait::Wait;
 use self::float::Float;
+pub use self::wait::Wait;
 use super::{
     Ledger,
     account::Account,
@@ -123,6 +123,14 @@ impl Account {
         let float = self.float.get_or_insert_with(|| Box::new(Float::new(now)));
         by.activate(index, float);
         Some(float)
+    }
+}
+
+#[cfg(test)]
+impl Ledger {
+    pub(super) fn lease_ends_within(&self, d: std::time::Duration, now: Tick) -> bool {
+        let end = self.borrower.as_ref().and_then(|b| b.lease_end);
+        end.is_some_and(|end| now < end && end.since(now) < d)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::{MOST_SENT, float::Float};
 use super::super::{
     Ledger,
     account::Account,
@@ -11,6 +10,7 @@ use super::super::{
     rules::{Rule, on},
     terms::{REPORT, REPORT_IDLE, REPORT_URGENT},
 };
+use super::{MOST_SENT, float::Float};
 use crate::{Tick, snapshot::Scope};
 
 /// Keys of one report; more make a full report in parts, or wait for the next.

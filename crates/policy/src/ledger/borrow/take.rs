@@ -1,6 +1,5 @@
 //! What a borrower makes of an answer.
 
-use super::{Borrower, float::Float};
 use super::super::{
     Ledger,
     hold::Key,
@@ -8,6 +7,7 @@ use super::super::{
     rules::{Rule, on},
     terms::nanos,
 };
+use super::{Borrower, float::Float};
 use crate::{Tick, snapshot::Scope};
 
 impl Ledger {
@@ -16,7 +16,7 @@ impl Ledger {
     pub fn take_answer(&mut self, answer: &Answer, fresh: Incarnation, now: Tick) {
         let Some(borrower) = &mut self.borrower else { return };
         match answer {
-            Answer::Welcome { term } if *term > borrower.term || !on(Rule::HigherTermsOnly) => {
+            Answer::Welcome { term } if *term > borrower.term => {
                 self.follow(*term, fresh, now);
             }
             Answer::Welcome { term } if *term == borrower.term => borrower.wants_full = true,
@@ -24,7 +24,7 @@ impl Ledger {
             Answer::Lease(lease) if lease.incarnation == borrower.incarnation && lease.term == borrower.term => {
                 if borrower.is_void(now) {
                     self.void(fresh);
-                } else if lease.seq > borrower.seq || !on(Rule::NewestLease) {
+                } else if lease.seq > borrower.seq {
                     self.take_lease(lease, now);
                 }
             }

@@ -1,7 +1,7 @@
 //! Who gets how much of one key. No cap rests on it: nothing is given but what the pool has.
 
-use super::super::rules::{Rule, on};
 use super::super::message::Incarnation;
+use super::super::rules::{Rule, on};
 use crate::Tick;
 
 /// How one borrower stands.
@@ -62,16 +62,22 @@ pub(super) fn share_out(stands: &[Stand], pool: u64, is_over: Option<(u64, u64)>
         let unit = stands.iter().map(|s| s.unit).max().unwrap_or(0);
         if spread && surplus >= unit.saturating_mul(2) || !on(Rule::Contention) {
             // Half a part of slack: else each report would move a few coins.
-            return stands.iter().map(|s| {
-                let whole = s.need().saturating_add(surplus);
-                let more = if s.coins < whole - surplus / 2 { take(whole.saturating_sub(s.coins)) } else { 0 };
-                part(more, whole.saturating_add(surplus / 4), u64::MAX)
-            }).collect();
+            return stands
+                .iter()
+                .map(|s| {
+                    let whole = s.need().saturating_add(surplus);
+                    let more = if s.coins < whole - surplus / 2 { take(whole.saturating_sub(s.coins)) } else { 0 };
+                    part(more, whole.saturating_add(surplus / 4), u64::MAX)
+                })
+                .collect();
         }
-        return stands.iter().map(|s| {
-            let more = take(s.need().saturating_sub(s.coins));
-            part(more, u64::MAX, s.soon.max(s.unit.min(s.soon.saturating_mul(2))))
-        }).collect();
+        return stands
+            .iter()
+            .map(|s| {
+                let more = take(s.need().saturating_sub(s.coins));
+                part(more, u64::MAX, s.soon.max(s.unit.min(s.soon.saturating_mul(2))))
+            })
+            .collect();
     }
     let mut order: Vec<usize> = (0..stands.len()).collect();
     order.sort_by_key(|i| (stands[*i].served, stands[*i].by));
@@ -81,7 +87,13 @@ pub(super) fn share_out(stands: &[Stand], pool: u64, is_over: Option<(u64, u64)>
         let s = &stands[i];
         let lack = s.in_use.saturating_add(s.pend).saturating_sub(s.coins);
         let unit = s.unit.min(lack).max(1);
-        let whole = if s.pend == 0 { 0 } else if lack <= left { lack } else { left / unit * unit };
+        let whole = if s.pend == 0 {
+            0
+        } else if lack <= left {
+            lack
+        } else {
+            left / unit * unit
+        };
         left -= whole;
         parts[i].more = whole;
     }

@@ -1,11 +1,11 @@
 //! One cap of the policy, as the lender counts it.
 
-use super::allowed::Allowed;
 use super::super::{
     cap::Cap,
     rules::{Rule, on},
     terms::{LONG_WINDOW, SKEW, stretched},
 };
+use super::allowed::Allowed;
 
 /// A cap and its past: what anybody may still be using of it.
 #[derive(Clone, Debug)]
@@ -31,7 +31,16 @@ pub(super) struct Fund {
 impl Fund {
     pub(super) fn new(cap: Cap) -> Fund {
         let is_long = cap.window > LONG_WINDOW;
-        Fund { cap, in_force: true, is_long, shares_hi: 0, float_hi: 0, found_hi: 0, allowed: Default::default(), told: 0 }
+        Fund {
+            cap,
+            in_force: true,
+            is_long,
+            shares_hi: 0,
+            float_hi: 0,
+            found_hi: 0,
+            allowed: Default::default(),
+            told: 0,
+        }
     }
 
     /// How long a charge cools, in nanoseconds.

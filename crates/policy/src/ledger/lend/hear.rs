@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Lender, member::Member};
 use super::super::{
     message::{Answer, Phase, Report},
     terms::by_other_clock,
 };
+use super::{Lender, member::Member};
 use crate::Tick;
 
 /// What is to be done about a report at once; leases come with [`Lender::answers`].

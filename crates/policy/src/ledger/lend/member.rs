@@ -26,8 +26,7 @@ pub(super) struct Member {
     pub(super) tell: BTreeSet<usize>,
     /// It is to be answered.
     pub(super) is_due: bool,
-    /// The newest terms that it was told, and that it obeys.
-    pub(super) told: u64,
+    /// The newest terms that it obeys.
     pub(super) edition: u64,
     /// When it goes from the roll.
     pub(super) leaves: Option<Tick>,
@@ -63,7 +62,6 @@ impl Member {
             keys: BTreeSet::new(),
             tell: BTreeSet::new(),
             is_due: false,
-            told: 0,
             edition: 0,
             leaves: None,
         }

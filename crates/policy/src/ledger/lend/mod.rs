@@ -26,11 +26,11 @@ use std::{
     time::Duration,
 };
 
+use self::{allowed::Allowed, fund::Fund, member::Member, pot::Pot, shares::Shares, unknown::Unknown};
 pub use self::{
     hear::Heard,
     written::{Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare},
 };
-use self::{allowed::Allowed, fund::Fund, member::Member, pot::Pot, shares::Shares, unknown::Unknown};
 use super::{
     cap::Cap,
     hold::Key,
@@ -217,7 +217,8 @@ impl Lender {
         }
         let before = self.members.len();
         self.members.retain(|_, m| m.leaves.is_none_or(|leaves| now < leaves));
-        let silent_for = by_other_clock(nanos(super::terms::SHARE_TTL)).saturating_add(self.settled_after(self.longest()));
+        let silent_for =
+            by_other_clock(nanos(super::terms::SHARE_TTL)).saturating_add(self.settled_after(self.longest()));
         if self.shares.expire(silent_for, now) || self.members.len() < before {
             self.writes.want(now);
         }

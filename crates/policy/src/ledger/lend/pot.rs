@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::allowed::Allowed;
 use super::super::{
     hold::Key,
     message::{Incarnation, KeyReport},
     terms::{BUCKETS, BUCKETS_SCOPED, nanos, part},
 };
+use super::allowed::Allowed;
 use crate::{Tick, snapshot::Scope};
 
 /// The coins of one key: lent, cooling here, of unknown whereabouts; what is left of the cap may be lent.
@@ -74,7 +74,13 @@ impl Pot {
     }
 
     /// Books what a loan's row says: first what came back, then how things are. Gives what was claimed of the unknown.
-    pub(super) fn hear(&mut self, by: Incarnation, row: &KeyReport, may_claim: bool, now: Tick) -> Result<(), Unfounded> {
+    pub(super) fn hear(
+        &mut self,
+        by: Incarnation,
+        row: &KeyReport,
+        may_claim: bool,
+        now: Tick,
+    ) -> Result<(), Unfounded> {
         let unheard: u64 = row.cedes.iter().fold(0, |sum, c| sum.saturating_add(c.amount));
         let before = row.ceded.saturating_sub(unheard);
         let loan = match self.loans.entry(by) {

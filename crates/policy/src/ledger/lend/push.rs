@@ -2,11 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Lender, demand::{Stand, share_out}, fund::Fund, member::Member, pot::Pot};
 use super::super::{
     message::{Answer, Incarnation, KeyLease, Lease, Phase, Terms},
     rules::{Rule, on},
     terms::{REPORT, TTL},
+};
+use super::{
+    Lender,
+    demand::{Stand, share_out},
+    fund::Fund,
+    member::Member,
+    pot::Pot,
 };
 use crate::{Tick, snapshot::Scope};
 
@@ -21,7 +27,8 @@ impl Lender {
         for at in std::mem::take(&mut self.due) {
             self.lend(at, now);
         }
-        let due = self.members.iter().filter(|(_, m)| m.is_live() && (m.is_due || !m.tell.is_empty()) && m.may_be_told());
+        let due =
+            self.members.iter().filter(|(_, m)| m.is_live() && (m.is_due || !m.tell.is_empty()) && m.may_be_told());
         let due: Vec<Incarnation> = due.map(|(i, _)| *i).collect();
         due.into_iter().filter_map(|incarnation| self.compose_lease(incarnation, now)).collect()
     }
@@ -33,7 +40,8 @@ impl Lender {
         pot.cooling.cool(now);
         let members = &self.members;
         let may_lend = |i: &Incarnation| members.get(i).is_some_and(|m| m.may_borrow(now));
-        let stands: Vec<Stand> = pot.loans.iter().filter(|(i, _)| may_lend(i)).map(|(i, loan)| loan.stand(*i)).collect();
+        let stands: Vec<Stand> =
+            pot.loans.iter().filter(|(i, _)| may_lend(i)).map(|(i, loan)| loan.stand(*i)).collect();
         let total = fund.total();
         let pool = pot.pool(total, now);
         let can = if fund.is_long && on(Rule::LendWithinCheckpoint) { pool.min(pot.room.now()) } else { pool };

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::allowed::Allowed;
 use super::super::{
     message::{Incarnation, ShareGrant, ShareReport},
     rules::{Rule, on},
     terms::WHOLE,
 };
+use super::allowed::Allowed;
 use crate::Tick;
 
 /// The shares of all pods, those included that ended and may still be billed for. They sum up to no more than the whole.
@@ -125,7 +125,7 @@ impl Shares {
             }
             let is_large = share.parts > target && (is_short || share.parts > target.saturating_mul(2));
             let aim = if is_large || share.is_shrinking { target.min(share.parts) } else { share.parts };
-            let may_tell = aim <= share.allowed.now() || !on(Rule::ShareWhenWritten);
+            let may_tell = aim <= share.allowed.now();
             if may_tell && (aim != share.told || share.number == 0) {
                 self.number += 1;
                 (share.told, share.number, share.is_shrinking) = (aim, self.number, aim < share.parts);

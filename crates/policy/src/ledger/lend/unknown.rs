@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::{Lender, VALID, pot::{Cooling, Pot, unlisted}};
 use super::super::{
     hold::Key,
     message::Incarnation,
@@ -10,6 +9,10 @@ use super::super::{
     terms::{TTL, by_other_clock, nanos},
 };
 use super::allowed::Allowed;
+use super::{
+    Lender, VALID,
+    pot::{Cooling, Pot, unlisted},
+};
 use crate::Tick;
 
 /// Who and what was not heard of in this term.

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Lender, Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare, allowed::Allowed, fund::Fund, member::Member, pot::Cooling};
 use super::super::{
     cap::Cap,
     rules::{Rule, on},
     terms::{by_other_clock, nanos, part},
+};
+use super::{
+    Lender, Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare, allowed::Allowed, fund::Fund, member::Member,
+    pot::Cooling,
 };
 use crate::Tick;
 
@@ -170,8 +173,7 @@ impl Lender {
                 continue;
             }
             pot.room.compose(allowance);
-            let counted = if on(Rule::AllowanceIsOut) { allowance } else { 0 };
-            let out = pot.lent.saturating_add(pot.unknown).saturating_add(counted);
+            let out = pot.lent.saturating_add(pot.unknown).saturating_add(allowance);
             pots.push(WrittenPot { key: pot.key.clone(), out, cooling: pot.cooling.remaining(now) });
         }
         let object = Written {
@@ -274,7 +276,8 @@ impl Lender {
             self.writes.is_wanted |= fund.lower(*most);
         }
         // Holds that were taken by the longer one may be open for so long.
-        if self.horizon.0 > self.horizon_now && now.since(since) > Duration::from_nanos(by_other_clock(self.horizon.0)) {
+        if self.horizon.0 > self.horizon_now && now.since(since) > Duration::from_nanos(by_other_clock(self.horizon.0))
+        {
             self.horizon.0 = self.horizon_now;
             self.writes.is_wanted = true;
         }

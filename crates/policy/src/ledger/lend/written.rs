@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::super::{hold::{Key, Unit}, message::Incarnation};
+use super::super::{
+    hold::{Key, Unit},
+    message::Incarnation,
+};
 use crate::snapshot::Scope;
 
 /// The ledger object of a policy. Times are durations from its composing on.

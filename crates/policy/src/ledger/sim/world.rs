@@ -7,12 +7,12 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use fastrand::Rng;
 
 use super::{
-    disk::Disk,
     super::{
         Amounts, Ask, Cap, Checkpoint, Clock, Denied, Hold, How, Key, Ledger, Past, Unit,
         rules::{Rule, on},
         terms::{GUARD, HEAD_START, LAST_LOOK, SKEW},
     },
+    disk::Disk,
     oracle::{Oracle, S},
     shape::Shape,
 };

@@ -23,22 +23,24 @@ fn any(seed: u64) -> Result<Outcome, String> {
 
 #[test]
 fn no_window_is_billed_above_its_cap_by_all_pods_together() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(200);
-    let from = std::env::var("FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let (mut fullest, mut attempts, mut takeovers, mut waits) = (0f64, 0, 0, 0);
-    for seed in from..from + seeds {
+    for seed in 0..400 {
         let outcome = any(seed).unwrap_or_else(|fault| panic!("{fault}"));
         fullest = fullest.max(outcome.fullest);
         attempts += outcome.attempts;
         takeovers += outcome.takeovers;
         waits += outcome.waits;
     }
-    println!("{attempts} attempts, {waits} waits, {takeovers} takeovers, the fullest window is at {fullest:.3} of its cap");
+    println!(
+        "{attempts} attempts, {waits} waits, {takeovers} takeovers, the fullest window is at {fullest:.3} of its cap"
+    );
     assert!(fullest > 0.99, "demand is above the caps, or nothing is proven: {fullest}");
 }
 
+/// LEDGER's first row: 0.955 of what is lent, of which a twentieth is guaranteed here.
 #[test]
-fn one_pod_uses_most_of_its_cap() {
+fn a_few_pods_use_most_of_a_cap() {
     let outcome = World::new(Shape::plain(60), 1).run().unwrap_or_else(|fault| panic!("{fault}"));
     println!("{outcome:?}");
+    assert!(outcome.used > 0.9, "{outcome:?}");
 }

@@ -108,7 +108,8 @@ impl World {
     fn configure_op(&mut self, n: usize) {
         let op = &mut self.ops[n];
         let now = op.clock.tick(self.now);
-        if self.now >= op.cut_until && op.edition != self.edition
+        if self.now >= op.cut_until
+            && op.edition != self.edition
             && let Some(lender) = &mut op.lender
         {
             op.edition = self.edition;
@@ -143,11 +144,11 @@ impl World {
         let now = op.clock.tick(self.now);
         let Some(lender) = &mut op.lender else { return };
         for (pod, answer) in lender.answers(now) {
-            self.to_pod(n, &pod, answer);
+            self.send_answer(n, &pod, answer);
         }
     }
 
-    fn to_pod(&mut self, from: usize, uid: &Arc<str>, answer: Answer) {
+    fn send_answer(&mut self, from: usize, uid: &Arc<str>, answer: Answer) {
         let Some(pod) = self.pods.iter().position(|p| p.uid == *uid) else { return };
         let net = self.shape.net.clone();
         for at in self.travel(&net) {
@@ -162,7 +163,7 @@ impl World {
         let Some(lender) = &mut op.lender else { return };
         match lender.hear(&uid, report, now) {
             Heard::Nothing => {}
-            Heard::Answer(answer) => self.to_pod(n, &uid, answer),
+            Heard::Answer(answer) => self.send_answer(n, &uid, answer),
             Heard::HigherTerm(term) => {
                 op.lost_above = Some(term);
                 if op.working.is_none() {
@@ -197,10 +198,10 @@ impl World {
         let reply = self.store.serve(call);
         let net = self.shape.api.clone();
         // What arrived is done, whoever hears of it.
-        if self.now >= self.ops[n].cut_until {
-            if let Some(at) = self.travel(&net).into_iter().next() {
-                self.at(at, Event::ApiBack(n, life, id, Box::new(reply)));
-            }
+        if self.now >= self.ops[n].cut_until
+            && let Some(at) = self.travel(&net).into_iter().next()
+        {
+            self.at(at, Event::ApiBack(n, life, id, Box::new(reply)));
         }
     }
 

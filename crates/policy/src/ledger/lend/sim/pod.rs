@@ -55,6 +55,8 @@ pub(super) struct Attempt {
     hold: Hold,
     keys: Vec<Key>,
     asked: u64,
+    /// Its pod is about to lose its lease.
+    is_last: bool,
     fate: Option<Fate>,
 }
 
@@ -277,9 +279,10 @@ impl World {
                     Key { unit: c.unit, name: c.name.clone(), scope: c.scope, value }
                 };
                 let keys = in_force.map(key).collect();
-                pod.callers[caller].attempt = Some(Attempt { hold, keys, asked, fate: None });
+                let is_last = self.shape.is_late && pod.ledger.lease_ends_within(Duration::from_secs(1), now);
+                pod.callers[caller].attempt = Some(Attempt { hold, keys, asked, is_last, fate: None });
                 let life = pod.life;
-                let late = self.shape.is_late && self.rng.bool();
+                let late = self.shape.is_late && self.rng.bool() || is_last;
                 let wait = if late { pod_true(&self.pods[n], GUARD - LAST_LOOK) - 4 } else { self.rng.u64(..20 * MS) };
                 self.at(self.now + wait, Event::Send(n, life, caller));
                 self.schedule_report(n);
@@ -321,7 +324,12 @@ impl World {
         if !attempt.hold.may_send(now) {
             return self.end(n, caller);
         }
-        let fate = fate(&self.shape, &mut self.rng, self.now, attempt.asked, attempt.hold.held().usd.0);
+        let held = attempt.hold.held().usd.0;
+        let fate = if attempt.is_last {
+            Fate::last(&self.shape, self.now, held)
+        } else {
+            fate(&self.shape, &mut self.rng, self.now, attempt.asked, held)
+        };
         let ends = fate.ends;
         self.attempts += 1;
         // A caller that keeps its hold for a second try sends it twice.

@@ -6,6 +6,7 @@ use super::{shape::Shape, world::MS};
 use crate::ledger::{
     Amounts, How,
     rules::{Rule, on},
+    sim::oracle::S,
     terms::{LAST_LOOK, SKEW},
 };
 use crate::money::Usd;
@@ -55,6 +56,14 @@ pub(super) fn fate(shape: &Shape, rng: &mut Rng, now: u64, asked: u64, held: u64
 }
 
 impl Fate {
+    /// An attempt of a pod that is about to lose its lease: it leaves as late as it may, nobody sees its end, and the bill
+    /// comes last.
+    pub(super) fn last(shape: &Shape, now: u64, held: u64) -> Fate {
+        let sent = now + LAST_LOOK.as_nanos() as u64 - 1;
+        let (ends, until) = (sent + S, sent + shape.bill_horizon);
+        Fate { sent, ends, how: How::Unseen, billed: held, surprise: 0, until }
+    }
+
     /// The attempt's process died: its provider runs on, and may bill all that was held.
     pub(super) fn orphaned(&mut self, shape: &Shape, held: u64) {
         if self.how != How::Refused {
@@ -67,7 +76,14 @@ impl Fate {
     pub(super) fn bill(&self, shape: &Shape, rng: &mut Rng) -> Vec<(u64, u64, bool)> {
         let in_hold = self.billed - self.surprise;
         let mut parts = vec![(self.until, self.surprise, true)];
-        match if shape.is_late { rng.u32(..3) * 2 } else { rng.u32(..3) } {
+        let comes_last = self.how == How::Unseen && self.ends == self.sent + S;
+        match if comes_last {
+            2
+        } else if shape.is_late {
+            rng.u32(..3) * 2
+        } else {
+            rng.u32(..3)
+        } {
             0 => parts.push((self.sent, in_hold, false)),
             1 => {
                 let third = in_hold / 3;

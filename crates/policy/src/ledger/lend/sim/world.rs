@@ -158,7 +158,8 @@ impl World {
             world.add_pod();
         }
         for (seconds, fault) in world.shape.script.clone() {
-            world.at(seconds * S, Event::Fault(fault));
+            let at = seconds * S + world.rng.u64(..S);
+            world.at(at, Event::Fault(fault));
         }
         if world.shape.faults.is_some() {
             world.at(20 * S, Event::AnyFault);

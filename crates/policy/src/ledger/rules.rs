@@ -122,8 +122,6 @@ pub(super) enum Rule {
     LostLedgerIsUnknown,
     /// Long windows are written.
     Checkpoints,
-    /// A write without an answer gives no allowance.
-    UnansweredGivesNothing,
     /// No more is lent than the checkpoint allows, whatever came back.
     LendWithinCheckpoint,
     /// A key that no checkpoint lists may have been lent.
@@ -252,7 +250,6 @@ mod breakable {
         Rule::LongOutlastsRollCall,
         Rule::LostLedgerIsUnknown,
         Rule::Checkpoints,
-        Rule::UnansweredGivesNothing,
         Rule::LendWithinCheckpoint,
         Rule::UnlistedIsUnknown,
         Rule::SharesOutlastLenders,

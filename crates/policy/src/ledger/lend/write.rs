@@ -111,9 +111,6 @@ impl Lender {
     pub fn unanswered(&mut self, id: u64) {
         if id == self.writes.id {
             (self.writes.is_flying, self.writes.is_wanted) = (false, true);
-            if !on(Rule::UnansweredGivesNothing) {
-                self.pots.iter_mut().flatten().for_each(|p| p.room.acknowledge());
-            }
         }
     }
 

@@ -34,6 +34,7 @@ fn state() -> Arc<State> {
         scope: Scope::Tenant,
         window: Duration::from_secs(3600),
         limit: LIMIT,
+        guaranteed: 0,
         warn_at: None,
         degrade_at: None,
     };

@@ -179,11 +179,6 @@ fn directed(rule: Rule) -> Shape {
             base.caps[0].scope = Scope::Tenant;
             script(base, &[(3, Failover(1)), (6, Failover(1)), (9, Failover(1)), (12, Failover(1))])
         }
-        Rule::UnansweredGivesNothing => {
-            let api = Net { delay: 1..500, lost: 30, doubled: 0, late: 0 };
-            let script_: Vec<_> = (1..40).map(|n| (30 * n, Failover(1))).collect();
-            script(Shape { api, ..long() }, &script_)
-        }
         Rule::SharesOutlastLenders => script(
             Shape { pods: 2, lasts: 400 * S, ..shared(60) },
             &[(30, Cut(0, 350)), (60, Failover(1)), (80, Add), (90, Add)],

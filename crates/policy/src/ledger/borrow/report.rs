@@ -80,7 +80,7 @@ impl Ledger {
         reports
     }
 
-    /// The last words: every coin goes back, what is in flight with the longest time that its bill and window take.
+    /// The last words: every coin goes back, what cools with its time. What is held is left: the lender waits for it.
     pub fn end(&mut self, now: Tick) -> Vec<Report> {
         let Some(borrower) = self.borrower.as_mut().filter(|b| !b.is_silent) else { return vec![] };
         (borrower.phase, borrower.wants_full) = (Phase::Last, true);

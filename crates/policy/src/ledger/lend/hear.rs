@@ -46,7 +46,7 @@ impl Lender {
                     return void;
                 }
                 self.members.insert(incarnation, Member::new(pod.clone()));
-                self.writes.want(now);
+                self.writes.want();
             }
         }
         let Some(member) = self.members.get_mut(&incarnation) else { return Heard::Nothing };

@@ -133,7 +133,7 @@ impl Lender {
 
     /// Puts a policy's caps in force; `bill_horizon` is the longest of its providers. What grows is used once it is written,
     /// what shrinks once nobody goes by more.
-    pub fn configure(&mut self, caps: Vec<Cap>, bill_horizon: Duration, now: Tick) {
+    pub fn configure(&mut self, caps: Vec<Cap>, bill_horizon: Duration) {
         for fund in &mut self.funds {
             fund.in_force = false;
         }
@@ -146,12 +146,12 @@ impl Lender {
         self.horizon_now = horizon(bill_horizon);
         self.edition += 1;
         if self.opening.is_none() {
-            self.raise(now);
+            self.raise();
         }
     }
 
     /// Takes the policy's words into what is to be written.
-    fn raise(&mut self, now: Tick) {
+    fn raise(&mut self) {
         self.funds.iter_mut().for_each(Fund::raise);
         self.horizon.0 = self.horizon.0.max(self.horizon_now);
         let shortest = self.funds.iter().filter(|f| f.in_force).map(|f| f.cap.window).min().unwrap_or_default();
@@ -159,7 +159,7 @@ impl Lender {
         self.claim.0 = self.claim.0.max(claim);
         self.due.extend((0..self.pots.len()).filter(|at| self.pots[*at].is_some()));
         self.members.values_mut().for_each(|m| m.is_due = true);
-        self.writes.want(now);
+        self.writes.want();
     }
 
     /// The pod ended for sure: the kubelet says so. It sends nothing more, and what it sent is final in time.
@@ -220,7 +220,7 @@ impl Lender {
         let silent_for =
             by_other_clock(nanos(super::terms::SHARE_TTL)).saturating_add(self.settled_after(self.longest()));
         if self.shares.expire(silent_for, now) || self.members.len() < before {
-            self.writes.want(now);
+            self.writes.want();
         }
         self.unknown_runs_out(now);
         self.is_lost &= now < self.lost_until;

@@ -74,7 +74,7 @@ impl Lender {
             // Coins that cool here, or that others give back, are looked for at each turn.
             self.due.insert(at);
             if can < pool {
-                self.writes.want(now);
+                self.writes.want();
             }
         }
     }

@@ -42,7 +42,7 @@ impl Writes {
         Writes { id: 0, is_flying: false, is_wanted: true, last: now, obeyed: None }
     }
 
-    pub(super) fn want(&mut self, _: Tick) {
+    pub(super) fn want(&mut self) {
         self.is_wanted = true;
     }
 }
@@ -232,7 +232,7 @@ impl Lender {
             written.cooling.iter().for_each(|(remaining, n)| cooling.add(*n, now.after(*remaining), now));
             pot.cooling = cooling;
         }
-        self.raise(now);
+        self.raise();
         // What pods were told is not known: no more than what leaves room for what may be out.
         self.settle_edits(now);
     }

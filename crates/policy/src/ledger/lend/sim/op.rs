@@ -107,13 +107,12 @@ impl World {
 
     fn configure_op(&mut self, n: usize) {
         let op = &mut self.ops[n];
-        let now = op.clock.tick(self.now);
         if self.now >= op.cut_until
             && op.edition != self.edition
             && let Some(lender) = &mut op.lender
         {
             op.edition = self.edition;
-            lender.configure(self.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), now);
+            lender.configure(self.caps.clone(), Duration::from_nanos(self.shape.bill_horizon));
         }
     }
 

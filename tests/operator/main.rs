@@ -11,5 +11,6 @@ mod partition;
 mod policies;
 mod replicas;
 mod rotation;
+mod shared;
 mod stage;
 mod strangers;

@@ -133,6 +133,8 @@ impl Plane {
             calls_from: Arc::new(|_, _| true),
             published: published.clone(),
             fleet: fleet.clone(),
+            findings: Arc::default(),
+            lending: Arc::default(),
             leader: led,
             trust: trusted,
             ending: ending.clone(),

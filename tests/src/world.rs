@@ -225,7 +225,7 @@ impl Builder {
         let upstream = Upstream::from_env().expect("an upstream");
         let mut state = State::new(upstream, Memory::new(memory.unwrap_or(MEMORY)), Telemetry::default());
         if keeps {
-            state.money = Money::journalled();
+            state.money = Money::new(true, false);
         }
         let state = Arc::new(state);
         if keys.exists() {

@@ -1,5 +1,8 @@
-//! The contract of operator and sidecar: the messages of one stream, and which versions understand each other.
+//! The contract of operator and sidecar: the messages of one stream, what they mean to the state machines of `policy`, and which
+//! versions understand each other.
 
+pub mod coins;
+pub mod findings;
 pub mod version;
 
 /// Messages, client and server of `proto/control.proto`; written by `make gen`, held by `tests/generated.rs`.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::jiff::Timestamp;
+use policy::{Tick, ledger::terms::HEAD_START};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Since the machine's boot, time asleep included: what leases are measured by.
@@ -10,6 +11,12 @@ use rustix::time::{ClockId, clock_gettime};
 pub fn now() -> Duration {
     let boot = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(boot.tv_sec).unwrap_or(0), u32::try_from(boot.tv_nsec).unwrap_or(0))
+}
+
+/// That time as the ledger counts it: what was before this boot has room.
+#[must_use]
+pub fn tick(since_boot: Duration) -> Tick {
+    Tick(0).after(HEAD_START.saturating_add(since_boot))
 }
 
 /// Wall time since 1970.

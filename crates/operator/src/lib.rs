@@ -1,6 +1,6 @@
 //! The control plane. Policies and pods are plain data (`world`), taken from what the API server tells (`watch`, `observe`);
 //! what each pod gets is a pure function of them (`index`, `publish`); streams of sidecars wait for a difference (`push`); what
-//! they answer (`fleet`) becomes a status (`status`), which the lease holder writes (`reconcile`, `lease`). Pods get their
+//! they answer (`fleet`), and found of providers (`findings`), becomes a status (`status`), which the lease holder writes (`reconcile`, `lease`); it alone lends what pods share of caps (`lend`). Pods get their
 //! sidecar, and policies are judged, before they are stored (`admit`, `inject`).
 
 pub mod world;
@@ -27,6 +27,8 @@ pub mod review;
 
 pub mod fleet;
 
+pub mod findings;
+
 pub mod status;
 
 pub mod events;
@@ -34,6 +36,8 @@ pub mod events;
 pub mod reconcile;
 
 pub mod lease;
+
+pub mod lend;
 
 pub mod endpoints;
 

@@ -55,6 +55,41 @@ pub struct PodStatus {
     phase: Option<String>,
     #[serde(rename = "podIPs")]
     addresses: Vec<Address>,
+    #[serde(rename = "initContainerStatuses")]
+    init_containers: Vec<ContainerStatus>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ContainerStatus {
+    name: String,
+    #[serde(default)]
+    state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct ContainerState {
+    terminated: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    reason: Option<String>,
+}
+
+impl PodStatus {
+    fn is_over(&self) -> bool {
+        matches!(self.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Its sidecar sends nothing more, as its kubelet saw. A pod of a lost node is over by the word of the garbage collector,
+    /// and may run on.
+    fn has_ended(&self) -> bool {
+        let is_gone = |c: &ContainerStatus| c.name == SIDECAR && c.state.terminated.is_some();
+        let is_guess = |c: &Condition| c.reason.as_deref() == Some("DeletionByPodGC");
+        self.is_over() && self.init_containers.iter().any(is_gone) && !self.conditions.iter().any(is_guess)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -101,12 +136,13 @@ pub fn policy(world: &mut World, object: &DynamicObject) -> Option<(PolicyKey, b
     let created = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
     let uid = uid(&object.metadata).unwrap_or_default();
     let policy = match validate(&key, generation, &object.data["spec"]) {
-        Ok(Judged { document, selector, secret, needs_keys }) => Policy {
+        Ok(Judged { document, selector, secret, needs_keys, caps }) => Policy {
             created,
             selector,
             accepted: Some(Arc::new(document)),
             secret,
             needs_keys,
+            caps: Arc::new(caps),
             uid,
             generation,
             faults: vec![],
@@ -151,8 +187,11 @@ pub fn pod(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
     };
     let (PolicyKey { namespace, name }, uid) = (key(metadata)?, uid(metadata)?);
     // One that has ended needs no policy.
-    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+    if status.is_over() {
         let was_there = world.pods.remove(&uid).is_some();
+        if status.has_ended() {
+            world.ended.note(uid.clone());
+        }
         return Some((uid, was_there));
     }
     let labels = metadata.labels.clone().unwrap_or_default();

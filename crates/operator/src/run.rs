@@ -21,10 +21,12 @@ use crate::{
     config::Config,
     endpoints,
     events::Events,
+    findings::Findings,
     fleet::Fleet,
     index::index,
     inject::{NotYet, choose},
     lease::{CatchUp, Election},
+    lend::{Lenders, Lending},
     metrics::Metrics,
     publish::{Published, served},
     push::{CallsFrom, Leader, Push, serve},
@@ -59,11 +61,14 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let webhook_tls = server_config(keeper.serving.clone(), &["http/1.1"])?;
     let (trust, tls) = (keeper.trust.subscribe(), server_config(keeper.serving.clone(), &["h2"])?);
     let ending = CancellationToken::new();
+    let (lending, findings) = (Arc::new(Lending::default()), Arc::new(Findings::default()));
     let push = Push {
         identify: Arc::new(Reviews::new(client.clone(), metrics.clone())),
         calls_from: calls_from_in(cluster.clone(), config.any_address),
         published: Arc::clone(&published),
         fleet: fleet.clone(),
+        findings: findings.clone(),
+        lending: lending.clone(),
         leader: led.clone(),
         trust: trust.clone(),
         ending: ending.clone(),
@@ -98,11 +103,22 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         writers.spawn(webhooks::follow(client.clone(), trust.clone(), led.clone()));
     }
     writers.spawn(endpoints::follow_leader(client.clone(), config.endpoint(port), led.clone()));
+    let (resigns, lends_on) = (CancellationToken::new(), CancellationToken::new());
+    let lenders = Lenders {
+        client: client.clone(),
+        namespace: config.namespace.clone(),
+        cluster: cluster.clone(),
+        leader: led.clone(),
+        lending: lending.clone(),
+    };
+    let lenders = tokio::spawn(lenders.run(lends_on.clone()));
     let events = Events::new(client.clone(), config.pod_name.clone());
     let reconciler = Reconciler {
         client: client.clone(),
         cluster: cluster.clone(),
         fleet: fleet.clone(),
+        findings,
+        lending,
         leader: led,
         events,
         metrics: metrics.clone(),
@@ -110,7 +126,6 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     writers.spawn(reconciler.run());
     let streams = tokio::spawn(serve(control, tls, push));
     let answers = tokio::spawn(admit::serve(webhook, webhook_tls, admission));
-    let resigns = CancellationToken::new();
     let catch_up = catch_up_in(refresh, cluster.clone(), published, fleet);
     let (me, lease) = (config.me(port), &config.lease);
     let election = Election::new(client, &config.namespace, lease, me, catch_up, leader, metrics);
@@ -123,6 +138,8 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
         ended = writers.join_next() => anyhow::bail!("a part of the operator ended: {ended:?}"),
     }
     tracing::info!("ending: the lease is given back, sidecars are told");
+    lends_on.cancel();
+    let _ = timeout(RELEASE, lenders).await;
     writers.shutdown().await;
     // Another replica can lead when sidecars look for one.
     resigns.cancel();

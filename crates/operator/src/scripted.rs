@@ -33,6 +33,18 @@ impl Api {
         (called, serde_json::from_slice(&sent).unwrap_or_default())
     }
 
+    /// What was sent is stored, under this version.
+    pub(crate) async fn stores(&mut self, version: u64) -> Call {
+        let (request, send) = self.0.next_request().await.expect("a call");
+        let (head, sent) = request.into_parts();
+        let sent = sent.collect().await.unwrap().to_bytes();
+        let mut stored: Value = serde_json::from_slice(&sent).unwrap_or_default();
+        let called = (format!("{} {}", head.method, head.uri), stored.clone());
+        stored["metadata"]["resourceVersion"] = json!(version.to_string());
+        send.send_response(Response::new(Body::from(stored.to_string().into_bytes())));
+        called
+    }
+
     /// It is taken.
     pub(crate) async fn takes(&mut self) -> Call {
         self.answer(200, json!({"metadata": {"name": "x"}})).await

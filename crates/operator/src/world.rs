@@ -6,15 +6,17 @@ use std::{
     fmt::Write,
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use api::types::{PodSelector, PolicyStatus};
 use bytes::Bytes;
 use control::v1::{Snapshot, from_operator::Message as Say};
+use policy::ledger::Cap;
 use ring::digest;
 use serde_json::{Value, json};
 
-use crate::frame::frame;
+use crate::{frame::frame, lend::Ended};
 
 /// A policy's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +49,8 @@ pub struct Policy {
     pub secret: Option<Arc<str>>,
     /// One of its providers has a key.
     pub needs_keys: bool,
+    /// Its budgets and rates.
+    pub caps: Arc<Caps>,
     /// `metadata.uid`.
     pub uid: Arc<str>,
     /// `metadata.generation` of the newest version.
@@ -59,6 +63,15 @@ pub struct Policy {
     pub version: u64,
     /// Its status as the cluster shows it.
     pub status: PolicyStatus,
+}
+
+/// What the pods of a policy share.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caps {
+    /// Budgets and rates, in the policy's order.
+    pub all: Vec<Cap>,
+    /// The longest of its providers.
+    pub bill_horizon: Duration,
 }
 
 /// A pod.
@@ -105,6 +118,8 @@ pub struct World {
     pub watched: u64,
     /// Pods that have not ended.
     pub pods: BTreeMap<Uid, Pod>,
+    /// Pods that ended for sure.
+    pub ended: Ended,
     /// Namespaces that ask for sidecars.
     pub opted_in: BTreeSet<Arc<str>>,
 }

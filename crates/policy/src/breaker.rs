@@ -11,6 +11,10 @@ use crate::{Tick, outcome::Class, snapshot};
 
 const BUCKETS: usize = 10;
 const BUCKET: Duration = Duration::from_secs(3);
+/// Who had an answer himself so lately needs nobody's word.
+const OWN: Duration = Duration::from_secs(10);
+/// Nobody's word keeps callers off for longer.
+const MOST_ADVISED: Duration = Duration::from_secs(600);
 /// Open time doubles at most so often: 30 s, 1, 2, 4, 8 min.
 const DOUBLINGS: u32 = 4;
 
@@ -26,6 +30,10 @@ pub struct Breaker {
     opens: u32,
     /// Until when a Retry-After forbids any try.
     held_until: Tick,
+    /// The same of a Retry-After that another pod met.
+    advised_until: Tick,
+    /// When a try worked last.
+    good_at: Option<Tick>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +50,8 @@ enum State {
     Open {
         until: Tick,
         why: Class,
+        /// By the word of other pods.
+        advised: bool,
     },
     HalfOpen {
         /// Probes let through and not yet given back.
@@ -136,6 +146,25 @@ pub struct Ticket {
     probe: bool,
 }
 
+/// What a pod knows of a provider or a target by its own tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It answered lately.
+    Works,
+    /// Its circuit is open.
+    Fails {
+        /// Until a probe is due.
+        left: Duration,
+        /// The class that opened it.
+        why: Class,
+    },
+    /// It asked to wait.
+    Held {
+        /// Until that is over.
+        left: Duration,
+    },
+}
+
 /// What a try says about the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -156,12 +185,13 @@ impl Breaker {
     /// What a try would meet now.
     #[must_use]
     pub fn gate(&self, now: Tick, conf: &snapshot::Breaker) -> Gate {
-        if now < self.held_until {
-            return Gate::Held { until: self.held_until };
+        let held = self.held_until.max(self.advised_until);
+        if now < held {
+            return Gate::Held { until: held };
         }
         match self.state {
             State::Closed => Gate::Closed,
-            State::Open { until, why } if now < until => Gate::Open { until, why },
+            State::Open { until, why, .. } if now < until => Gate::Open { until, why },
             State::Open { .. } => Gate::HalfOpen,
             State::HalfOpen { issued, .. } if issued < conf.half_open_probes => Gate::HalfOpen,
             State::HalfOpen { .. } => Gate::Probing,
@@ -196,6 +226,9 @@ impl Breaker {
     pub fn record(&mut self, ticket: Ticket, verdict: Verdict, now: Tick, conf: &snapshot::Breaker, jitter: u32) {
         if let Verdict::Bad { retry_after: Some(wait), .. } = verdict {
             self.held_until = self.held_until.max(now.after(wait));
+        }
+        if verdict == Verdict::Good {
+            self.good_at = self.good_at.max(Some(now));
         }
         if ticket.epoch != self.epoch {
             return;
@@ -234,6 +267,46 @@ impl Breaker {
         }
     }
 
+    /// What this pod can say to others; `None` where it knows nothing by itself.
+    #[must_use]
+    pub fn finding(&self, now: Tick) -> Option<Finding> {
+        if now < self.held_until {
+            return Some(Finding::Held { left: self.held_until.since(now) });
+        }
+        match self.state {
+            State::Open { until, why, advised: false } if now < until => {
+                Some(Finding::Fails { left: until.since(now), why })
+            }
+            State::Closed if self.is_fresh(now) => Some(Finding::Works),
+            _ => None,
+        }
+    }
+
+    /// Takes what most other pods find. Who has had an answer lately, or found by himself that there is none, needs it not;
+    /// a Retry-After is obeyed by all, since it is of the account.
+    pub fn advise(&mut self, finding: Finding, now: Tick) {
+        let is_fresh = self.is_fresh(now);
+        match (finding, &mut self.state) {
+            (Finding::Held { left }, _) => {
+                self.advised_until = self.advised_until.max(now.after(left.min(MOST_ADVISED)));
+            }
+            (Finding::Fails { left, why }, State::Closed) if !is_fresh => {
+                let until = now.after(left.min(MOST_ADVISED));
+                self.change(State::Open { until, why, advised: true });
+            }
+            (Finding::Fails { left, .. }, State::Open { until, advised: true, .. }) => {
+                *until = (*until).max(now.after(left.min(MOST_ADVISED)));
+            }
+            // It works for them: a probe finds out whether it does from here.
+            (Finding::Works, State::Open { until, advised: true, .. }) => *until = (*until).min(now),
+            _ => {}
+        }
+    }
+
+    fn is_fresh(&self, now: Tick) -> bool {
+        self.good_at.is_some_and(|at| now.since(at) < OWN)
+    }
+
     fn trips(&self, now: Tick, conf: &snapshot::Breaker) -> bool {
         if self.consecutive >= conf.consecutive_failures {
             return true;
@@ -252,7 +325,7 @@ impl Breaker {
         let base = conf.open_for * (1 << self.opens.min(DOUBLINGS));
         let until = now.after(base + base / 10 * jitter / 10_000).max(self.held_until);
         self.opens += 1;
-        self.change(State::Open { until, why });
+        self.change(State::Open { until, why, advised: false });
     }
 
     fn close(&mut self) {

@@ -210,6 +210,12 @@ impl Class {
         Class::Cancelled,
     ];
 
+    /// The one with this label.
+    #[must_use]
+    pub fn labelled(label: &str) -> Option<Class> {
+        Class::ALL.into_iter().find(|class| class.label() == label)
+    }
+
     /// Metric label.
     #[must_use]
     pub fn label(self) -> &'static str {

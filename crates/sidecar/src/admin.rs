@@ -14,7 +14,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use policy::{
-    ledger::{Unit, View},
+    ledger::{Unit, View, terms::WHOLE},
     money::Usd,
     outcome::Class,
     snapshot::{Api, ProviderId},
@@ -175,7 +175,15 @@ fn budgets(state: &State) -> Value {
         .money
         .journal()
         .map(|j| json!({"writes": j.writes, "failed_writes": j.failures, "waits": j.waits, "failing": j.failing}));
-    json!({"budgets": of(true), "rates": of(false), "waiting": state.money.waiting(), "journal": journal})
+    let lease = state.money.lease().map(|lease| {
+        let waits = state.money.waits().unwrap_or_default();
+        json!({
+            "live": lease.ends.is_some(), "term": lease.term, "ends_in_seconds": lease.ends.map(|d| d.as_secs()),
+            "guaranteed_share": lease.share as f64 / WHOLE as f64,
+            "waited_for": {"requests": waits.all, "answered": waits.answered},
+        })
+    });
+    json!({"budgets": of(true), "rates": of(false), "waiting": state.money.waiting(), "journal": journal, "lease": lease})
 }
 
 /// What is in force and why the newest version is not, if it is not; no secret.

@@ -1,7 +1,7 @@
 //! The way into one attempt: its request built, its circuits entered, its money held; and where money is short, down the
 //! tier's ladder.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dialect::{BadBody, Dialect};
@@ -12,18 +12,18 @@ use policy::{
     bound::Unbounded,
     breaker::Gate,
     ladder::{self, Leg, Offer},
-    ledger::{Denied, Unit},
+    ledger::{Amounts, Denied, Key, Unit},
     money::Usd,
     outcome::Failure,
     plan::{Candidate, Plan, Worst},
     reason::{Cause, Reason},
-    snapshot::{Rung, Tier, Trim},
+    snapshot::{Budget, Rung, Tier, Trim},
 };
 
 use crate::{
     admit::{Closed, Permit, admit},
     attempt::Failed,
-    bill,
+    bill, clock,
     credentials::Secret,
     exchange::{Exchange, Squeeze},
     money,
@@ -62,9 +62,14 @@ enum No {
     Out(Box<Failed>),
     /// What is left is spared for cheaper ways.
     Spared,
-    /// A cap leaves no room.
-    Short(Denied),
+    /// A cap leaves no room for so much.
+    Short(Denied, Amounts),
 }
+
+/// How long a hold waits for a lender's answer where it is a rate that lacks.
+const RATE_WAIT: Duration = Duration::from_millis(100);
+/// While no lender is reached, a refused caller is to come back after that at the latest.
+const CUT_OFF: Duration = Duration::from_secs(5);
 
 /// One request at the entrance.
 pub struct Entrance<'a> {
@@ -92,7 +97,7 @@ impl Entrance<'_> {
             Err(No::Out(failed)) => return Entered::Over(failed),
             Err(No::Spared) if x.later => return Entered::Refused(Refusal::own(Cause::BudgetNearLimit)),
             Err(No::Spared) => true,
-            Err(No::Short(denied)) => {
+            Err(No::Short(denied, _)) => {
                 shortage.note(denied);
                 false
             }
@@ -117,7 +122,7 @@ impl Entrance<'_> {
                     }
                     Err(No::Out(failed)) if candidate == base && !trimmed => return Entered::Over(failed),
                     Err(No::Out(_) | No::Spared) => {}
-                    Err(No::Short(denied)) => shortage.note(denied),
+                    Err(No::Short(denied, _)) => shortage.note(denied),
                 },
                 Offer::Wait if first && !x.later => {
                     if let Some(entry) = Box::pin(self.in_line(x, &offers[..i], &shortage, until)).await {
@@ -129,7 +134,7 @@ impl Entrance<'_> {
                 Offer::Cached | Offer::Wait | Offer::Refuse => {}
             }
         }
-        let refusal = shortage.refusal();
+        let refusal = shortage.refusal(x.state.money.lease().is_some_and(|lease| lease.ends.is_none()));
         if first { Entered::Refused(refusal) } else { Entered::Over(Box::new(Failed::refused(refusal.reason))) }
     }
 
@@ -143,23 +148,43 @@ impl Entrance<'_> {
         self.in_force.has_thresholds && self.tier.over_budget.iter().any(spares)
     }
 
-    /// One offer; where only the journal stands in the way, its next write is waited for.
+    /// One offer. Where only the journal stands in the way, its next write is waited for; where others may hold what
+    /// lacks, once a request, the lender's answer.
     async fn offered(
         &self,
-        x: &Exchange,
+        x: &mut Exchange,
         index: usize,
         trimmed: bool,
         sparing: bool,
         until: Tick,
     ) -> Result<Entry, No> {
         loop {
-            let write = x.state.money.next_write();
+            let state = x.state.clone();
+            let write = state.money.next_write();
             let offered = self.offer(x, index, trimmed, sparing);
-            let waits = matches!(offered, Err(No::Short(Denied::Journal)));
-            if !waits || !Box::pin(write.durable(until)).await {
-                return offered;
+            let again = match &offered {
+                Err(No::Short(Denied::Journal, _)) => Box::pin(write.durable(until)).await,
+                Err(No::Short(Denied::Short { key, .. }, amounts)) if !x.asked_lender => {
+                    x.asked_lender = true;
+                    let candidate = &self.plan.candidates[index].key;
+                    match x.state.money.ask(self.in_force, self.ask, candidate, *amounts) {
+                        Some(asked) => Box::pin(asked.answered(self.lease_wait(key, until))).await,
+                        None => false,
+                    }
+                }
+                _ => false,
+            };
+            if !again {
+                return offered.map_err(No::told);
             }
         }
+    }
+
+    /// How long a hold waits for a lender.
+    fn lease_wait(&self, key: &Key, until: Tick) -> Duration {
+        let is = |b: &&Budget| key.unit == Unit::Money && b.name == key.name;
+        let wait = self.in_force.snapshot.budgets.iter().find(is).map_or(RATE_WAIT, |b| b.lease_wait);
+        wait.min(until.since(clock::now()))
     }
 
     fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Entry, No> {
@@ -218,14 +243,7 @@ impl Entrance<'_> {
                 Err(No::Out(Box::new(Failed::refused(Reason::of(provider, cause)))))
             }
             Err(Closed::Money(money::No::Spared)) => Err(No::Spared),
-            Err(Closed::Money(money::No::Denied(Denied::Short { key, retry_after, .. })))
-                if key.unit != Unit::Money =>
-            {
-                let failure = Failure::RateLimited { retry_after: Some(retry_after) };
-                let reason = Reason::own(Cause::RateLimitExceeded);
-                Err(No::Out(Box::new(Failed { failure, ..Failed::refused(reason) })))
-            }
-            Err(Closed::Money(money::No::Denied(denied))) => Err(No::Short(denied)),
+            Err(Closed::Money(money::No::Denied(denied))) => Err(No::Short(denied, worst.amounts())),
         }
     }
 
@@ -253,13 +271,20 @@ impl Entrance<'_> {
     async fn in_line(&self, x: &Exchange, offers: &[Offer], short: &Shortage, until: Tick) -> Option<Entry> {
         let Some(Denied::Short { key, .. }) = &short.soonest else { return None };
         let turn = x.state.money.turn(key, until).await?;
+        // The lender knows of it while it waits.
+        let mut asked = None;
         let any = || {
             let mut short = Shortage::default();
             for offer in offers {
                 let Offer::Ask { candidate, trimmed } = *offer else { continue };
-                match self.offer(x, candidate, trimmed, false) {
+                match self.offer(x, candidate, trimmed, false).map_err(No::told) {
                     Ok(entry) => return Ok(entry),
-                    Err(No::Short(denied)) => short.note(denied),
+                    Err(No::Short(denied, amounts)) => {
+                        let key = &self.plan.candidates[candidate].key;
+                        let ask = || x.state.money.ask(self.in_force, self.ask, key, amounts);
+                        asked = asked.take().or_else(ask);
+                        short.note(denied);
+                    }
                     Err(No::Out(_) | No::Spared) => {}
                 }
             }
@@ -291,9 +316,16 @@ impl Shortage {
         }
     }
 
-    fn refusal(self) -> Refusal {
+    /// `cut_off`: no lender is reached, so what others have left is not known.
+    fn refusal(self, cut_off: bool) -> Refusal {
         let exhausted = Refusal::own(Cause::BudgetExhausted);
         match self.soonest {
+            Some(Denied::Short { key, retry_after, .. }) if cut_off => exhausted
+                .because(format!(
+                    "the operator, which shares out the budget `{}`, is not reached, and this pod's guaranteed share is spent",
+                    key.name
+                ))
+                .after(retry_after.min(CUT_OFF)),
             Some(Denied::Short { key, retry_after, .. }) => {
                 let seconds = retry_after.as_millis().div_ceil(1000);
                 exhausted
@@ -308,6 +340,20 @@ impl Shortage {
             Some(Denied::Journal) => Refusal::own(Cause::StateUnavailable)
                 .because("what this request may cost cannot be written down: the state directory takes nothing now"),
             None => exhausted,
+        }
+    }
+}
+
+impl No {
+    /// A rate that leaves no room rules the candidate out: money does not help.
+    fn told(self) -> No {
+        match self {
+            No::Short(Denied::Short { key, retry_after, .. }, _) if key.unit != Unit::Money => {
+                let failure = Failure::RateLimited { retry_after: Some(retry_after) };
+                let reason = Reason::own(Cause::RateLimitExceeded);
+                No::Out(Box::new(Failed { failure, ..Failed::refused(reason) }))
+            }
+            no => no,
         }
     }
 }
@@ -332,9 +378,7 @@ fn unbounded(candidate: &Candidate, why: Unbounded) -> Box<Failed> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use policy::{ledger::Key, snapshot::Scope};
+    use policy::snapshot::Scope;
 
     use super::*;
 
@@ -355,7 +399,7 @@ mod tests {
         let told = |denied: Vec<Denied>| {
             let mut shortage = Shortage::default();
             denied.into_iter().for_each(|d| shortage.note(d));
-            let refusal = shortage.refusal();
+            let refusal = shortage.refusal(false);
             (refusal.reason.cause, refusal.retry_after, refusal.message.into_owned())
         };
         let (cause, wait, message) = told(vec![short("day", 90), impossible(), short("minute", 7)]);

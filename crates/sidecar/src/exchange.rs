@@ -84,6 +84,8 @@ pub struct Exchange {
     pub dropped: Vec<String>,
     /// What was done because money is short.
     pub squeeze: Option<Squeeze>,
+    /// It waited for a lender of coins, which no request does twice.
+    pub asked_lender: bool,
     /// How its answer is kept, where its scene keeps answers.
     pub keeping: Option<Keeping>,
     _open: Open,
@@ -167,6 +169,7 @@ impl Exchange {
             passed: vec![],
             dropped: vec![],
             squeeze: None,
+            asked_lender: false,
             keeping: None,
             ended: false,
         })

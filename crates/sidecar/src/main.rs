@@ -79,10 +79,9 @@ fn set_up(lines: Lines, config: &Config) -> anyhow::Result<State> {
     let upstream = Upstream::from_env()?;
     let telemetry = Telemetry::from_env(&upstream, lines)?;
     let mut state = State::new(upstream, Memory::of_container(), telemetry);
-    if config.state.is_some() {
-        state.money = Money::journalled();
-    }
     let control = config.control().map_err(anyhow::Error::msg)?;
+    // All pods of an operator's policy share its caps.
+    state.money = Money::new(config.state.is_some(), control.is_some());
     state.control = control.map(|settings| Arc::new(Link::new(settings.address)));
     Ok(state)
 }
@@ -196,6 +195,7 @@ async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Res
     tracing::info!("draining: no new connections, requests under way run to their end");
     state.draining.store(true, std::sync::atomic::Ordering::Relaxed);
     draining.cancel();
+    state.money.drain();
     let clean = tokio::select! {
         (serving, later) = async { tokio::join!(serving, later) } => serving.is_ok() && later.is_ok(),
         _ = terminate.recv() => false,

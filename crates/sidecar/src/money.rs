@@ -1,5 +1,6 @@
 //! Money, and providers' rates: the ledger behind its lock, and the line of those who wait for coins.
 
+mod borrow;
 mod journal;
 mod kept;
 
@@ -25,8 +26,11 @@ use tokio::{
     time::{sleep_until, timeout_at},
 };
 
-use self::journal::Journal;
-pub use self::journal::{Keeper, NextWrite, Status};
+use self::{borrow::Borrowing, journal::Journal};
+pub use self::{
+    borrow::{Addressed, Asked, Waits},
+    journal::{Keeper, NextWrite, Status},
+};
 use crate::{clock, state::InForce};
 
 /// Requests that wait in line at most; further ones go on down the ladder.
@@ -39,6 +43,8 @@ pub struct Money {
     freed: Notify,
     /// Of a ledger that survives the process.
     journal: Option<Journal>,
+    /// Of one whose caps all pods of the policy share.
+    borrowing: Option<Borrowing>,
     waiting: AtomicUsize,
     /// By the key that is short: one line each, so that a tenant without money keeps no other one waiting.
     lines: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
@@ -46,22 +52,24 @@ pub struct Money {
 
 impl Default for Money {
     fn default() -> Self {
-        Money::new(None)
+        Money::new(false, false)
     }
 }
 
 impl Money {
-    /// One that survives the process: nothing can be held until a [`Keeper`] has written what earlier ones left.
+    /// One that survives the process, if it is `journalled`: nothing can be held until a [`Keeper`] has written what earlier
+    /// ones left. One that is `shared` with other pods has what a lender gives.
     #[must_use]
-    pub fn journalled() -> Money {
-        Money::new(Some(Journal::default()))
-    }
-
-    fn new(journal: Option<Journal>) -> Money {
+    pub fn new(journalled: bool, shared: bool) -> Money {
+        let mut ledger = Ledger::new(RandomState::new(), journalled);
+        if shared {
+            ledger.borrow(borrow::incarnation());
+        }
         Money {
-            ledger: Mutex::new(Ledger::new(RandomState::new(), journal.is_some())),
+            ledger: Mutex::new(ledger),
             freed: Notify::new(),
-            journal,
+            journal: journalled.then(Journal::default),
+            borrowing: shared.then(Borrowing::default),
             waiting: AtomicUsize::new(0),
             lines: Mutex::default(),
         }
@@ -70,7 +78,12 @@ impl Money {
     /// Puts a policy's caps in force; what was spent stays with its cap.
     pub fn configure(&self, snapshot: &Snapshot) {
         let (caps, horizon) = (ledger::caps(snapshot), ledger::bill_horizon(snapshot));
-        self.ledger.lock().configure(caps, horizon, clock::now());
+        let mut ledger = self.ledger.lock();
+        if let Some(borrowing) = &self.borrowing {
+            borrowing.follows(&snapshot.name, || ledger.move_on(borrow::incarnation(), clock::now()));
+        }
+        ledger.configure(caps, horizon, clock::now());
+        drop(ledger);
         self.freed.notify_waiters();
     }
 

@@ -23,7 +23,10 @@ async fn answered(call: &mut Call) -> Bytes {
     loop {
         let message = call.hear().await;
         match FromSidecar::decode(&*message).expect("decodes").message.expect("known") {
-            from_sidecar::Message::Hello(_) | from_sidecar::Message::Report(_) => {}
+            from_sidecar::Message::Hello(_)
+            | from_sidecar::Message::Report(_)
+            | from_sidecar::Message::Borrowing(_)
+            | from_sidecar::Message::Findings(_) => {}
             from_sidecar::Message::Ack(_) | from_sidecar::Message::Nack(_) => return message,
         }
     }
@@ -90,7 +93,7 @@ async fn an_operator_that_no_longer_speaks_this_protocol_is_told_of_and_nothing_
     drop(call);
 
     let _call = front.answer(says(vec![hello(8, 9), recorded_snapshot()])).await;
-    let why = "no protocol in common: this end speaks 1 to 1, the other 8 to 9; update this end";
+    let why = "no protocol in common: this end speaks 1 to 2, the other 8 to 9; update this end";
     eventually("it says why", async || {
         page(&sidecar).await["control"]["why_not"].as_str()?.contains(why).then_some(())
     })

@@ -2,7 +2,7 @@
 
 use policy::snapshot::NotInForce;
 
-use crate::types::{Budget, LLMRoutePolicySpec, Provider, Scene, Tier};
+use crate::types::{LLMRoutePolicySpec, Provider, Scene, Tier};
 
 /// One entry a field that the policy has.
 pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
@@ -15,9 +15,6 @@ pub(super) fn list(spec: &LLMRoutePolicySpec) -> Vec<NotInForce> {
     }
     for (i, scene) in spec.scenes.iter().enumerate() {
         found.scene(&format!("spec.scenes[{i}]"), scene);
-    }
-    for (i, budget) in spec.budgets.iter().enumerate() {
-        found.budget(&format!("spec.budgets[{i}]"), budget);
     }
     found.note(spec.health.is_some(), "spec.health", "no health score orders targets; circuits do their part");
     found.note(spec.cutover.is_some(), "spec.cutover", "traffic does not move in steps");
@@ -48,18 +45,5 @@ impl Found {
 
     fn scene(&mut self, path: &str, scene: &Scene) {
         self.note(!scene.guardrails.is_empty(), format!("{path}.guardrails"), "answers are not checked");
-    }
-
-    fn budget(&mut self, path: &str, budget: &Budget) {
-        self.note(
-            budget.guaranteed.is_some(),
-            format!("{path}.guaranteed"),
-            "pods share no money, so none is set aside",
-        );
-        self.note(
-            budget.lease_wait.is_some(),
-            format!("{path}.leaseWait"),
-            "no request waits for money that others hold",
-        );
     }
 }

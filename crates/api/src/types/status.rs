@@ -26,6 +26,9 @@ pub struct PolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub budgets: Vec<BudgetStatus>,
+    /// How often the ledger of caps that pods share went to a new lender. With it, a ledger that is gone is known to be lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger_term: Option<i64>,
     /// What is left of each tier's error budget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["tier"]))]
@@ -79,10 +82,26 @@ pub struct ProviderStatus {
 pub struct BudgetStatus {
     /// Its name.
     pub name: String,
-    /// Spent in the present window; of a scoped budget, by the value nearest its limit.
+    /// Spent in the present window, or held by requests under way, over all pods; of a scoped budget, by the value nearest its
+    /// limit. What pods drew of their guaranteed shares is not in it.
     pub spent_usd: String,
     /// The cap.
     pub limit_usd: String,
+    /// Lent to pods and not used now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lent_usd: Option<String>,
+    /// Held by nobody knows whom, and waited out: of pods that fell silent, or of a lender before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_usd: Option<String>,
+    /// Above the cap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debt_usd: Option<String>,
+    /// Of a scoped budget: which value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// Until the next part of what is spent leaves the window, as far as the lender knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_free_seconds: Option<i64>,
 }
 
 /// Error budget of a tier.

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, metadata::MetadataMap};
 
-use crate::{clock, fleet::Fleet, publish::Published, world::Uid};
+use crate::{clock, findings::Findings, fleet::Fleet, lend::Lending, publish::Published, world::Uid};
 pub use identify::{Caller, Denied, Identify};
 pub use serve::serve;
 use stream::Stream;
@@ -64,6 +64,10 @@ pub struct Push {
     pub published: Arc<Published>,
     /// What sidecars answer.
     pub fleet: Arc<Fleet>,
+    /// What they found of providers.
+    pub findings: Arc<Findings>,
+    /// What they borrow.
+    pub lending: Arc<Lending>,
     /// Who leads.
     pub leader: watch::Receiver<Leader>,
     /// PEM of the CA certificates to trust from now on; empty where they are not this operator's business.

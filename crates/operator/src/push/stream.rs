@@ -5,12 +5,13 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use control::{
-    Speaks, agree,
+    Speaks, agree, coins,
     v1::{
         FromSidecar, GoAway, Hello, Trust, Unselected, from_operator::Message as Say, from_sidecar::Message as Heard,
         go_away::Reason,
     },
 };
+use policy::ledger::message::Phase;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -18,7 +19,7 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{Caller, Leader, Push, visit::Running};
-use crate::{fleet::Place, frame::frame, publish::Served};
+use crate::{fleet::Place, frame::frame, publish::Served, world::PolicyKey};
 
 /// From the call to the sidecar's hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -74,6 +75,9 @@ impl Stream {
         };
         self.running.is_known();
         self.say(Say::Hello(Speaks::HERE.hello(VERSION))).await?;
+        // From here on answers go to this stream.
+        let _seat = self.push.lending.seats.take(&self.caller.uid, self.outgoing.clone());
+        self.push.findings.begins(&self.caller.uid);
         let mut trust = self.push.trust.clone();
         self.trust(&mut trust).await?;
         let mut served = self.push.published.watch(&self.caller.uid);
@@ -82,7 +86,12 @@ impl Stream {
         let unknown_until = Instant::now() + UNKNOWN;
         loop {
             tokio::select! {
-                heard = self.incoming.message() => hear(&place, heard)?,
+                heard = self.incoming.message() => {
+                    if let Some(said) = self.hear(&place, heard)? {
+                        self.leads()?;
+                        self.share(said, &served.borrow());
+                    }
+                }
                 changed = served.changed() => match changed {
                     Ok(()) => {
                         self.leads()?;
@@ -138,6 +147,52 @@ impl Stream {
         ControlFlow::Break(Some(GoAway { reason, message: message.to_owned(), address }))
     }
 
+    /// Notes what the sidecar says of itself; gives what is for others.
+    fn hear(
+        &self,
+        place: &Place,
+        heard: Result<Option<FromSidecar>, Status>,
+    ) -> ControlFlow<End, Option<Heard>> {
+        let Ok(Some(FromSidecar { message })) = heard else { return ControlFlow::Break(None) };
+        match message {
+            Some(Heard::Ack(ack)) => place.answered(ack.into()),
+            Some(Heard::Nack(nack)) => place.answered(nack.into()),
+            Some(Heard::Report(report)) => place.told(report),
+            Some(said @ (Heard::Borrowing(_) | Heard::Findings(_))) => return ControlFlow::Continue(Some(said)),
+            Some(Heard::Hello(_)) => return go_away(Reason::Protocol, "a stream has one hello"),
+            // Of a newer sidecar; the protocol says that it may be skipped.
+            None => {}
+        }
+        ControlFlow::Continue(None)
+    }
+
+    /// What the sidecar borrows goes to the lender of the policy that selects its pod, what it found to the other pods of that
+    /// policy. To another lender of its namespace go its last words alone.
+    fn share(&self, said: Heard, served: &Served) {
+        let Caller { namespace, uid, .. } = &self.caller;
+        let (of, name) = match &said {
+            Heard::Borrowing(said) => (&said.namespace, &said.name),
+            Heard::Findings(said) => (&said.namespace, &said.name),
+            _ => return,
+        };
+        if **of != **namespace {
+            return;
+        }
+        let policy = PolicyKey { namespace: namespace.clone(), name: name.as_str().into() };
+        let selects = matches!(served, Served::Policy(document) if document.policy == policy);
+        match said {
+            Heard::Borrowing(said) => {
+                if let Some(report) = coins::report(said).filter(|report| selects || report.phase == Phase::Last) {
+                    self.push.lending.hear(&policy, uid, report);
+                }
+            }
+            Heard::Findings(said) if selects => {
+                self.push.findings.hear(&policy, uid, &said.rows, &self.push.lending.seats);
+            }
+            _ => {}
+        }
+    }
+
     /// Says what the pod is served now.
     async fn serve(&mut self, served: &mut watch::Receiver<Served>) -> Step {
         let now = served.borrow_and_update().clone();
@@ -164,20 +219,6 @@ impl Stream {
         let sent = timeout(TAKEN, self.outgoing.send(framed)).await;
         if matches!(sent, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
     }
-}
-
-/// Notes what a sidecar says.
-fn hear(place: &Place, heard: Result<Option<FromSidecar>, Status>) -> Step {
-    let Ok(Some(FromSidecar { message })) = heard else { return ControlFlow::Break(None) };
-    match message {
-        Some(Heard::Ack(ack)) => place.answered(ack.into()),
-        Some(Heard::Nack(nack)) => place.answered(nack.into()),
-        Some(Heard::Report(report)) => place.told(report),
-        Some(Heard::Hello(_)) => return go_away(Reason::Protocol, "a stream has one hello"),
-        // Of a newer sidecar; the protocol says that it may be skipped.
-        None => {}
-    }
-    ControlFlow::Continue(())
 }
 
 fn go_away<T>(reason: Reason, message: impl Into<String>) -> ControlFlow<End, T> {

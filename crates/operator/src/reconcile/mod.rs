@@ -31,8 +31,10 @@ use crate::{
     clock,
     cluster::Cluster,
     events::Events,
+    findings::Findings,
     fleet::Fleet,
     index::{Groups, index},
+    lend::Lending,
     metrics::Metrics,
     push::Leader,
     status::{News, View, news, status},
@@ -117,6 +119,10 @@ pub struct Reconciler {
     pub cluster: Arc<Cluster>,
     /// What sidecars answer.
     pub fleet: Arc<Fleet>,
+    /// What they found of providers.
+    pub findings: Arc<Findings>,
+    /// What is lent.
+    pub lending: Arc<Lending>,
     /// Who leads.
     pub leader: watch::Receiver<Leader>,
     /// Tells what happened.
@@ -129,12 +135,15 @@ impl Reconciler {
     /// Works until it is dropped.
     pub async fn run(mut self) {
         let (mut world, mut fleet) = (self.cluster.changes(), self.fleet.changes());
+        let (mut found, mut lent) = (self.findings.changes(), self.lending.changes());
         let (mut work, mut waiting) = (Work::default(), Waiting::default());
         loop {
             let due = self.round(&mut work).await.min(self.tell_pods(&mut waiting).await);
             let changed = tokio::select! {
                 Ok(()) = world.changed() => true,
                 Ok(()) = fleet.changed() => true,
+                Ok(()) = found.changed() => true,
+                Ok(()) = lent.changed() => true,
                 Ok(()) = self.leader.changed() => true,
                 () = sleep(due) => false,
             };
@@ -144,6 +153,8 @@ impl Reconciler {
             // What came until now is looked at in the round that begins.
             world.mark_unchanged();
             fleet.mark_unchanged();
+            found.mark_unchanged();
+            lent.mark_unchanged();
             self.leader.mark_unchanged();
         }
     }
@@ -184,7 +195,7 @@ impl Reconciler {
         self.cluster.read(|world| {
             let index = index(world);
             let groups = Groups::new(world, &index);
-            let view = View { world, groups: &groups, fleet: &fleet };
+            let view = View { world, groups: &groups, fleet: &fleet, findings: &self.findings, lending: &self.lending };
             work.retain(world);
             let mut all = vec![];
             for (key, policy) in &world.policies {

@@ -28,6 +28,8 @@ impl Scene {
             client,
             cluster: cluster.clone(),
             fleet: fleet.clone(),
+            findings: Arc::default(),
+            lending: Arc::default(),
             leader: led,
             metrics: Arc::default(),
         };

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use ::policy::ledger;
 use api::types::PodSelector;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::world::{Document, PolicyKey, World};
+use crate::world::{Caps, Document, PolicyKey, World};
 
 /// An accepted version.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Judged {
     pub secret: Option<Arc<str>>,
     /// One of its providers has a key.
     pub needs_keys: bool,
+    /// What its pods share.
+    pub caps: Caps,
 }
 
 /// A version that is not.
@@ -41,13 +44,14 @@ pub fn validate(key: &PolicyKey, generation: i64, spec: &Value) -> Result<Judged
 
 fn judge(document: Document) -> Result<Judged, Vec<String>> {
     let manifest: Value = serde_json::from_slice(&document.json).map_err(|e| vec![e.to_string()])?;
-    let (policy, _) =
+    let (policy, snapshot) =
         api::accept(&manifest).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     Ok(Judged {
         document,
         selector: policy.spec.pod_selector.unwrap_or_default(),
         secret: policy.spec.credentials.map(|c| Arc::from(&*c.secret_name)),
         needs_keys: policy.spec.providers.iter().any(|p| p.credential_key.is_some()),
+        caps: Caps { all: ledger::caps(&snapshot), bill_horizon: ledger::bill_horizon(&snapshot) },
     })
 }
 
@@ -73,10 +77,10 @@ pub fn recall(world: &mut World, key: &PolicyKey, uid: &str, kept: Option<&str>)
     let known = policy.accepted.as_ref().map_or(0, |known| known.generation);
     let document = kept.and_then(|json| Document::read(key, json));
     let document = document.filter(|d| (known + 1..policy.generation).contains(&d.generation));
-    let Some(Ok(Judged { document, selector, secret, needs_keys })) = document.map(judge) else { return false };
+    let Some(Ok(Judged { document, selector, secret, needs_keys, caps })) = document.map(judge) else { return false };
     tracing::info!(policy = %key, generation = document.generation, "the last accepted version is in force again");
     (policy.accepted, policy.selector) = (Some(Arc::new(document)), selector);
-    (policy.secret, policy.needs_keys) = (secret, needs_keys);
+    (policy.secret, policy.needs_keys, policy.caps) = (secret, needs_keys, Arc::new(caps));
     true
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use api::types::PolicyStatus;
 
 use crate::{
-    status::{is_progress, says, waits_for_sidecars},
+    status::{counts_on, is_progress, says, waits_for_sidecars},
     world::{Document, Policy, PolicyKey, World},
 };
 
@@ -18,6 +18,8 @@ const REFRESH: Duration = Duration::from_secs(300);
 const CALM: Duration = Duration::from_secs(5);
 /// How far a version has come is told no oftener: of a thousand pods that are replaced one after the other each is a difference.
 const PROGRESS: Duration = Duration::from_secs(1);
+/// What is spent is told no oftener.
+const NUMBERS: Duration = Duration::from_secs(10);
 /// Sidecars of the leader before come back within that; until then their silence is no news.
 const SETTLES: Duration = Duration::from_secs(20);
 
@@ -169,12 +171,13 @@ impl Work {
         // What is known may be older than what stands there: that is asked first.
         let writes = leads && !policy.recall;
         let keep = policy.accepted.clone().filter(|d| writes && item.kept.as_ref() != Some(&d.hash));
-        let again = item.told_at + PROGRESS;
-        item.progress =
-            Some(again).filter(|again| now < *again && is_progress(&before, &wanted) && !says(&before, &wanted));
+        let counts_on = counts_on(&before, &wanted);
+        let differs = counts_on || !says(&before, &wanted);
+        let again = item.told_at + if counts_on { NUMBERS } else { PROGRESS };
+        item.progress = Some(again).filter(|again| now < *again && differs && is_progress(&before, &wanted));
         let holds = holds || item.progress.is_some();
         // What is not known yet is not told: it may be in force.
-        let tell = Some(wanted).filter(|wanted| writes && !holds && !says(&before, wanted));
+        let tell = Some(wanted).filter(|_| writes && !holds && differs);
         let todo =
             Todo { key: key.clone(), policy: policy.clone(), recall: policy.recall, keep, tell, before, repairs };
         if !todo.keeps() {

@@ -4,22 +4,31 @@
 mod news;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use api::types::PolicyStatus;
+use api::types::{BudgetStatus, PolicyStatus, ProviderStatus};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
 };
 
 pub use news::{News, news};
+use policy::{
+    breaker::Finding,
+    ledger::{Unit, lend::Stand},
+    money::Usd,
+};
 
 use crate::{
+    findings::Findings,
     fleet::{Sidecar, programmed},
     index::Groups,
+    lend::{Lending, Shown},
     world::{PolicyKey, Uid, World},
 };
 
+/// Bytes of a scope's value.
+const MAX_VALUE: usize = 200;
 /// Bytes of a condition's message.
 const MAX_MESSAGE: usize = 4 << 10;
 
@@ -32,6 +41,10 @@ pub struct View<'a> {
     pub groups: &'a Groups<'a>,
     /// What sidecars answered.
     pub fleet: &'a BTreeMap<Uid, Sidecar>,
+    /// What they found of providers.
+    pub findings: &'a Findings,
+    /// What is lent.
+    pub lending: &'a Lending,
 }
 
 /// A condition's status, reason and message.
@@ -76,6 +89,7 @@ pub fn status(
     let credentials = tell::credentials(key, policy, view);
     let programmed = tell::programmed(key, policy, &sidecars, view);
     let conflict = tell::conflict(key, view);
+    let shown = view.lending.shown(key);
     let ready = tell::ready(&accepted, conflict.as_ref(), &credentials, &programmed);
     let stalled = tell::stalled(&accepted, conflict.as_ref(), &programmed, unkept);
     let all = [
@@ -84,14 +98,40 @@ pub fn status(
         ("Accepted", accepted),
         ("CredentialsReady", credentials),
         ("Programmed", programmed),
+        ("BudgetAvailable", tell::budgets(policy, shown.as_deref())),
     ];
     let conditions = all.map(|(type_, told)| condition(type_, told, policy.generation, before, now)).to_vec();
     Some(PolicyStatus {
         observed_generation: Some(policy.generation),
         conditions,
         sidecars: Some(sidecars),
+        providers: view.findings.providers(key).into_iter().map(provider).collect(),
+        budgets: shown.as_deref().map_or_else(|| before.budgets.clone(), budgets),
+        ledger_term: shown.and_then(|s| i64::try_from(s.term).ok()).max(before.ledger_term),
         ..PolicyStatus::default()
     })
+}
+
+/// A provider, as most sidecars that tried it lately found it.
+fn provider((name, found): (Arc<str>, Finding)) -> ProviderStatus {
+    let circuit = if found == Finding::Works { "Closed" } else { "Open" };
+    ProviderStatus { name: name.to_string(), score: None, circuit: Some(circuit.to_owned()), phase: None }
+}
+
+/// A row a budget; rates are not money.
+fn budgets(shown: &Shown) -> Vec<BudgetStatus> {
+    let usd = |amount: u64| Usd(amount).to_string();
+    let row = |stand: &Stand| BudgetStatus {
+        name: stand.key.name.to_string(),
+        spent_usd: usd(stand.used),
+        limit_usd: usd(stand.limit),
+        lent_usd: Some(usd(stand.idle)),
+        unknown_usd: Some(usd(stand.unknown)).filter(|_| stand.unknown > 0),
+        debt_usd: Some(usd(stand.debt)).filter(|_| stand.debt > 0),
+        of: stand.key.value.as_ref().map(|value| crate::fleet::cut(value.to_string(), MAX_VALUE)),
+        next_free_seconds: stand.next_free.and_then(|d| i64::try_from(d.as_secs()).ok()),
+    };
+    shown.stands.iter().filter(|s| s.key.unit == Unit::Money).map(row).collect()
 }
 
 fn condition(type_: &str, told: Told, generation: i64, before: &PolicyStatus, now: Timestamp) -> Condition {
@@ -121,7 +161,22 @@ fn find<'a>(status: &'a PolicyStatus, type_: &str) -> Option<&'a Condition> {
 pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
     shown.observed_generation == wanted.observed_generation
         && shown.sidecars == wanted.sidecars
+        && shown.ledger_term == wanted.ledger_term
+        && failing(shown) == failing(wanted)
         && wanted.conditions.iter().all(|c| find(shown, &c.type_) == Some(c))
+}
+
+/// Providers whose circuit is open.
+fn failing(status: &PolicyStatus) -> Vec<&str> {
+    let open = status.providers.iter().filter(|p| p.circuit.as_deref() == Some("Open"));
+    open.map(|p| &*p.name).collect()
+}
+
+/// Whether nothing differs but what changes all the time, and is told now and then: numbers of budgets, providers that nobody
+/// asks for a while.
+#[must_use]
+pub fn counts_on(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {
+    says(before, wanted) && (&before.budgets, &before.providers) != (&wanted.budgets, &wanted.providers)
 }
 
 /// Whether `wanted` differs from `before` by nothing but how far a version has come: more or fewer sidecars have it, of more or

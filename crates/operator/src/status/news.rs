@@ -20,14 +20,15 @@ pub struct News {
 #[must_use]
 pub fn news(before: &PolicyStatus, after: &PolicyStatus) -> Vec<News> {
     let mut all = vec![];
-    for type_ in ["Accepted", "Stalled", "Programmed", "CredentialsReady"] {
+    for type_ in ["Accepted", "Stalled", "Programmed", "CredentialsReady", "BudgetAvailable"] {
         let Some(now) = find(after, type_) else { continue };
         let then = find(before, type_);
         let says_else = then.is_none_or(|then| (&then.reason, &then.message) != (&now.reason, &now.message));
         let was_no = then.is_some_and(|then| then.status == "False");
         let warning = match (type_, &*now.status, &*now.reason) {
             ("Accepted", "True", _) | ("Programmed", "True", "Programmed") => Some(false),
-            ("CredentialsReady", "True", "KeysPresent") if was_no => Some(false),
+            ("CredentialsReady", "True", "KeysPresent") | ("BudgetAvailable", "True", "Available") if was_no => Some(false),
+            ("BudgetAvailable", "False", _) | ("BudgetAvailable", _, "Degraded" | "Warned") => Some(true),
             ("Accepted" | "CredentialsReady", "False", _)
             | ("Programmed", "False", "Rejected")
             | ("Stalled", "True", "Conflict" | "NotKept") => Some(true),

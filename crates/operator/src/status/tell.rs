@@ -2,8 +2,13 @@
 
 use api::types::SidecarStatus;
 
+use policy::ledger::{Pressure, Unit, lend::Stand};
+
 use super::{Told, View};
-use crate::world::{Policy, PolicyKey};
+use crate::{
+    lend::Shown,
+    world::{Policy, PolicyKey},
+};
 
 /// Names that a message lists.
 const MOST: usize = 5;
@@ -106,6 +111,44 @@ pub(super) fn programmed(
     match total {
         0 => Told::yes("NoSidecars", format!("no selected pod has a sidecar{missing}")),
         _ => Told::yes("Programmed", format!("{count}{missing}")),
+    }
+}
+
+/// Whether there is money under every budget, over all pods. Its numbers stand in `status.budgets`: a message that counts would
+/// be written all the time.
+pub(super) fn budgets(policy: &Policy, shown: Option<&Shown>) -> Told {
+    if policy.accepted.is_none() {
+        return Told::unknown("NotAccepted", "no version of this policy is in force");
+    }
+    if policy.caps.all.is_empty() {
+        return Told::yes("NotNeeded", "the policy has no budget and no rate");
+    }
+    let Some(shown) = shown else {
+        return Told::unknown("NotLent", "no replica lends yet; pods spend what they hold, then their guaranteed share");
+    };
+    if shown.is_lost {
+        return Told::no(
+            "LedgerLost",
+            "the ledger of this policy is gone: what pods may have borrowed is waited out before it is lent again",
+        );
+    }
+    let at = |pressure: Pressure| {
+        let is = |s: &&Stand| s.key.unit == Unit::Money && s.pressure == pressure;
+        let name = |s: &Stand| match &s.key.value {
+            Some(value) => format!("{} of {value}", s.key.name),
+            None => s.key.name.to_string(),
+        };
+        let names: Vec<String> = shown.stands.iter().filter(is).map(name).collect();
+        Some(names).filter(|names| !names.is_empty()).map(list)
+    };
+    if let Some(names) = at(Pressure::Full) {
+        Told::no("Exhausted", format!("spent, as far as it may be lent: {names}; requests go down their tier's ladder"))
+    } else if let Some(names) = at(Pressure::Degrade) {
+        Told::yes("Degraded", format!("past degradeAt: {names}; requests go to cheaper models, or are trimmed"))
+    } else if let Some(names) = at(Pressure::Warn) {
+        Told::yes("Warned", format!("past warnAt: {names}"))
+    } else {
+        Told::yes("Available", "there is money under every budget")
     }
 }
 

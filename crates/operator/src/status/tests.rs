@@ -18,6 +18,8 @@ fn key(name: &str) -> PolicyKey {
 struct Scene {
     world: World,
     fleet: BTreeMap<Uid, Sidecar>,
+    findings: Findings,
+    lending: Lending,
 }
 
 impl Scene {
@@ -33,7 +35,12 @@ impl Scene {
             generation: 4,
             ..Policy::default()
         };
-        let mut scene = Scene { world: World::default(), fleet: BTreeMap::new() };
+        let mut scene = Scene {
+            world: World::default(),
+            fleet: BTreeMap::new(),
+            findings: Findings::default(),
+            lending: Lending::default(),
+        };
         scene.world.policies.insert(key("p"), policy);
         for name in ["a", "b"] {
             scene.pod(name, true);
@@ -75,10 +82,15 @@ impl Scene {
         self.fleet.entry(name.into()).or_default().report = Some(Report { hash, credentials, ..Report::default() });
     }
 
+    fn view<'a>(&'a self, groups: &'a Groups<'a>) -> View<'a> {
+        let Scene { world, fleet, findings, lending } = self;
+        View { world, groups, fleet, findings, lending }
+    }
+
     fn status_of(&self, name: &str) -> PolicyStatus {
         let index = index(&self.world);
         let groups = Groups::new(&self.world, &index);
-        let view = View { world: &self.world, groups: &groups, fleet: &self.fleet };
+        let view = self.view(&groups);
         status(&key(name), view, None, &PolicyStatus::default(), Timestamp::from_second(1_795_665_600).unwrap())
             .unwrap()
     }
@@ -244,14 +256,16 @@ fn the_younger_of_two_policies_says_so() {
 fn times_change_with_what_is_told_and_only_then() {
     let scene = Scene::new();
     let index = index(&scene.world);
-    let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
+    let groups = Groups::new(&scene.world, &index);
+    let view = scene.view(&groups);
     let at = |second: i64| Timestamp::new(second, 700).unwrap();
     let first = status(&key("p"), view, None, &PolicyStatus::default(), at(10)).unwrap();
     let again = status(&key("p"), view, None, &first, at(20)).unwrap();
     assert_eq!(first, again);
     let mut scene = Scene::new();
     scene.policy().faults = vec!["no".into()];
-    let view = View { world: &scene.world, groups: &Groups::new(&scene.world, &index), fleet: &scene.fleet };
+    let groups = Groups::new(&scene.world, &index);
+    let view = scene.view(&groups);
     let later = status(&key("p"), view, None, &first, at(20)).unwrap();
     let times =
         ["Ready", "Accepted", "Programmed"].map(|t| find(&later, t).unwrap().last_transition_time.0.as_second());
@@ -297,4 +311,96 @@ fn what_happened_is_told_once() {
     for (i, (before, after, want)) in rows.into_iter().enumerate() {
         assert_eq!(reasons(before, &after.status()), want, "row {i}");
     }
+}
+
+fn caps() -> Arc<crate::world::Caps> {
+    use policy::{ledger::Cap, snapshot::Scope};
+    let cap = |name: &str| Cap {
+        unit: Unit::Money,
+        name: name.into(),
+        scope: Scope::Policy,
+        window: std::time::Duration::from_secs(60),
+        limit: 2_000_000_000,
+        guaranteed: 0,
+        warn_at: None,
+        degrade_at: None,
+    };
+    Arc::new(crate::world::Caps { all: vec![cap("minute"), cap("hour")], bill_horizon: std::time::Duration::ZERO })
+}
+
+fn shown(pressures: [Pressure; 2]) -> Shown {
+    let stand = |(name, pressure): (&str, Pressure)| Stand {
+        key: Key { unit: Unit::Money, name: name.into(), scope: Scope::Policy, value: None },
+        limit: 2_000_000_000,
+        used: 1_500_000_000,
+        idle: 250_000_000,
+        unknown: 0,
+        shares: 100_000_000,
+        debt: 0,
+        pressure,
+        next_free: Some(std::time::Duration::from_millis(1_900)),
+    };
+    Shown { term: 7, is_lost: false, stands: ["minute", "hour"].into_iter().zip(pressures).map(stand).collect() }
+}
+
+use policy::{
+    ledger::{Key, Pressure},
+    snapshot::Scope,
+};
+
+#[test]
+fn budgets_are_told_as_their_lender_shows_them() {
+    use Pressure::{Degrade, Full, Normal, Warn};
+    let mut scene = Scene::new();
+    assert_eq!(says_of(&scene.status(), "BudgetAvailable"), "True NotNeeded: the policy has no budget and no rate");
+    scene.policy().caps = caps();
+    assert!(says_of(&scene.status(), "BudgetAvailable").starts_with("Unknown NotLent: no replica lends yet"));
+    let rows = [
+        ([Normal, Normal], "True Available: there is money under every budget"),
+        ([Warn, Normal], "True Warned: past warnAt: minute"),
+        ([Warn, Degrade], "True Degraded: past degradeAt: hour; requests go to cheaper models, or are trimmed"),
+        ([Full, Full], "False Exhausted: spent, as far as it may be lent: hour, minute; requests go down their tier's ladder"),
+    ];
+    for (pressures, want) in rows {
+        scene.lending.put(&key("p"), shown(pressures));
+        assert_eq!(says_of(&scene.status(), "BudgetAvailable"), want);
+    }
+    let status = scene.status();
+    assert_eq!((status.ledger_term, status.budgets.len()), (Some(7), 2));
+    let row = serde_json::to_value(&status.budgets[0]).unwrap();
+    let want = json!({"name": "minute", "spentUsd": "1.5", "limitUsd": "2", "lentUsd": "0.25", "nextFreeSeconds": 1});
+    assert_eq!(row, want);
+    scene.lending.put(&key("p"), Shown { is_lost: true, ..shown([Normal, Normal]) });
+    assert!(says_of(&scene.status(), "BudgetAvailable").starts_with("False LedgerLost: the ledger of this policy is gone"));
+}
+
+#[test]
+fn that_there_was_a_ledger_is_never_forgotten() {
+    let mut scene = Scene::new();
+    scene.policy().caps = caps();
+    let index = index(&scene.world);
+    let before = PolicyStatus { ledger_term: Some(9), ..PolicyStatus::default() };
+    let groups = Groups::new(&scene.world, &index);
+    let at = Timestamp::from_second(10).unwrap();
+    let told = |scene: &Scene| status(&key("p"), scene.view(&groups), None, &before, at).unwrap();
+    assert_eq!(told(&scene).ledger_term, Some(9), "nobody lends yet");
+    scene.lending.put(&key("p"), shown([Pressure::Normal; 2]));
+    assert_eq!(told(&scene).ledger_term, Some(9), "an older lender");
+    scene.lending.put(&key("p"), Shown { term: 10, ..shown([Pressure::Normal; 2]) });
+    assert_eq!(told(&scene).ledger_term, Some(10));
+}
+
+#[test]
+fn what_is_spent_counts_on_and_is_no_other_status() {
+    let mut scene = Scene::new();
+    scene.policy().caps = caps();
+    scene.lending.put(&key("p"), shown([Pressure::Normal; 2]));
+    let before = scene.status();
+    let mut more = shown([Pressure::Normal; 2]);
+    more.stands[0].used += 1;
+    scene.lending.put(&key("p"), more);
+    let wanted = scene.status();
+    assert!(says(&before, &wanted) && counts_on(&before, &wanted) && !counts_on(&before, &before));
+    scene.lending.put(&key("p"), shown([Pressure::Full; 2]));
+    assert!(!says(&before, &scene.status()));
 }

@@ -20,6 +20,23 @@ pub enum Unit {
     Tokens,
 }
 
+impl Unit {
+    /// All, with their names in what is written and sent; these never change.
+    pub const NAMED: [(Unit, &str); 3] = [(Unit::Money, "usd"), (Unit::Requests, "requests"), (Unit::Tokens, "tokens")];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Unit::NAMED.iter().find(|(unit, _)| *unit == self).map_or("", |(_, name)| name)
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Unit> {
+        Unit::NAMED.iter().find(|(_, known)| *known == name).map(|(unit, _)| *unit)
+    }
+}
+
 /// An amount of each unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {

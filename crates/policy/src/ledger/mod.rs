@@ -24,7 +24,7 @@ mod tests;
 
 use std::{hash::RandomState, sync::Arc, time::Duration};
 
-pub use borrow::Wait;
+pub use borrow::{LeaseView, Wait};
 pub use cap::{Cap, bill_horizon, caps};
 pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
 pub use journal::{Checkpoint, Clock, Head, Past, Row};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Ledger,
     account::Account,
-    cap::Book,
+    cap::{Book, Cap},
     hold::{Ask, Key, Pressure, Unit},
 };
 use crate::{Tick, money::Usd};
@@ -79,7 +79,7 @@ impl Ledger {
     pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
         let places = self.places(ask, now);
         let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.known(index, at, now)));
-        books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(b, taken)).max().unwrap_or_default()
+        books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(&b.cap, taken)).max().unwrap_or_default()
     }
 
     /// Spent or held of a key: by anybody as far as the lender told, or here.
@@ -128,20 +128,21 @@ fn view(book: &Book, account: &Account, now: Tick) -> View {
         spent,
         held: account.in_holds(),
         debt: taken.saturating_sub(limit),
-        pressure: pressure(book, taken),
+        pressure: pressure(&book.cap, account.known(book, now).max(taken)),
         next_free: account.next_free(book, now).map(|at| at.since(now)),
         last_minute: account.last_minute(now),
     }
 }
 
-fn pressure(book: &Book, taken: u64) -> Pressure {
-    let limit = book.cap.limit;
+/// How near its limit a cap is.
+pub(super) fn pressure(cap: &Cap, taken: u64) -> Pressure {
+    let limit = cap.limit;
     let reached = |at: Option<crate::snapshot::Ratio>| at.is_some_and(|at| at.reached(taken, limit));
     if taken >= limit {
         Pressure::Full
-    } else if reached(book.cap.degrade_at) {
+    } else if reached(cap.degrade_at) {
         Pressure::Degrade
-    } else if reached(book.cap.warn_at) {
+    } else if reached(cap.warn_at) {
         Pressure::Warn
     } else {
         Pressure::Normal

@@ -20,6 +20,29 @@ pub enum Scope {
     Provider,
 }
 
+impl Scope {
+    /// All, with their names in what is written and sent; these never change.
+    pub const NAMED: [(Scope, &str); 5] = [
+        (Scope::Policy, "policy"),
+        (Scope::Tenant, "tenant"),
+        (Scope::Scene, "scene"),
+        (Scope::Tier, "tier"),
+        (Scope::Provider, "provider"),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Scope::NAMED.iter().find(|(scope, _)| *scope == self).map_or("", |(_, name)| name)
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Scope> {
+        Scope::NAMED.iter().find(|(_, known)| *known == name).map(|(scope, _)| *scope)
+    }
+}
+
 /// A cap on money over any window of a length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {

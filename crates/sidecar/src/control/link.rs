@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use control::Speaks;
 use parking_lot::Mutex;
 use policy::Tick;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub struct Link {
 struct Now {
     /// Who answers and since when, wall time since 1970.
     up: Option<(String, Duration)>,
+    /// The protocol that both ends speak.
+    protocol: u32,
     /// Why the last stream ended, or was not had.
     why: String,
     /// The operator said that no policy selects this pod.
@@ -41,7 +44,7 @@ impl Link {
     /// Not connected yet.
     #[must_use]
     pub fn new(address: Address) -> Link {
-        let now = Now { up: None, why: "not tried yet".to_owned(), unselected: false, acknowledged: None };
+        let now = Now { up: None, protocol: 0, why: "not tried yet".to_owned(), unselected: false, acknowledged: None };
         Link { address, began: clock::now(), now: Mutex::new(now), accepted: 0.into(), rejected: 0.into() }
     }
 
@@ -78,6 +81,7 @@ impl Link {
             "connected": now.up.is_some(),
             "connected_to": now.up.as_ref().map(|(who, _)| who),
             "since": now.up.as_ref().map(|(_, since)| since.as_secs()),
+            "protocol": now.up.as_ref().map(|_| now.protocol),
             "why_not": if now.up.is_some() { None } else { Some(&now.why) },
             "selected": !now.unselected,
             "acknowledged": now.acknowledged.as_ref().map(|(generation, hash)| json!({"generation": generation, "hash": hash})),
@@ -89,9 +93,16 @@ impl Link {
         clock::now().since(self.began)
     }
 
-    pub(super) fn up(&self, who: &Address) {
-        self.now.lock().up = Some((who.to_string(), clock::unix()));
-        tracing::info!(address = %who, "connected to the operator");
+    pub(super) fn up(&self, who: &Address, protocol: u32) {
+        let mut now = self.now.lock();
+        (now.up, now.protocol) = (Some((who.to_string(), clock::unix())), protocol);
+        drop(now);
+        tracing::info!(address = %who, protocol, "connected to the operator");
+        if protocol < Speaks::LENDS {
+            tracing::warn!(
+                "this operator is too old to lend what pods share of budgets and rates: nothing is spent under them; update it"
+            );
+        }
     }
 
     pub(super) fn down(&self, why: &str) {
@@ -147,7 +158,7 @@ mod tests {
         let address = Address::parse("https://control:8443").unwrap();
         let link = Link::new(address.clone());
         assert_eq!(link.why_none(), "https://control:8443/ is not reached: not tried yet");
-        link.up(&address);
+        link.up(&address, 2);
         assert_eq!(link.why_none(), "https://control:8443/ has sent none that is accepted");
         link.unselected();
         assert_eq!((link.why_none(), link.is_up()), ("no policy selects this pod".to_owned(), true));

@@ -4,6 +4,7 @@
 
 mod backoff;
 mod connect;
+mod findings;
 mod kept;
 mod link;
 mod session;

@@ -1,11 +1,11 @@
-//! One stream: hello, then snapshots are put in force and answered, until it ends.
+//! One stream: hello, then snapshots are put in force and answered, and coins of shared caps come and go, until it ends.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use control::{
-    Speaks, agree,
+    Speaks, agree, coins,
     v1::{
         Ack, Credentials, FromOperator, FromSidecar, GoAway, Hello, Nack, Report, Snapshot, Trust, from_operator,
         from_sidecar, go_away::Reason,
@@ -21,18 +21,27 @@ use tonic::Streaming;
 
 use super::{
     Control, connect,
+    findings::{Teller, advise},
     kept::{MAX_CA, MAX_DOCUMENT},
     link::cut,
     settings::Address,
 };
 use crate::{
     adopt::{self, Origin, Source},
+    clock,
     credentials::Keys,
+    money::Addressed,
 };
 
 /// From the call to the operator's hello.
 const HELLO: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(30);
+/// Circuits are looked at so often, for what the other pods are to know.
+const LOOK: Duration = Duration::from_millis(200);
+/// An operator that takes no message for so long is as good as gone.
+const TAKEN: Duration = Duration::from_secs(10);
+/// The last words may take so long to go out.
+const LAST: Duration = Duration::from_secs(2);
 /// Messages that may wait to be sent; an operator that takes none of so many is as good as gone.
 const WAITING: usize = 16;
 const MAX_ERROR: usize = 16 << 10;
@@ -53,12 +62,9 @@ pub(super) enum End {
 
 /// Holds one stream with the operator at `address`, to its end.
 pub(super) async fn hold(control: &Control, address: &Address, shutdown: &CancellationToken) -> End {
-    let ended = tokio::select! {
-        ended = talk(control, address) => ended,
-        () = shutdown.cancelled() => return End::Shutdown,
-    };
-    match ended {
-        Ok(away) => {
+    match talk(control, address, shutdown).await {
+        Ok(None) => End::Shutdown,
+        Ok(Some(away)) => {
             let why = format!("{address} ended the stream: {} ({})", away.message, away.reason().as_str_name());
             match Address::parse(&away.address) {
                 Ok(leader) if away.reason() == Reason::NotLeader => End::Moved(leader),
@@ -69,26 +75,60 @@ pub(super) async fn hold(control: &Control, address: &Address, shutdown: &Cancel
     }
 }
 
-/// The stream itself; it ends with a go-away or an error.
-async fn talk(control: &Control, address: &Address) -> anyhow::Result<GoAway> {
+/// The stream itself; it ends with a go-away or an error, or with the last words of a process that ends.
+async fn talk(control: &Control, address: &Address, shutdown: &CancellationToken) -> anyhow::Result<Option<GoAway>> {
     let (sender, outgoing) = mpsc::channel(WAITING);
     let out = Out(sender);
     out.say(from_sidecar::Message::Hello(Speaks::HERE.hello(VERSION)))?;
-    let mut stream = connect::call(&control.settings, &control.kept, address, outgoing).await?;
-    match timeout(HELLO, next(&mut stream)).await.context("no hello within 10 s")?? {
+    let called = async {
+        let mut stream = connect::call(&control.settings, &control.kept, address, outgoing).await?;
+        let hello = timeout(HELLO, next(&mut stream)).await.context("no hello within 10 s")??;
+        anyhow::Ok((stream, hello))
+    };
+    let (mut stream, hello) = tokio::select! {
+        called = called => called?,
+        () = shutdown.cancelled() => return Ok(None),
+    };
+    let protocol = match hello {
         Some(from_operator::Message::Hello(hello)) => understood(&hello)?,
-        Some(from_operator::Message::GoAway(away)) => return Ok(away),
+        Some(from_operator::Message::GoAway(away)) => return Ok(Some(away)),
         _ => bail!("the operator does not begin with a hello"),
-    }
-    control.link.up(address);
+    };
+    control.link.up(address, protocol);
+    let lends = protocol >= Speaks::LENDS;
+    let money = &control.state.money;
+    money.reconnected();
+    let (mut teller, mut looks) = (Teller::default(), interval(LOOK));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reports = interval(REPORT);
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
             message = next(&mut stream) => message?,
+            () = money.due(), if lends => {
+                out.borrow(money.reports()).await?;
+                continue;
+            }
+            _ = looks.tick(), if lends => {
+                let in_force = control.state.in_force.load_full();
+                let news = in_force.and_then(|in_force| teller.news(&in_force, clock::now()));
+                if let Some(news) = news {
+                    out.say(from_sidecar::Message::Findings(news))?;
+                }
+                continue;
+            }
             _ = reports.tick() => {
                 out.say(from_sidecar::Message::Report(report(control)))?;
                 continue;
+            }
+            () = shutdown.cancelled() => {
+                if lends {
+                    out.borrow(money.last_words()).await?;
+                }
+                drop(out);
+                // Once they are out, the operator ends the stream.
+                let _ = timeout(LAST, async { while next(&mut stream).await.is_ok() {} }).await;
+                return Ok(None);
             }
         };
         match message {
@@ -98,7 +138,14 @@ async fn talk(control: &Control, address: &Address) -> anyhow::Result<GoAway> {
             }
             Some(from_operator::Message::Unselected(_)) => control.link.unselected(),
             Some(from_operator::Message::Trust(trust)) => keep_trust(control, trust).await?,
-            Some(from_operator::Message::GoAway(away)) => return Ok(away),
+            Some(from_operator::Message::Lending(said)) => {
+                let policy = format!("{}/{}", said.namespace, said.name);
+                if let Some(answer) = coins::answer(said) {
+                    money.take_answer(&policy, &answer);
+                }
+            }
+            Some(from_operator::Message::Findings(said)) => advise(&control.state, &said, clock::now()),
+            Some(from_operator::Message::GoAway(away)) => return Ok(Some(away)),
             Some(from_operator::Message::Hello(_)) => bail!("the operator says hello twice"),
             // Of a newer operator; the protocol says that it may be skipped.
             None => {}
@@ -115,10 +162,11 @@ async fn next(stream: &mut Streaming<FromOperator>) -> anyhow::Result<Option<fro
     }
 }
 
-fn understood(theirs: &Hello) -> anyhow::Result<()> {
+/// The protocol that both ends speak.
+fn understood(theirs: &Hello) -> anyhow::Result<u32> {
     let protocol = agree(Speaks::HERE, theirs.into())?;
     tracing::debug!(protocol, operator = %cut(&theirs.version, 64), "the operator says hello");
-    Ok(())
+    Ok(protocol)
 }
 
 /// What is said, in a bounded queue.
@@ -127,6 +175,17 @@ struct Out(mpsc::Sender<FromSidecar>);
 impl Out {
     fn say(&self, message: from_sidecar::Message) -> anyhow::Result<()> {
         self.0.try_send(FromSidecar { message: Some(message) }).context("the operator takes no messages")
+    }
+
+    /// Says what is borrowed, all of it in order: there may be more than the queue holds.
+    async fn borrow(&self, reports: Vec<Addressed>) -> anyhow::Result<()> {
+        for (policy, report) in reports {
+            let (namespace, name) = policy.split_once('/').unwrap_or_default();
+            let message = Some(from_sidecar::Message::Borrowing(coins::borrowing(namespace, name, report)));
+            let sent = timeout(TAKEN, self.0.send(FromSidecar { message })).await;
+            sent.ok().and_then(Result::ok).context("the operator takes no messages")?;
+        }
+        Ok(())
     }
 }
 

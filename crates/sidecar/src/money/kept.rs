@@ -86,8 +86,7 @@ pub(super) fn read(
 
 fn read_row(key: &[u8], row: &[u8]) -> Option<Row> {
     let (unit, name, scope, value): (String, String, String, Option<String>) = serde_json::from_slice(key).ok()?;
-    let unit = UNITS.iter().find(|(_, label)| *label == unit)?.0;
-    let scope = SCOPES.iter().find(|(_, label)| *label == scope)?.0;
+    let (unit, scope) = (Unit::named(&unit)?, Scope::named(&scope)?);
     let KeptRow { window_ns, charges, open } = serde_json::from_slice(row).ok()?;
     Some(Row {
         key: Key { unit, name: name.into(), scope, value: value.map(Arc::from) },
@@ -98,20 +97,8 @@ fn read_row(key: &[u8], row: &[u8]) -> Option<Row> {
 }
 
 fn write_key(key: &Key) -> Vec<u8> {
-    let unit = UNITS.iter().find(|(unit, _)| *unit == key.unit).map_or("", |(_, label)| label);
-    let scope = SCOPES.iter().find(|(scope, _)| *scope == key.scope).map_or("", |(_, label)| label);
-    json(&(unit, &*key.name, scope, key.value.as_deref()))
+    json(&(key.unit.name(), &*key.name, key.scope.name(), key.value.as_deref()))
 }
-
-const UNITS: [(Unit, &str); 3] = [(Unit::Money, "usd"), (Unit::Requests, "requests"), (Unit::Tokens, "tokens")];
-
-const SCOPES: [(Scope, &str); 5] = [
-    (Scope::Policy, "policy"),
-    (Scope::Tenant, "tenant"),
-    (Scope::Scene, "scene"),
-    (Scope::Tier, "tier"),
-    (Scope::Provider, "provider"),
-];
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
@@ -135,7 +122,7 @@ mod tests {
             open: u64::MAX,
         };
         let values = [None, Some(""), Some("Zoë\n")];
-        let keys = UNITS.iter().flat_map(|(unit, _)| SCOPES.iter().map(|(scope, _)| (*unit, *scope)));
+        let keys = Unit::NAMED.iter().flat_map(|(unit, _)| Scope::NAMED.iter().map(|(scope, _)| (*unit, *scope)));
         let keys = keys.flat_map(|(unit, scope)| values.map(|value| key(unit, scope, value)));
         let mut rows: Vec<Row> = keys.map(row).collect();
         rows.sort_by_key(|row| write_key(&row.key));

@@ -16,14 +16,26 @@ use super::{
     Ledger,
     account::Account,
     cap::Book,
-    message::{Incarnation, Phase, Terms},
+    message::{Incarnation, Phase, Report, Terms},
     rules::{Rule, on},
     share::Share,
+    terms::WHOLE,
 };
 use crate::{Tick, snapshot::Scope};
 
 /// Reports whose answers may still come; of older ones nothing is learned.
 const MOST_SENT: usize = 64;
+
+/// How it stands with the lender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// The lender's term; 0 before any was heard.
+    pub term: u64,
+    /// Until the lease ends, if none comes in its place; `None` where there is none: nothing but the share can be spent.
+    pub ends: Option<Duration>,
+    /// The pod's part of what is guaranteed, in [`WHOLE`]ths.
+    pub share: u64,
+}
 
 /// What is known of the lender, and what it was told.
 #[derive(Debug)]
@@ -140,6 +152,34 @@ impl Ledger {
     pub fn borrow(&mut self, incarnation: Incarnation) {
         self.borrower = Some(Borrower::new(incarnation));
         self.share = Share::NONE;
+    }
+
+    /// Another policy's lender is to lend from now on; the last words are for the one before. What was drawn of shares
+    /// counts on for caps of the same name.
+    pub fn move_on(&mut self, fresh: Incarnation, now: Tick) -> Vec<Report> {
+        let Some(phase) = self.borrower.as_ref().filter(|b| !b.is_silent).map(|b| b.phase) else { return vec![] };
+        let words = self.end(now);
+        let epoch = self.borrower.as_ref().map_or(0, |b| b.epoch);
+        self.borrower = Some(Borrower { epoch, phase, ..Borrower::new(fresh) });
+        self.share = Share::NONE;
+        for account in &mut self.accounts {
+            account.float = None;
+        }
+        words
+    }
+
+    /// How it stands with the lender, where caps are shared.
+    #[must_use]
+    pub fn lease(&self, now: Tick) -> Option<LeaseView> {
+        let borrower = self.borrower.as_ref()?;
+        let ends = borrower.lease_end.filter(|_| borrower.is_live(now)).map(|end| end.since(now));
+        Some(LeaseView { term: borrower.term, ends, share: self.share.of(WHOLE, now) })
+    }
+
+    /// A cap is in force.
+    #[must_use]
+    pub fn has_caps(&self) -> bool {
+        !self.in_force.is_empty()
     }
 
     /// The pod ends: every free coin goes back with each report.

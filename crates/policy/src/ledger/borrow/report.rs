@@ -13,8 +13,8 @@ use super::super::{
 use super::{MOST_SENT, float::Float};
 use crate::{Tick, snapshot::Scope};
 
-/// Keys of one report; more make a full report in parts, or wait for the next.
-const MOST_KEYS: usize = 500;
+/// Keys of one report; more make several, so that the largest, each key with all that cools of it, has some hundred KiB.
+const MOST_KEYS: usize = 100;
 
 impl Ledger {
     /// When the next report is due, while the lender can be reached.
@@ -46,11 +46,14 @@ impl Ledger {
         let Some(borrower) = &mut self.borrower else { return vec![] };
         let is_full = borrower.wants_full;
         let mut keys = if is_full { self.all_keys(now) } else { std::mem::take(&mut borrower.active) };
-        let later = if is_full { vec![] } else { keys.split_off(keys.len().min(MOST_KEYS)) };
+        // A hold waits for the answer to the first report from now on.
+        let waits = |index: &u32| {
+            let float = self.accounts.get(*index as usize).and_then(|a| a.float.as_deref());
+            float.is_some_and(|f| f.pend() > 0)
+        };
+        keys.sort_by_key(|index| !waits(index));
         let rows: Vec<KeyReport> = keys.iter().filter_map(|index| self.row(*index, now)).collect();
         let Some(borrower) = &mut self.borrower else { return vec![] };
-        // Those that were passed over go first the next time.
-        borrower.active.splice(0..0, later);
         let most = if rows.is_empty() { 1 } else { rows.len().div_ceil(MOST_KEYS) };
         let mut reports = Vec::with_capacity(most);
         let mut rows = rows.into_iter();

@@ -84,6 +84,12 @@ impl Fund {
         self.shares_hi > self.allowed.0.now() || self.float_hi > self.allowed.1.now()
     }
 
+    /// Somebody may still go by other words than the policy's newest.
+    pub(super) fn is_edited(&self) -> bool {
+        let (shares, float) = (self.guaranteed(), self.limit().saturating_sub(self.guaranteed()));
+        (self.told, self.shares_hi, self.float_hi) != (shares, shares, float)
+    }
+
     /// A guaranteed part is told once it is written, and what is lent leaves room for it.
     pub(super) fn tell(&mut self, most_out: u64) -> bool {
         let now = self.guaranteed();

@@ -13,6 +13,7 @@ mod pot;
 mod push;
 mod shares;
 mod unknown;
+mod view;
 mod write;
 mod written;
 
@@ -29,6 +30,7 @@ use std::{
 use self::{allowed::Allowed, fund::Fund, member::Member, pot::Pot, shares::Shares, unknown::Unknown};
 pub use self::{
     hear::Heard,
+    view::Stand,
     written::{Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare},
 };
 use super::{

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{Tick, snapshot::Scope};
 
+/// Keys of one lease; further ones are told with the next.
+const MOST_KEYS: usize = 1_000;
+
 impl Lender {
     /// Lends what is there to who needs it, and gives the leases that follow: to those who reported, and to those whose part
     /// changed. To be sent at once; each pod has its own stream.
@@ -85,7 +88,10 @@ impl Lender {
         let member = self.members.get_mut(&incarnation)?;
         member.is_due = false;
         member.seq += 1;
-        let tell = std::mem::take(&mut member.tell);
+        let mut tell = std::mem::take(&mut member.tell);
+        if let Some(next) = tell.iter().nth(MOST_KEYS).copied() {
+            member.tell = tell.split_off(&next);
+        }
         let is_told = member.edition >= self.edition;
         let keys = tell.into_iter().filter_map(|at| {
             let pot = self.pots[at].as_ref()?;

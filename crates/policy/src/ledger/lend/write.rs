@@ -60,10 +60,9 @@ impl Lender {
             if self.shares.balance() || self.funds.iter().any(Fund::wants_write) {
                 self.writes.is_wanted = true;
             }
-            let is_changed = |f: &&Fund| f.is_long && self.changed(f);
-            let every = self.funds.iter().filter(is_changed).map(|f| interval(f.cap.window)).min();
             let since = now.since(self.writes.last);
-            self.writes.is_wanted |= every.is_some_and(|every| since >= every) || since >= AT_LEAST;
+            let is_due = |f: &Fund| f.is_long && since >= interval(f.cap.window) && self.changed(f);
+            self.writes.is_wanted |= since >= AT_LEAST || self.funds.iter().any(is_due);
         }
         if self.writes.is_flying || !self.writes.is_wanted {
             return None;
@@ -94,13 +93,20 @@ impl Lender {
         self.claim.1.acknowledge();
         self.shares.pods.values_mut().for_each(|p| p.allowed.acknowledge());
         for member in self.members.values_mut().filter(|m| m.is_flying) {
-            (member.on_roll, member.is_flying) = (true, false);
-            member.is_due = true;
+            // From now on it may be lent to.
+            if !std::mem::replace(&mut member.on_roll, true) {
+                self.due.extend(&member.keys);
+                member.is_due = true;
+            }
+            member.is_flying = false;
         }
         for at in 0..self.pots.len() {
             let Some(pot) = &mut self.pots[at] else { continue };
             pot.room.acknowledge();
-            self.due.insert(at);
+            // Others lack nothing that they asked for.
+            if pot.lacked > 0 {
+                self.due.insert(at);
+            }
             if pot.is_omitted && pot.is_empty(now) {
                 self.forget(at);
             }
@@ -246,6 +252,10 @@ impl Lender {
 
     /// Ends what an edit left behind, as far as everybody obeys the newest terms.
     fn settle_edits(&mut self, now: Tick) {
+        if self.horizon.0 == self.horizon_now && !self.funds.iter().any(Fund::is_edited) {
+            self.writes.obeyed = None;
+            return;
+        }
         let mut most = vec![0u64; self.funds.len()];
         for pot in self.pots.iter().flatten() {
             most[pot.fund] = most[pot.fund].max(pot.out(now));

@@ -26,7 +26,7 @@ struct Life {
 
 fn state() -> Arc<State> {
     let mut state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
-    state.money = Money::journalled();
+    state.money = Money::new(true, false);
     let state = Arc::new(state);
     let cap = Cap {
         unit: Unit::Money,

@@ -1,0 +1,159 @@
+//! One budget for all pods of a policy: whatever happens to pods and operators, what the provider billed is the judge.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use harness::{
+    Caller, Operator, Program, Speech,
+    bills::{Charge, fullest_window, nano},
+};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::{Stage, streams};
+
+/// The budget's window.
+const WINDOW: Duration = Duration::from_secs(10);
+/// The cap: some eighty requests a window.
+const LIMIT: &str = "0.2";
+/// Callers of each pod: they ask for several times as much.
+const CALLERS: usize = 4;
+/// A request whose answer has so many tokens.
+const TOKENS: u64 = 160;
+
+/// Apps that ask for more than there is, until they are told to end.
+struct Demand {
+    seen: Arc<Mutex<BTreeMap<String, u64>>>,
+    ending: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Demand {
+    fn new() -> Demand {
+        Demand { seen: Arc::default(), ending: CancellationToken::new(), tasks: vec![] }
+    }
+
+    /// Callers of one more pod; where the pod goes away they go on asking.
+    fn of(&mut self, app: &Caller) {
+        for _ in 0..CALLERS {
+            let (app, seen, ending) = (app.clone(), self.seen.clone(), self.ending.clone());
+            self.tasks.push(tokio::spawn(async move {
+                while !ending.is_cancelled() {
+                    let mut body = Speech::Chat.body("hi", false);
+                    body["max_completion_tokens"] = TOKENS.into();
+                    let reply = app.post(Speech::Chat.path(), body.to_string()).try_send().await;
+                    let told = match &reply {
+                        Ok(reply) if reply.status == 200 => "answered".to_owned(),
+                        Ok(reply) => format!("{} {}", reply.status, reply.header("x-llmroute-reason")),
+                        Err(_) => "gone".to_owned(),
+                    };
+                    let is_answered = told == "answered";
+                    *seen.lock().entry(told).or_default() += 1;
+                    if !is_answered {
+                        sleep(Duration::from_millis(fastrand::u64(20..100))).await;
+                    }
+                }
+            }));
+        }
+    }
+
+    async fn end(self) -> BTreeMap<String, u64> {
+        self.ending.cancel();
+        for task in self.tasks {
+            task.await.expect("no panic");
+        }
+        std::mem::take(&mut self.seen.lock())
+    }
+}
+
+impl Stage {
+    /// A policy for the pods of an app with one budget that they share.
+    fn budgeted(&self, name: &str) -> String {
+        let long = format!("x{}", "!".repeat(19)).repeat(30);
+        let says = format!("headers: {{x-sim-fault: \"say={long}\"}}");
+        let budget = format!("  budgets: [{{name: all, window: {}s, limitUsd: \"{LIMIT}\"}}]\n", WINDOW.as_secs());
+        let policy = self.unhurried(name, name, "gpt-6-sol");
+        let policy = policy.replacen("api: OpenAI", &format!("api: OpenAI, {says}"), 1);
+        format!("{policy}{budget}")
+    }
+
+    fn charges(&self) -> Vec<Charge> {
+        let charge = |item: sim::Item| {
+            item.charges.into_iter().map(move |c| Charge {
+                provider: String::new(),
+                request: item.seq,
+                body: "".into(),
+                at_us: c.at_us,
+                nano_usd: c.nano_usd,
+            })
+        };
+        self.provider.bill().items.into_iter().flat_map(charge).collect()
+    }
+
+    /// Nothing above the cap in any window; gives how much of it was used between two moments, on average.
+    #[track_caller]
+    fn within_the_cap(&self, from: u64, to: u64) -> f64 {
+        let charges = self.charges();
+        let (limit, window) = (nano(LIMIT), WINDOW.as_micros() as u64);
+        let fullest = fullest_window(&charges, window);
+        assert!(fullest <= limit, "a window was billed {fullest} of {limit}");
+        let between: u64 = charges.iter().filter(|c| (from..to).contains(&c.at_us)).map(|c| c.nano_usd).sum();
+        between as f64 / limit as f64 * window as f64 / (to - from) as f64
+    }
+}
+
+async fn budgets(sidecar: &Program) -> Value {
+    sidecar.admin.get("/health/budgets").send().await.json()
+}
+
+/// Waits until the pod has a lease.
+async fn lent(sidecar: &Program) {
+    crate::stage::until("a lease", async || {
+        (budgets(sidecar).await["lease"]["live"] == true).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_pods_spend_one_budget_and_no_more() {
+    let stage = Stage::new().await;
+    let operator = stage.operator("op-1").await;
+    stage.apply(&stage.budgeted("shop"));
+    let mut pods = vec![];
+    for name in ["a", "b", "c"] {
+        let pod = stage.pod(name, "shop");
+        let sidecar = stage.sidecar(&pod, &operator).await;
+        pods.push((pod, sidecar));
+    }
+    streams(&operator, 3).await;
+    for (_, sidecar) in &pods {
+        lent(sidecar).await;
+    }
+    let mut demand = Demand::new();
+    pods.iter().for_each(|(_, sidecar)| demand.of(&sidecar.app));
+    sleep(WINDOW).await;
+    let from = stage.provider.now_us();
+    sleep(WINDOW * 2).await;
+    let to = stage.provider.now_us();
+    stage.condition("shop", "BudgetAvailable", "False Exhausted", "all").await;
+    let seen = demand.end().await;
+    println!("{seen:?}");
+    let used = stage.within_the_cap(from, to);
+    println!("used {used:.3}");
+    assert!(used > 0.8, "{used:.3} of the cap was used: {seen:?}");
+    assert!(seen.keys().all(|told| told == "answered" || told == "429 budget_exhausted"), "{seen:?}");
+    let status = stage.status("shop");
+    assert_eq!(status["ledgerTerm"], 1);
+    let row = &status["budgets"][0];
+    assert_eq!((&row["name"], &row["limitUsd"]), (&"all".into(), &LIMIT.into()), "{status}");
+    let _: &Operator = &operator;
+    let _ = Instant::now();
+}

@@ -31,6 +31,8 @@ pub(super) struct Pot {
     pub(super) is_omitted: bool,
     /// Lacked at the last look.
     pub(super) lacked: u64,
+    /// When somebody lacked something last.
+    pub(super) lacked_at: Option<Tick>,
     /// Claimed beyond what was unknown.
     #[cfg(test)]
     pub(super) over: u64,

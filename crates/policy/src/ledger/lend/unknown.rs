@@ -67,6 +67,7 @@ impl Lender {
             is_omitted: false,
             is_changed: true,
             lacked: 0,
+            lacked_at: None,
             #[cfg(test)]
             over: 0,
         };

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::Tick;
 
+/// A cap counts as full for so long after a hold found nothing to borrow.
+const LACKED: Duration = Duration::from_secs(30);
+
 /// A cap over all pods: of its keys the one nearest the limit. What pods draw of their guaranteed shares they tell themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stand {
@@ -57,7 +60,10 @@ impl Lender {
                 unknown,
                 shares: fund.shares_hi,
                 debt: used.saturating_sub(fund.cap.limit),
-                pressure: pressure(&fund.cap, used.saturating_add(unknown).saturating_add(fund.shares_hi)),
+                pressure: match pot.and_then(|p| p.lacked_at) {
+                    Some(at) if now.since(at) < LACKED => Pressure::Full,
+                    _ => pressure(&fund.cap, used.saturating_add(unknown)),
+                },
                 next_free: pot.and_then(|p| p.cooling.next(now)).map(|at| at.since(now)),
             }
         };

@@ -18,7 +18,8 @@ impl Stage {
         self.server.kubectl(&get).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
-    async fn leads_to(&self, port: u16) {
+    /// Waits until it leads to this one.
+    pub async fn leads_to(&self, port: u16) {
         let leads = || (self.endpoint()["ports"][0]["port"] == port).then_some(());
         self.until("the control Service leads there", leads).await;
     }

@@ -1,21 +1,14 @@
 //! One budget for all pods of a policy: whatever happens to pods and operators, what the provider billed is the judge.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use harness::{
-    Caller, Operator, Program, Speech,
+    Caller, Gate, Program, Speech,
     bills::{Charge, fullest_window, nano},
 };
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
+use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{Stage, streams};
@@ -34,11 +27,12 @@ struct Demand {
     seen: Arc<Mutex<BTreeMap<String, u64>>>,
     ending: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    sidecars: Vec<Program>,
 }
 
 impl Demand {
     fn new() -> Demand {
-        Demand { seen: Arc::default(), ending: CancellationToken::new(), tasks: vec![] }
+        Demand { seen: Arc::default(), ending: CancellationToken::new(), tasks: vec![], sidecars: vec![] }
     }
 
     /// Callers of one more pod; where the pod goes away they go on asking.
@@ -63,6 +57,15 @@ impl Demand {
                 }
             }));
         }
+    }
+
+    fn answered(&self) -> u64 {
+        self.seen.lock().get("answered").copied().unwrap_or_default()
+    }
+
+    /// A sidecar that lives as long.
+    fn keep(&mut self, sidecar: Program) {
+        self.sidecars.push(sidecar);
     }
 
     async fn end(self) -> BTreeMap<String, u64> {
@@ -116,8 +119,14 @@ async fn budgets(sidecar: &Program) -> Value {
 
 /// Waits until the pod has a lease.
 async fn lent(sidecar: &Program) {
-    crate::stage::until("a lease", async || {
-        (budgets(sidecar).await["lease"]["live"] == true).then_some(())
+    crate::stage::until("a lease", async || (budgets(sidecar).await["lease"]["live"] == true).then_some(())).await;
+}
+
+/// Waits until the pod has one of this term, or of a later one.
+async fn of_term(sidecar: &Program, term: u64) {
+    crate::stage::until("a lease of the new leader", async || {
+        let lease = budgets(sidecar).await["lease"].clone();
+        (lease["live"] == true && lease["term"].as_u64()? >= term).then_some(())
     })
     .await;
 }
@@ -154,6 +163,77 @@ async fn three_pods_spend_one_budget_and_no_more() {
     assert_eq!(status["ledgerTerm"], 1);
     let row = &status["budgets"][0];
     assert_eq!((&row["name"], &row["limitUsd"]), (&"all".into(), &LIMIT.into()), "{status}");
-    let _: &Operator = &operator;
-    let _ = Instant::now();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_and_operators_come_and_go_and_no_window_is_above_the_cap() {
+    let stage = Stage::new().await;
+    let mut first = stage.operator("op-1").await;
+    stage.leads_to(first.control.port()).await;
+    let second = stage.operator("op-2").await;
+    // As the Service has it, and a way of its own for the pod that is cut off.
+    let (service, own) = (Gate::to(first.control).await, Gate::to(first.control).await);
+    let at = |gate: &Gate| format!("https://localhost:{}", gate.addr().port());
+    stage.apply(&stage.budgeted("shop"));
+    let pods = ["a", "b", "c", "d", "e"].map(|name| stage.pod(name, "shop"));
+    let [a, b, c, d, e] = &pods;
+    let a = stage.sidecar_of(a, &at(&own)).await.start().await;
+    let b = stage.sidecar_of(b, &at(&service)).await.start().await;
+    let of_c = stage.sidecar_of(c, &at(&service)).await;
+    let mut c = of_c.start().await;
+    let mut demand = Demand::new();
+    for sidecar in [&a, &b, &c] {
+        lent(sidecar).await;
+        demand.of(&sidecar.app);
+    }
+    sleep(WINDOW).await;
+
+    // A container dies, and the next one begins on what it left.
+    c.kill().await;
+    let c = of_c.start().await;
+    demand.of(&c.app);
+    lent(&c).await;
+
+    // The leader dies.
+    first.kill().await;
+    stage.leads_to(second.control.port()).await;
+    service.lead_to(second.control);
+    own.lead_to(second.control);
+    for sidecar in [&a, &b, &c] {
+        of_term(sidecar, 2).await;
+    }
+    let from = stage.provider.now_us();
+    sleep(WINDOW).await;
+    let (to, answered) = (stage.provider.now_us(), demand.answered());
+    stage.until("the status knows of the ledger", || (stage.status("shop")["ledgerTerm"] == 2).then_some(())).await;
+
+    // One is cut off, one is drained, two come.
+    own.cut();
+    b.terminate();
+    for pod in [d, e] {
+        let sidecar = stage.sidecar_of(pod, &at(&service)).await.start().await;
+        lent(&sidecar).await;
+        demand.of(&sidecar.app);
+        demand.keep(sidecar);
+    }
+    sleep(WINDOW).await;
+    assert!(demand.answered() > answered, "nobody was answered");
+    own.mend();
+
+    // The new leader is frozen; the one that is back leads, and meets it again.
+    let third = stage.operator("op-1").await;
+    second.freeze();
+    stage.leads_to(third.control.port()).await;
+    service.lead_to(third.control);
+    own.lead_to(third.control);
+    for sidecar in [&a, &c] {
+        of_term(sidecar, 3).await;
+    }
+    second.thaw();
+    sleep(WINDOW).await;
+    let (used, seen) = (stage.within_the_cap(from, to), demand.end().await);
+    println!("used {used:.3}: {seen:?}");
+    assert!(used > 0.5, "after the first takeover {used:.3} of the cap was used: {seen:?}");
+    let is_known = |told: &String| ["answered", "gone", "429 budget_exhausted"].contains(&&**told);
+    assert!(seen.keys().all(is_known), "{seen:?}");
 }

@@ -134,15 +134,7 @@ fn key_report(said: v1::KeyBorrowed) -> Option<KeyReport> {
 
 fn key_lent(row: KeyLease) -> v1::KeyLent {
     let KeyLease { key, granted, ceded, limit, keep, used, retry_after } = row;
-    v1::KeyLent {
-        key: Some(key_said(key)),
-        granted,
-        ceded,
-        limit,
-        keep,
-        used,
-        retry_after: retry_after.map(nanos),
-    }
+    v1::KeyLent { key: Some(key_said(key)), granted, ceded, limit, keep, used, retry_after: retry_after.map(nanos) }
 }
 
 fn key_lease(said: v1::KeyLent) -> Option<KeyLease> {
@@ -238,8 +230,11 @@ mod tests {
     }
 
     fn answers() -> impl Strategy<Value = Answer> {
-        let share = (any::<u64>(), any::<u64>(), any::<bool>())
-            .prop_map(|(number, parts, is_known)| ShareGrant { number, parts, is_known });
+        let share = (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(number, parts, is_known)| ShareGrant {
+            number,
+            parts,
+            is_known,
+        });
         let terms = (unit(), ".{0,9}", scope(), any::<u64>(), any::<bool>()).prop_map(
             |(unit, name, scope, guaranteed, is_long): (_, String, _, _, _)| Terms {
                 unit,
@@ -254,8 +249,7 @@ mod tests {
             |(n, [ttl, claim, horizon], keys, share, terms)| {
                 let [term, incarnation, seq, echo, edition] = n;
                 let incarnation = Incarnation(incarnation);
-                let lease =
-                    Lease { term, incarnation, seq, echo, ttl, claim, horizon, keys, share, edition, terms };
+                let lease = Lease { term, incarnation, seq, echo, ttl, claim, horizon, keys, share, edition, terms };
                 Answer::Lease(lease)
             },
         );

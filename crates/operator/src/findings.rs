@@ -154,7 +154,8 @@ impl Votes {
 
     /// All that is known.
     fn all(&self, now: Duration) -> Vec<v1::Finding> {
-        let row = |(target, of): (&Target, &Of)| of.word(now).map(|word| row(&target.0, &target.1, Some(word.left(now))));
+        let row =
+            |(target, of): (&Target, &Of)| of.word(now).map(|word| row(&target.0, &target.1, Some(word.left(now))));
         self.targets.iter().filter_map(row).take(MOST_ROWS).collect()
     }
 

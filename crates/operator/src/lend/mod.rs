@@ -22,11 +22,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::seats::{Seat, Seats};
 use self::{
     desk::{Desk, Word},
     object::Object,
 };
-pub use self::seats::{Seat, Seats};
 use crate::{
     cluster::Cluster,
     push::Leader,

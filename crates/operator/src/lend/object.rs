@@ -159,8 +159,7 @@ mod tests {
         let found = read.unwrap();
         assert_eq!((found.version.as_deref(), found.object), (Some("7"), Some(written.clone())));
         for code in [409, 404] {
-            let (made, (call, body)) =
-                tokio::join!(object.write(Some("7".to_owned()), &written), api.refuses(code));
+            let (made, (call, body)) = tokio::join!(object.write(Some("7".to_owned()), &written), api.refuses(code));
             assert!(matches!(made, Err(Unwritten::Overtaken)), "{made:?}");
             assert!(call.starts_with("PUT "), "{call}");
             assert_eq!(body["metadata"]["resourceVersion"], "7");

@@ -148,11 +148,7 @@ impl Stream {
     }
 
     /// Notes what the sidecar says of itself; gives what is for others.
-    fn hear(
-        &self,
-        place: &Place,
-        heard: Result<Option<FromSidecar>, Status>,
-    ) -> ControlFlow<End, Option<Heard>> {
+    fn hear(&self, place: &Place, heard: Result<Option<FromSidecar>, Status>) -> ControlFlow<End, Option<Heard>> {
         let Ok(Some(FromSidecar { message })) = heard else { return ControlFlow::Break(None) };
         match message {
             Some(Heard::Ack(ack)) => place.answered(ack.into()),

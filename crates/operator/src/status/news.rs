@@ -27,7 +27,9 @@ pub fn news(before: &PolicyStatus, after: &PolicyStatus) -> Vec<News> {
         let was_no = then.is_some_and(|then| then.status == "False");
         let warning = match (type_, &*now.status, &*now.reason) {
             ("Accepted", "True", _) | ("Programmed", "True", "Programmed") => Some(false),
-            ("CredentialsReady", "True", "KeysPresent") | ("BudgetAvailable", "True", "Available") if was_no => Some(false),
+            ("CredentialsReady", "True", "KeysPresent") | ("BudgetAvailable", "True", "Available") if was_no => {
+                Some(false)
+            }
             ("BudgetAvailable", "False", _) | ("BudgetAvailable", _, "Degraded" | "Warned") => Some(true),
             ("Accepted" | "CredentialsReady", "False", _)
             | ("Programmed", "False", "Rejected")

@@ -124,7 +124,10 @@ pub(super) fn budgets(policy: &Policy, shown: Option<&Shown>) -> Told {
         return Told::yes("NotNeeded", "the policy has no budget and no rate");
     }
     let Some(shown) = shown else {
-        return Told::unknown("NotLent", "no replica lends yet; pods spend what they hold, then their guaranteed share");
+        return Told::unknown(
+            "NotLent",
+            "no replica lends yet; pods spend what they hold, then their guaranteed share",
+        );
     };
     if shown.is_lost {
         return Told::no(

@@ -359,7 +359,10 @@ fn budgets_are_told_as_their_lender_shows_them() {
         ([Normal, Normal], "True Available: there is money under every budget"),
         ([Warn, Normal], "True Warned: past warnAt: minute"),
         ([Warn, Degrade], "True Degraded: past degradeAt: hour; requests go to cheaper models, or are trimmed"),
-        ([Full, Full], "False Exhausted: spent, as far as it may be lent: hour, minute; requests go down their tier's ladder"),
+        (
+            [Full, Full],
+            "False Exhausted: spent, as far as it may be lent: hour, minute; requests go down their tier's ladder",
+        ),
     ];
     for (pressures, want) in rows {
         scene.lending.put(&key("p"), shown(pressures));
@@ -371,7 +374,9 @@ fn budgets_are_told_as_their_lender_shows_them() {
     let want = json!({"name": "minute", "spentUsd": "1.5", "limitUsd": "2", "lentUsd": "0.25", "nextFreeSeconds": 1});
     assert_eq!(row, want);
     scene.lending.put(&key("p"), Shown { is_lost: true, ..shown([Normal, Normal]) });
-    assert!(says_of(&scene.status(), "BudgetAvailable").starts_with("False LedgerLost: the ledger of this policy is gone"));
+    assert!(
+        says_of(&scene.status(), "BudgetAvailable").starts_with("False LedgerLost: the ledger of this policy is gone")
+    );
 }
 
 #[test]

@@ -79,7 +79,11 @@ impl Ledger {
     pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
         let places = self.places(ask, now);
         let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.known(index, at, now)));
-        books.filter(|(b, _)| b.cap.unit == Unit::Money).map(|(b, taken)| pressure(&b.cap, taken)).max().unwrap_or_default()
+        books
+            .filter(|(b, _)| b.cap.unit == Unit::Money)
+            .map(|(b, taken)| pressure(&b.cap, taken))
+            .max()
+            .unwrap_or_default()
     }
 
     /// Spent or held of a key: by anybody as far as the lender told, or here.

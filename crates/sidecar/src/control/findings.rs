@@ -1,20 +1,12 @@
 //! What this pod found of providers by its own requests, for the others; and what most of them found, for its circuits.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use control::{
     findings::{MOST_ROWS, found, row},
     v1,
 };
-use policy::{
-    Tick,
-    breaker::Finding,
-    snapshot::ProviderId,
-};
+use policy::{Tick, breaker::Finding, snapshot::ProviderId};
 
 use crate::state::{InForce, State};
 
@@ -60,8 +52,7 @@ impl Teller {
 
     fn is_news(&self, target: &Target, finding: Finding, now: Tick) -> bool {
         self.told.get(target).is_none_or(|(told, until)| {
-            std::mem::discriminant(told) != std::mem::discriminant(&finding)
-                || end(finding, now) >= until.after(NEWS)
+            std::mem::discriminant(told) != std::mem::discriminant(&finding) || end(finding, now) >= until.after(NEWS)
         })
     }
 }
@@ -109,7 +100,13 @@ pub(super) fn advise(state: &State, said: &v1::Findings, now: Tick) {
             let after = breaker.gate(now, conf);
             if before.label() != after.label() {
                 let why = after.why(now).unwrap_or_default();
-                tracing::info!(provider = row.provider, model = row.model, circuit = after.label(), why, "circuit changed, as other pods found");
+                tracing::info!(
+                    provider = row.provider,
+                    model = row.model,
+                    circuit = after.label(),
+                    why,
+                    "circuit changed, as other pods found"
+                );
             }
         };
         if row.model.is_empty() {

@@ -31,9 +31,11 @@ struct Kept {
     /// Pod, parts, remaining.
     shares: Vec<(Arc<str>, u64, Option<u64>)>,
     funds: Vec<KeptFund>,
-    /// Unit, name, scope, value, out, what cools.
-    pots: Vec<(String, Arc<str>, String, Option<Arc<str>>, u64, Vec<(u64, u64)>)>,
+    pots: Vec<KeptPot>,
 }
+
+/// Unit, name, scope, value, out, what cools: remaining and amount.
+type KeptPot = (String, Arc<str>, String, Option<Arc<str>>, u64, Vec<(u64, u64)>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,7 +89,7 @@ pub fn read(text: &str) -> Result<Written, String> {
             parts,
             remaining: remaining.map(Duration::from_nanos),
         };
-        let pot = |(unit, name, scope, value, out, cooling): (String, _, String, _, _, Vec<(u64, u64)>)| {
+        let pot = |(unit, name, scope, value, out, cooling): KeptPot| {
             let key = Key { unit: Unit::named(&unit)?, name, scope: Scope::named(&scope)?, value };
             let cooling = cooling.into_iter().map(|(remaining, amount)| (Duration::from_nanos(remaining), amount));
             Some(WrittenPot { key, out, cooling: cooling.collect() })

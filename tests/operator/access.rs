@@ -196,7 +196,7 @@ async fn the_operators_account_writes_no_config_map_but_its_own() {
     };
     apply(map("llmroute-theirs", "team: shop"), false).expect("a user's own");
     let refusals = [
-        ("of another name", map("coredns", own), "have the name llmroute-POLICY"),
+        ("of another name", map("coredns", own), "a name that begins with llmroute-"),
         ("that does not say whose it is", map("llmroute-a", "a: b"), "say that they are its own"),
         ("that is a user's", map("llmroute-theirs", own), "changes no ConfigMap that it did not make"),
     ];

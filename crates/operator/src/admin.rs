@@ -13,7 +13,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
-use crate::{cluster::Cluster, crowd::Crowd, fleet::Fleet, metrics::Metrics};
+use crate::{cluster::Cluster, crowd::Crowd, fleet::Fleet, lend::Lending, metrics::Metrics};
 
 const MAX_HEAD: usize = 16 << 10;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ pub struct Admin {
     pub cluster: Arc<Cluster>,
     /// What sidecars answer.
     pub fleet: Arc<Fleet>,
+    /// What is lent.
+    pub lending: Arc<Lending>,
     /// PEM of the CAs to trust; empty until there is a certificate to serve with.
     pub trust: watch::Receiver<Arc<str>>,
     /// Counts.
@@ -95,6 +97,7 @@ impl Admin {
         });
         self.metrics.policies(all - refused, refused);
         self.metrics.connected(self.fleet.connected());
+        self.metrics.budgets(&self.lending.all());
         self.metrics.render()
     }
 }
@@ -117,6 +120,7 @@ mod tests {
         let admin = Admin {
             cluster: cluster.clone(),
             fleet: Arc::default(),
+            lending: Arc::default(),
             trust: trust.subscribe(),
             metrics: Arc::default(),
         };

@@ -1,16 +1,17 @@
 //! All instruments, in one place: what `/metrics` shows.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use api::types::SidecarStatus;
 use parking_lot::Mutex;
+use policy::ledger::Unit;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use crate::cluster::Kind;
+use crate::{cluster::Kind, lend::Shown, world::PolicyKey};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Of {
@@ -33,6 +34,14 @@ struct State {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Money {
+    namespace: String,
+    policy: String,
+    budget: String,
+    state: &'static str,
+}
+
 /// The instruments.
 #[derive(Debug)]
 pub struct Metrics {
@@ -41,6 +50,7 @@ pub struct Metrics {
     policies: Family<State, Gauge>,
     sidecars: Family<State, Gauge>,
     connected: Gauge,
+    budgets: Family<Money, Gauge<f64, AtomicU64>>,
     reconciles: Family<Result, Counter>,
     status_writes: Counter,
     watch_breaks: Family<Of, Counter>,
@@ -58,6 +68,7 @@ impl Default for Metrics {
             policies: Family::default(),
             sidecars: Family::default(),
             connected: Gauge::default(),
+            budgets: Family::default(),
             reconciles: Family::default(),
             status_writes: Counter::default(),
             watch_breaks: Family::default(),
@@ -70,6 +81,11 @@ impl Default for Metrics {
         registry.register("policies", "Policies, by whether their newest version is accepted", m.policies.clone());
         registry.register("sidecars", "Sidecars of selected pods, as the leader counts them", m.sidecars.clone());
         registry.register("streams", "Sidecars whose stream is up", m.connected.clone());
+        registry.register(
+            "budget_usd",
+            "Budgets that pods share, as the leader lends them, of the value nearest its limit: spent (or held), lent (and not used), unknown (waited out), debt, limit",
+            m.budgets.clone(),
+        );
         registry.register("reconciles", "Reconciled policies", m.reconciles.clone());
         registry.register("status_writes", "Statuses written", m.status_writes.clone());
         registry.register("watch_breaks", "Watches that broke and were begun again", m.watch_breaks.clone());
@@ -118,6 +134,27 @@ impl Metrics {
     /// How many streams are up.
     pub fn connected(&self, n: usize) {
         self.connected.set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// How budgets stand that this replica lends.
+    pub fn budgets(&self, all: &[(PolicyKey, Arc<Shown>)]) {
+        self.budgets.clear();
+        for (key, shown) in all {
+            for stand in shown.stands.iter().filter(|s| s.key.unit == Unit::Money) {
+                let rows = [
+                    ("spent", stand.used),
+                    ("lent", stand.idle),
+                    ("unknown", stand.unknown),
+                    ("debt", stand.debt),
+                    ("limit", stand.limit),
+                ];
+                for (state, nano_usd) in rows {
+                    let (namespace, policy) = (key.namespace.to_string(), key.name.to_string());
+                    let of = Money { namespace, policy, budget: stand.key.name.to_string(), state };
+                    self.budgets.get_or_create(&of).set(nano_usd as f64 / 1e9);
+                }
+            }
+        }
     }
 
     /// The sidecars of all policies.
@@ -177,6 +214,11 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use policy::{
+        ledger::{Key, Pressure, lend::Stand},
+        snapshot::Scope,
+    };
+
     use super::*;
 
     #[test]
@@ -188,6 +230,22 @@ mod tests {
         metrics.sidecars(&[one.clone(), one]);
         metrics.reviewed("cached");
         metrics.admitted("pods", "patched");
+        let key = PolicyKey { namespace: "shop".into(), name: "p".into() };
+        let stand = Stand {
+            key: Key { unit: Unit::Money, name: "day".into(), scope: Scope::Policy, value: None },
+            limit: 20_000_000_000,
+            used: 1_500_000_000,
+            idle: 500_000_000,
+            unknown: 0,
+            shares: 0,
+            debt: 0,
+            pressure: Pressure::Normal,
+            next_free: None,
+        };
+        let rate = Stand { key: Key { unit: Unit::Requests, ..stand.key.clone() }, ..stand.clone() };
+        let shown = Arc::new(Shown { term: 1, is_lost: false, stands: vec![stand, rate] });
+        metrics.budgets(&[(key.clone(), shown.clone()), (key.clone(), shown.clone())]);
+        metrics.budgets(&[(key, shown)]);
         let page = metrics.render();
         let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
         let mut want = vec![
@@ -199,6 +257,11 @@ mod tests {
             "llmroute_operator_sidecars{state=\"missing\"} 2",
             "llmroute_operator_sidecars{state=\"rejected\"} 0",
             "llmroute_operator_streams 0",
+            "llmroute_operator_budget_usd{namespace=\"shop\",policy=\"p\",budget=\"day\",state=\"spent\"} 1.5",
+            "llmroute_operator_budget_usd{namespace=\"shop\",policy=\"p\",budget=\"day\",state=\"lent\"} 0.5",
+            "llmroute_operator_budget_usd{namespace=\"shop\",policy=\"p\",budget=\"day\",state=\"unknown\"} 0.0",
+            "llmroute_operator_budget_usd{namespace=\"shop\",policy=\"p\",budget=\"day\",state=\"debt\"} 0.0",
+            "llmroute_operator_budget_usd{namespace=\"shop\",policy=\"p\",budget=\"day\",state=\"limit\"} 20.0",
             "llmroute_operator_reconciles_total{result=\"ok\"} 0",
             "llmroute_operator_reconciles_total{result=\"failed\"} 0",
             "llmroute_operator_status_writes_total 0",

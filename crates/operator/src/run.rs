@@ -92,7 +92,13 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
 
     // What ends by being dropped.
     let mut parts = JoinSet::new();
-    let page = Admin { cluster: cluster.clone(), fleet: fleet.clone(), trust: trust.clone(), metrics: metrics.clone() };
+    let page = Admin {
+        cluster: cluster.clone(),
+        fleet: fleet.clone(),
+        lending: lending.clone(),
+        trust: trust.clone(),
+        metrics: metrics.clone(),
+    };
     parts.spawn(Arc::new(page).serve(admin));
     parts.spawn(watch_cluster(client.clone(), cluster.clone(), metrics.clone()));
     parts.spawn(keeper.run());

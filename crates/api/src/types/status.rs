@@ -18,7 +18,7 @@ pub struct PolicyStatus {
     /// Sidecars of the selected pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<SidecarStatus>,
-    /// Health of providers across all sidecars.
+    /// Providers that most sidecars found failing which tried them lately, or that asked one to wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub providers: Vec<ProviderStatus>,

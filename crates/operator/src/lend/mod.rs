@@ -117,6 +117,13 @@ impl Lending {
         self.desks.lock().get(policy)?.shown.clone()
     }
 
+    /// The same of all policies that this replica lends for.
+    #[must_use]
+    pub fn all(&self) -> Vec<(PolicyKey, Arc<Shown>)> {
+        let desks = self.desks.lock();
+        desks.iter().filter_map(|(key, place)| Some((key.clone(), place.shown.clone()?))).collect()
+    }
+
     /// Wakes when something else is shown.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

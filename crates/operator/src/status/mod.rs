@@ -105,17 +105,17 @@ pub fn status(
         observed_generation: Some(policy.generation),
         conditions,
         sidecars: Some(sidecars),
-        providers: view.findings.providers(key).into_iter().map(provider).collect(),
+        providers: view.findings.providers(key).into_iter().filter_map(provider).collect(),
         budgets: shown.as_deref().map_or_else(|| before.budgets.clone(), budgets),
         ledger_term: shown.and_then(|s| i64::try_from(s.term).ok()).max(before.ledger_term),
         ..PolicyStatus::default()
     })
 }
 
-/// A provider, as most sidecars that tried it lately found it.
-fn provider((name, found): (Arc<str>, Finding)) -> ProviderStatus {
-    let circuit = if found == Finding::Works { "Closed" } else { "Open" };
-    ProviderStatus { name: name.to_string(), score: None, circuit: Some(circuit.to_owned()), phase: None }
+/// A provider that most sidecars which tried it lately found failing, or that asked one of them to wait; others have no row.
+fn provider((name, found): (Arc<str>, Finding)) -> Option<ProviderStatus> {
+    let circuit = Some("Open".to_owned()).filter(|_| found != Finding::Works)?;
+    Some(ProviderStatus { name: name.to_string(), score: None, circuit: Some(circuit), phase: None })
 }
 
 /// A row a budget; rates are not money.
@@ -162,21 +162,14 @@ pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
     shown.observed_generation == wanted.observed_generation
         && shown.sidecars == wanted.sidecars
         && shown.ledger_term == wanted.ledger_term
-        && failing(shown) == failing(wanted)
+        && shown.providers == wanted.providers
         && wanted.conditions.iter().all(|c| find(shown, &c.type_) == Some(c))
 }
 
-/// Providers whose circuit is open.
-fn failing(status: &PolicyStatus) -> Vec<&str> {
-    let open = status.providers.iter().filter(|p| p.circuit.as_deref() == Some("Open"));
-    open.map(|p| &*p.name).collect()
-}
-
-/// Whether nothing differs but what changes all the time, and is told now and then: numbers of budgets, providers that nobody
-/// asks for a while.
+/// Whether nothing differs but the numbers of budgets, which change all the time and are told now and then.
 #[must_use]
 pub fn counts_on(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {
-    says(before, wanted) && (&before.budgets, &before.providers) != (&wanted.budgets, &wanted.providers)
+    says(before, wanted) && before.budgets != wanted.budgets
 }
 
 /// Whether `wanted` differs from `before` by nothing but how far a version has come: more or fewer sidecars have it, of more or

@@ -154,6 +154,20 @@ pub(super) enum Rule {
     /// Of the shell: clocks count time asleep.
     #[cfg(test)]
     AsleepCounts,
+    /// A lease that a newer one overtook changes nothing.
+    NewestLease,
+    /// What another lender than the newest says changes nothing.
+    NewestTerm,
+    /// A wait for what another clock measures is longer by the drift of both.
+    WaitsDrift,
+    /// What a checkpoint allows to be lent counts as lent under it.
+    AllowanceIsOut,
+    /// A write that nobody answered allows nothing.
+    UnansweredGivesNothing,
+    /// A larger share is told once it is written.
+    ShareWhenWritten,
+    /// What may have been lent of an unlisted key before counts against what may be.
+    UnlistedOverTerms,
 }
 
 /// Whether `rule` is in force.
@@ -264,5 +278,12 @@ mod breakable {
         Rule::VanishedIsNotEnded,
         Rule::SuccessorIsNotEnd,
         Rule::AsleepCounts,
+        Rule::NewestLease,
+        Rule::NewestTerm,
+        Rule::WaitsDrift,
+        Rule::AllowanceIsOut,
+        Rule::UnansweredGivesNothing,
+        Rule::ShareWhenWritten,
+        Rule::UnlistedOverTerms,
     ];
 }

@@ -26,9 +26,11 @@ impl Share {
     /// Of one that no lender has heard.
     pub(super) const NONE: Share = Share { parts: 0, number: 0, until: Tick(0), next: None };
 
-    /// What may be drawn of a key, of which all shares together have `guaranteed`.
+    /// What may be drawn of a key, of which all shares together have `guaranteed`. Nothing more is drawn than fits a smaller
+    /// share to come, or it would never come.
     pub(super) fn of(&self, guaranteed: u64, now: Tick) -> u64 {
-        if now < self.until || !on(Rule::ShareEnds) { parts_of(guaranteed, self.parts) } else { 0 }
+        let parts = self.next.map_or(self.parts, |next| next.parts.min(self.parts));
+        if now < self.until || !on(Rule::ShareEnds) { parts_of(guaranteed, parts) } else { 0 }
     }
 
     /// Takes the newest grant; it answers a report of `sent`.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::rules::{Rule, on};
+
 /// Guard: a hold is sent within so long, or given back. With the bill horizon `B` it makes the hold horizon `H = G + B`.
 pub const GUARD: Duration = Duration::from_secs(5);
 
@@ -80,6 +82,9 @@ pub const REPORT_URGENT: Duration = Duration::from_millis(20);
 
 /// `d`, measured on one of two clocks, as the other must wait for it: `(1 + rho) / (1 - rho)`, rounded up.
 pub(super) fn by_other_clock(ns: u64) -> u64 {
+    if !on(Rule::WaitsDrift) {
+        return ns;
+    }
     let (more, less) = (u128::from(1_000 + RHO_PER_MILLE), u128::from(1_000 - RHO_PER_MILLE));
     u64::try_from((u128::from(ns) * more).div_ceil(less)).unwrap_or(u64::MAX)
 }

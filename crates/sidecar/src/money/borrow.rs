@@ -4,10 +4,7 @@
 use std::{
     future::pending,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +21,7 @@ use policy::{
 };
 use tokio::{
     sync::Notify,
-    time::{sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{Money, asked};
@@ -44,8 +41,7 @@ pub(super) struct Borrowing {
     urgent: Notify,
     /// An answer came.
     answered: Notify,
-    waits: AtomicU64,
-    helped: AtomicU64,
+    waits: Mutex<Waits>,
 }
 
 /// How often requests had to wait for a lender.
@@ -55,6 +51,8 @@ pub struct Waits {
     pub all: u64,
     /// Of those, what an answer came for in time.
     pub answered: u64,
+    /// How long all of them waited.
+    pub waited: Duration,
 }
 
 /// One request that waits for coins; the lender knows of it until it is dropped.
@@ -164,8 +162,7 @@ impl Money {
     /// How often requests had to wait for a lender, where there is one.
     #[must_use]
     pub fn waits(&self) -> Option<Waits> {
-        let Borrowing { waits, helped, .. } = self.borrowing.as_ref()?;
-        Some(Waits { all: waits.load(Ordering::Relaxed), answered: helped.load(Ordering::Relaxed) })
+        self.borrowing.as_ref().map(|borrowing| *borrowing.waits.lock())
     }
 
     /// Asks the lender for what a hold of `amounts` lacks; `None` where none could help.
@@ -176,7 +173,6 @@ impl Money {
             let asked = asked(&ledger, in_force, ask, target, amounts);
             ledger.wait(&asked, clock::now())?
         };
-        borrowing.waits.fetch_add(1, Ordering::Relaxed);
         borrowing.urgent.notify_one();
         Some(Asked { money: self, borrowing, wait: Some(wait) })
     }
@@ -185,12 +181,19 @@ impl Money {
 impl Asked<'_> {
     /// Waits for the answer; false where there is none within `most`.
     pub async fn answered(&self, most: Duration) -> bool {
-        let until = clock::instant(clock::now().after(most));
+        let began = clock::now();
+        let is_answered = self.answered_until(clock::instant(began.after(most))).await;
+        let mut waits = self.borrowing.waits.lock();
+        waits.all += 1;
+        waits.answered += u64::from(is_answered);
+        waits.waited += clock::now().since(began);
+        is_answered
+    }
+
+    async fn answered_until(&self, until: Instant) -> bool {
         loop {
             let answered = self.borrowing.answered.notified();
-            let is_answered = self.wait.as_ref().is_none_or(|wait| self.money.ledger.lock().is_answered(wait));
-            if is_answered {
-                self.borrowing.helped.fetch_add(1, Ordering::Relaxed);
+            if self.wait.as_ref().is_none_or(|wait| self.money.ledger.lock().is_answered(wait)) {
                 return true;
             }
             if timeout_at(until, answered).await.is_err() {
@@ -207,3 +210,6 @@ impl Drop for Asked<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,16 +15,17 @@ impl Ledger {
     /// incarnation, of another term or overtaken by a newer one change nothing.
     pub fn take_answer(&mut self, answer: &Answer, fresh: Incarnation, now: Tick) {
         let Some(borrower) = &mut self.borrower else { return };
+        let is_of_our_lender = |term: u64| term == borrower.term || !on(Rule::NewestTerm);
         match answer {
             Answer::Welcome { term } if *term > borrower.term => {
                 self.follow(*term, fresh, now);
             }
             Answer::Welcome { term } if *term == borrower.term => borrower.wants_full = true,
             Answer::Void { incarnation } if *incarnation == borrower.incarnation => self.void(fresh),
-            Answer::Lease(lease) if lease.incarnation == borrower.incarnation && lease.term == borrower.term => {
+            Answer::Lease(lease) if lease.incarnation == borrower.incarnation && is_of_our_lender(lease.term) => {
                 if borrower.is_void(now) {
                     self.void(fresh);
-                } else if lease.seq > borrower.seq {
+                } else if lease.seq > borrower.seq || !on(Rule::NewestLease) {
                     self.take_lease(lease, now);
                 }
             }

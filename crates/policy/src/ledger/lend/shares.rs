@@ -125,7 +125,7 @@ impl Shares {
             }
             let is_large = share.parts > target && (is_short || share.parts > target.saturating_mul(2));
             let aim = if is_large || share.is_shrinking { target.min(share.parts) } else { share.parts };
-            let may_tell = aim <= share.allowed.now();
+            let may_tell = aim <= share.allowed.now() || !on(Rule::ShareWhenWritten);
             if may_tell && (aim != share.told || share.number == 0) {
                 self.number += 1;
                 (share.told, share.number, share.is_shrinking) = (aim, self.number, aim < share.parts);

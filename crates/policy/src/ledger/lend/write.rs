@@ -117,6 +117,9 @@ impl Lender {
     pub fn unanswered(&mut self, id: u64) {
         if id == self.writes.id {
             (self.writes.is_flying, self.writes.is_wanted) = (false, true);
+            if !on(Rule::UnansweredGivesNothing) {
+                self.pots.iter_mut().flatten().for_each(|pot| pot.room.acknowledge());
+            }
         }
     }
 
@@ -176,7 +179,8 @@ impl Lender {
                 continue;
             }
             pot.room.compose(allowance);
-            let out = pot.lent.saturating_add(pot.unknown).saturating_add(allowance);
+            let counted = if on(Rule::AllowanceIsOut) { allowance } else { 0 };
+            let out = pot.lent.saturating_add(pot.unknown).saturating_add(counted);
             pots.push(WrittenPot { key: pot.key.clone(), out, cooling: pot.cooling.remaining(now) });
         }
         let object = Written {

@@ -145,6 +145,18 @@ pub(super) const JOURNAL_WAITS: Desc = counter(
 );
 pub(super) const JOURNAL_FAILING: Desc =
     gauge("llmroute_journal_failing", &[], "1 while the last write failed: what budgets allow is then used up soon.");
+pub(super) const LEASE_CUT_OFF: Desc = gauge(
+    "llmroute_lease_cut_off",
+    &[],
+    "1 while pods share budgets and none of their coins can be borrowed: only this pod's guaranteed share can be spent.",
+);
+pub(super) const LEASE_WAITS: Desc = counter(
+    "llmroute_lease_waits_total",
+    &["result"],
+    "Requests that waited for coins that others may have: answered, or not within the budget's leaseWait.",
+);
+pub(super) const LEASE_WAITED: Desc =
+    counter("llmroute_lease_waited_seconds_total", &[], "How long all of them waited.");
 
 // The policy and the keys.
 

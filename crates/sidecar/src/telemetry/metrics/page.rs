@@ -14,7 +14,7 @@ use super::{
     instruments::{
         BODY_BUDGET, BODY_BYTES, BUILD, BY_ID, BY_ID_BYTES, CIRCUIT, CONTROL_CONNECTED, CONTROL_SNAPSHOTS,
         CREDENTIAL_MISSING, CREDENTIAL_VANISHED, DECISIONS, DECISIONS_LOST, DRAINING, JOURNAL_FAILING, JOURNAL_WAITS,
-        JOURNAL_WRITES, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE,
+        JOURNAL_WRITES, LEASE_CUT_OFF, LEASE_WAITED, LEASE_WAITS, LINES_LOST, NOT_IN_FORCE, POLICY, POLICY_GENERATION, POLICY_REFUSED, POLICY_SINCE,
         PROVIDER_CIRCUIT, SPANS_EXPORTED, SPANS_LOST, WAITING,
     },
     table::Out,
@@ -84,6 +84,11 @@ impl Collector for Page {
         out.rows(&JOURNAL_WRITES, [(["ok"], journal.writes as f64), (["failed"], journal.failures as f64)])?;
         out.one(&JOURNAL_WAITS, journal.waits as f64)?;
         out.one(&JOURNAL_FAILING, flag(journal.failing.is_some()))?;
+        let (lease, waits) = (state.money.lease(), state.money.waits().unwrap_or_default());
+        out.one(&LEASE_CUT_OFF, flag(!caps.is_empty() && lease.is_some_and(|lease| lease.ends.is_none())))?;
+        let unanswered = waits.all.saturating_sub(waits.answered);
+        out.rows(&LEASE_WAITS, [(["answered"], waits.answered as f64), (["unanswered"], unanswered as f64)])?;
+        out.one(&LEASE_WAITED, waits.waited.as_secs_f64())?;
 
         policy(out, state, in_force.as_deref())?;
         credentials(out, state, in_force.as_deref())?;

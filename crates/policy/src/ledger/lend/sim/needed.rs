@@ -17,7 +17,7 @@ use crate::{
 fn every_rule_of_shared_caps_is_needed() {
     assert_eq!(SHARED.first().map(|r| *r as usize), Some(Rule::OwnHold as usize + 1), "those of one sidecar go before");
     assert!(SHARED.iter().zip(SHARED.iter().skip(1)).all(|(a, b)| *a as usize + 1 == *b as usize));
-    assert_eq!(SHARED.last(), Some(&Rule::AsleepCounts), "the last rule is in the list");
+    assert_eq!(SHARED.last(), Some(&Rule::UnlistedOverTerms), "the last rule is in the list");
     let mut missed = vec![];
     for rule in SHARED {
         let run = |seed| World::new(directed(*rule), seed).run();
@@ -261,6 +261,36 @@ fn directed(rule: Rule) -> Shape {
             Shape { lasts: 500 * S, ..wanted(20) },
             &[(30, Stop(0, 150)), (31, Stop(1, 150)), (250, Stop(0, 100))],
         ),
+        Rule::NewestLease => {
+            let late = Net { delay: 1..5, lost: 0, doubled: 0, late: 30 };
+            let base = Shape { pods: 1, callers: 12, is_late: false, ends: [1, 0, 0, 0, 0], ..shared(60) };
+            script(Shape { net: late, asks: CAP / 50..CAP / 50 + 1, ..base }, &[(60, Add), (61, Add)])
+        }
+        Rule::NewestTerm => {
+            let late = Net { delay: 1..5, lost: 0, doubled: 0, late: 30 };
+            let base = Shape { net: late, callers: 2, thinks: 0..3_000, lasts: 900 * S, ..wanted(20) };
+            let script_: Vec<_> = (1..20).map(|n| (40 * n, Failover(1))).collect();
+            script(base, &script_)
+        }
+        Rule::WaitsDrift => {
+            let slow = Shape { thinks: 20_000..40_000, backs_off: 20_000, callers: 6, pods: 2, ..shared(300) };
+            let base = Shape { drift: 1_999, lasts: 87_200 * S, asks: CAP / 100..CAP / 100 + 1, ..slow };
+            script(base, &[(60, Cut(0, 87_100)), (100, Add), (86_606, Add), (86_607, Add)])
+        }
+        Rule::AllowanceIsOut | Rule::UnlistedOverTerms => {
+            script(long(), &[(5, Failover(1)), (10, Failover(1)), (15, Failover(1)), (20, Failover(1))])
+        }
+        Rule::UnansweredGivesNothing => {
+            let base = Shape { thinks: 3_000..8_000, backs_off: 8_000, ..long() };
+            script(base, &[(14, CutApi(20)), (27, Failover(1))])
+        }
+        Rule::ShareWhenWritten => {
+            let quick = Shape { is_late: false, ends: [1, 0, 0, 0, 0], asks: CAP / 50..CAP / 50 + 1, ..shared(60) };
+            let base = Shape { pods: 4, lasts: 300 * S, ..quick };
+            let drained = [(20, DrainOf(1, 1)), (21, DrainOf(2, 1)), (160, CutApi(30)), (160, DrainOf(3, 1))];
+            let then = [(169, Failover(1)), (170, Add), (170, Add), (171, Add)];
+            script(base, &[&drained[..], &then].concat())
+        }
         other => panic!("{other:?} is one of a single sidecar"),
     }
 }

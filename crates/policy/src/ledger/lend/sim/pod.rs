@@ -257,10 +257,24 @@ impl World {
         if !may_try {
             return Ok(());
         }
+        if self.hoards(n) {
+            let life = self.pods[n].life;
+            self.at(self.now + 20 * MS, Event::Try(n, life, caller));
+            return Ok(());
+        }
         let pick = self.rng.usize(..self.shape.tenants);
         let tenant = self.names[pick].clone();
         let asked = self.rng.u64(self.shape.asks.clone());
         self.ask(n, caller, tenant, asked, true)
+    }
+
+    /// It saves all it has for the last moment.
+    fn hoards(&self, n: usize) -> bool {
+        let pod = &self.pods[n];
+        let now = pod.clock.tick(self.now);
+        let has_lease = pod.ledger.lease_ends_within(Duration::MAX, now);
+        let ends = pod.ledger.lease_ends_within(Duration::from_millis(300), now);
+        self.shape.hoards && self.now < pod.cut_until && has_lease && !ends
     }
 
     fn ask(&mut self, n: usize, caller: usize, tenant: Arc<str>, asked: u64, may_wait: bool) -> Result<(), String> {

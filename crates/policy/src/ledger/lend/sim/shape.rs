@@ -30,6 +30,8 @@ pub(super) struct Shape {
     pub(super) ends: [u32; 5],
     /// Bills come as late as they may, from sends as late as they may be.
     pub(super) is_late: bool,
+    /// A pod that is cut off asks for nothing before its lease is about to end, and then for all.
+    pub(super) hoards: bool,
     /// Percent of the ask that a provider may bill in the end; 100 is none.
     pub(super) surprise: u64,
     /// Rates of clocks go up to this from true time, in millionths.
@@ -163,6 +165,7 @@ impl Shape {
             backs_off: 500,
             ends: [1, 0, 0, 0, 0],
             is_late: false,
+            hoards: false,
             surprise: 100,
             drift: 0,
             bill_horizon: 20 * S,
@@ -220,6 +223,7 @@ impl Shape {
             backs_off: [1_000, 5_000][rng.usize(..2)],
             ends: std::array::from_fn(|_| rng.u32(..4) * rng.u32(..4)),
             is_late: rng.bool(),
+            hoards: rng.u32(..4) == 0,
             surprise: if rng.u32(..6) == 0 { rng.u64(101..300) } else { 100 },
             drift: [0, 0, 1_999][rng.usize(..3)],
             bill_horizon: bill_horizon * S,

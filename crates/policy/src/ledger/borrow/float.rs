@@ -167,7 +167,7 @@ impl Float {
             let smooth = u128::from(*rate) * SMOOTHED.as_nanos() + u128::from(*asked) * 1_000_000_000;
             *rate = u64::try_from(smooth / whole).unwrap_or(u64::MAX);
             *unit = (*largest).max(*unit - *unit / 16);
-            if *asked == 0 && *rate < *unit / 16 {
+            if *asked == 0 && *largest == 0 && *rate < *unit / 16 {
                 (*rate, *unit) = (0, 0);
             }
             (*asked, *largest, *since) = (0, 0, now);
@@ -201,9 +201,11 @@ impl Float {
         self.coins().saturating_sub(self.in_use(now, grid)).saturating_sub(self.pend)
     }
 
+    /// Above the limit goes what is free even if a hold waits for more; above what is to be kept, what none waits for.
     fn above(&self, now: Tick, grid: &Grid) -> u64 {
-        let idle = self.idle(now, grid);
-        self.coins().saturating_sub(self.limit).max(idle.saturating_sub(self.keep)).min(idle)
+        let free = self.coins().saturating_sub(self.in_use(now, grid));
+        let idle = free.saturating_sub(self.pend);
+        self.coins().saturating_sub(self.limit).min(free).max(idle.saturating_sub(self.keep))
     }
 
     /// Gives back all, what cools with its time. What is held is left: the lender waits for it.

@@ -32,6 +32,16 @@ pub(super) struct Part {
 }
 
 impl Stand {
+    /// Coins that a hold which waits finds.
+    fn free(&self) -> u64 {
+        self.coins.saturating_sub(self.in_use)
+    }
+
+    /// Coins that it does not.
+    fn lack(&self) -> u64 {
+        self.in_use.saturating_add(self.pend).saturating_sub(self.coins)
+    }
+
     fn need(&self) -> u64 {
         self.in_use.saturating_add(self.pend).saturating_add(self.soon)
     }
@@ -83,10 +93,11 @@ pub(super) fn share_out(stands: &[Stand], pool: u64, is_over: Option<(u64, u64)>
     order.sort_by_key(|i| (stands[*i].served, stands[*i].by));
     let mut parts: Vec<Part> =
         stands.iter().map(|s| part(0, u64::MAX, if s.soon >= s.unit { s.soon } else { 0 })).collect();
+    let mut unserved = vec![];
     for i in order {
         let s = &stands[i];
-        let lack = s.in_use.saturating_add(s.pend).saturating_sub(s.coins);
-        let unit = s.unit.min(lack).max(1);
+        let lack = s.lack();
+        let unit = if s.unit == 0 { lack } else { s.unit.min(lack) }.max(1);
         let whole = if s.pend == 0 {
             0
         } else if lack <= left {
@@ -96,6 +107,18 @@ pub(super) fn share_out(stands: &[Stand], pool: u64, is_over: Option<(u64, u64)>
         };
         left -= whole;
         parts[i].more = whole;
+        if whole == 0 && lack > 0 && s.pend > 0 {
+            unserved.push(i);
+        }
+    }
+    // The first who wait keep what they have of a hold, as many as the fragments of all make whole; the others give theirs back
+    // for these. Else all have a fragment, and nobody a hold.
+    let mut fragments = unserved.iter().fold(left, |sum, i| sum.saturating_add(stands[*i].free()));
+    for i in unserved {
+        match fragments.checked_sub(stands[i].pend) {
+            Some(rest) => fragments = rest,
+            None => parts[i].limit = stands[i].in_use,
+        }
     }
     parts
 }

@@ -83,7 +83,9 @@ impl Lender {
         } else {
             pot.unknown = unknown;
         }
-        if fund.is_long && on(Rule::UnlistedOverTerms) {
+        if !on(Rule::Checkpoints) {
+            pot.room = Allowed::of(u64::MAX);
+        } else if fund.is_long && on(Rule::UnlistedOverTerms) {
             // The object in force allows an unlisted key so much in all, whoever lends it.
             pot.room = Allowed::of(unlisted(fund.total()).saturating_sub(pot.out(now)));
         }

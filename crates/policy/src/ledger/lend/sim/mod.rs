@@ -83,12 +83,24 @@ fn most_of_a_cap_is_used() {
     let rows: [(&str, f64, Shape); 10] = [
         ("one pod", 0.945, busy(1, 11, 0..1)),
         ("100 pods, one busy", 0.917, Shape { busy: 1, ..busy(100, 11, 0..1) }),
-        ("1,000 pods, one busy", 0.92, Shape { busy: 1, ..busy(1_000, 11, 0..1) }),
+        ("1,000 pods, one busy", 0.92, Shape { busy: 1, lasts: 240 * S, ..busy(1_000, 11, 0..1) }),
         ("100 pods, a hold is half of a fair part", 0.901, busy(100, 1, 8_000..10_000)),
         ("100 pods, a hold is more than two fair parts", 0.859, large(busy(100, 1, 40_000..50_000), 25)),
-        ("1,000 pods, a hold is half of a fair part", 0.92, Shape { asks: CAP * 55 / 100_000..CAP * 55 / 100_000 + 1, ..busy(1_000, 1, 8_000..10_000) }),
-        ("20 pods, one drained and replaced each quarter of a minute", 0.911, scripted(busy(20, 1, 1_000..1_200), 15, &|n| vec![Fault::DrainOf(n as usize - 1, 3), Fault::Add])),
-        ("20 pods, a new leader each minute", 0.911, scripted(busy(20, 1, 1_000..1_200), 60, &|_| vec![Fault::Failover(1)])),
+        (
+            "1,000 pods, a hold is half of a fair part",
+            0.92,
+            Shape { asks: CAP * 55 / 100_000..CAP * 55 / 100_000 + 1, lasts: 240 * S, ..busy(1_000, 1, 8_000..10_000) },
+        ),
+        (
+            "20 pods, one drained and replaced each quarter of a minute",
+            0.911,
+            scripted(busy(20, 1, 1_000..1_200), 15, &|n| vec![Fault::DrainOf(n as usize - 1, 3), Fault::Add]),
+        ),
+        (
+            "20 pods, a new leader each minute",
+            0.911,
+            scripted(busy(20, 1, 1_000..1_200), 60, &|_| vec![Fault::Failover(1)]),
+        ),
         ("an hour, one pod", 0.988, long(1)),
         ("an hour, 20 pods, one busy", 0.934, long(20)),
     ];

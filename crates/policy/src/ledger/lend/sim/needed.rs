@@ -234,16 +234,8 @@ fn directed(rule: Rule) -> Shape {
         }
         Rule::Contention => {
             let asks = CAP / 40..CAP / 40 + 1;
-            Shape {
-                pods: 30,
-                callers: 2,
-                lasts: 200 * S,
-                least_used: 0.7,
-                ends: [1, 0, 0, 0, 0],
-                asks,
-                backs_off: 500,
-                ..wanted(20)
-            }
+            let base = Shape { pods: 100, callers: 1, thinks: 40_000..50_000, takes: 1_000..1_001, ..Shape::plain(60) };
+            Shape { asks, costs_from: 91, surprise: 91, lasts: 240 * S, least_used: 0.8, ..base }
         }
         Rule::Cas => {
             let api = Net { delay: 1..50, lost: 0, doubled: 0, late: 25 };
@@ -282,7 +274,7 @@ fn directed(rule: Rule) -> Shape {
         }
         Rule::UnansweredGivesNothing => {
             let base = Shape { thinks: 3_000..8_000, backs_off: 8_000, ..long() };
-            script(base, &[(14, CutApi(20)), (27, Failover(1))])
+            script(base, &[(8, CutApi(20)), (21, Failover(1)), (34, CutApi(20)), (47, Failover(1))])
         }
         Rule::ShareWhenWritten => {
             let quick = Shape { is_late: false, ends: [1, 0, 0, 0, 0], asks: CAP / 50..CAP / 50 + 1, ..shared(60) };

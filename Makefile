@@ -220,6 +220,11 @@ bench-peers: ## installs nginx and haproxy where they are missing
 	command -v nginx >/dev/null && command -v haproxy >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy; }
 
+SEEDS ?= 10000..30000
+.PHONY: soak
+soak: ## shared caps in virtual time: twenty thousand worlds, or those of SEEDS=FROM..TO, and a thousand busy pods
+	LLMROUTE_SEEDS=$(SEEDS) cargo test --locked -p policy --lib -- --include-ignored ledger::lend::sim
+
 .PHONY: mutants
 mutants: $(CARGO_TOOLS)/bin/cargo-mutants ## cargo-mutants on a random shard of policy and dialect
 	shard=$${SHARD:-$$((RANDOM % 24))/24}; echo "shard $$shard"

@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod agree;
 mod edits;
+mod findings;
 mod killed;
 mod manifests;
 mod outage;

@@ -6,6 +6,7 @@
 #[path = "../operator/stage.rs"]
 mod stage;
 
+mod borrower;
 mod policy;
 mod report;
 mod sidecars;
@@ -16,7 +17,7 @@ use clap::Parser;
 use harness::{Metrics, Operator, many::Kube};
 use tokio::time::{Instant, sleep};
 
-use report::{Edit, Report, Told};
+use report::{Edit, Lent, Report, Told};
 use sidecars::Sidecars;
 use stage::Stage;
 
@@ -24,6 +25,8 @@ use stage::Stage;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How exactly an edit's end is seen.
 const LOOK: Duration = Duration::from_millis(1);
+/// All spend for so long before it is measured, and then for so long again.
+const SPENDS: Duration = Duration::from_secs(60);
 /// Between looks at what is slower.
 const NOW_AND_THEN: Duration = Duration::from_millis(50);
 
@@ -87,7 +90,7 @@ async fn measure(args: &Args) -> Report {
 
     let before = Told::of(&operator, &kube).await;
     let began = Instant::now();
-    let sidecars = Sidecars::start(&pods, &operator.url(), &stage.ca().await);
+    let mut sidecars = Sidecars::start(&pods, &operator.url(), &stage.ca().await);
     let none = vec![0; n];
     let all = until("all have the policy", LOOK, async || sidecars.beyond(&none) == n).await;
     let first = all - began;
@@ -107,6 +110,15 @@ async fn measure(args: &Args) -> Report {
     }
     let edited = Told::of(&operator, &kube).await;
 
+    println!("all spend one budget");
+    sidecars.spend();
+    sleep(SPENDS).await;
+    sidecars.seen();
+    let (idle, began) = (Told::of(&operator, &kube).await, Instant::now());
+    sleep(SPENDS).await;
+    let lent =
+        Lent { seen: sidecars.seen(), took: began.elapsed(), before: idle, after: Told::of(&operator, &kube).await };
+
     println!("the operator is killed and starts again");
     let (address, mut operator) = (operator.control, operator);
     operator.kill().await;
@@ -123,6 +135,7 @@ async fn measure(args: &Args) -> Report {
         first,
         edits: took,
         edited,
+        lent,
         back: back - began,
         returned,
     }

@@ -4,12 +4,16 @@ use std::{env, fs, path::PathBuf, time::Duration};
 
 use harness::{Metrics, Operator, many::Kube};
 
+use crate::borrower::Seen;
+
 /// From the API server's reply to the last acknowledgement.
 const ACKNOWLEDGED: Duration = Duration::from_secs(1);
 /// Of the operator, for each sidecar.
 const MEMORY_KIB: f64 = 64.0;
 /// Of the operator, for each sidecar and edit.
 const CPU_MS: f64 = 1.0;
+/// Of the operator, for each sidecar and second.
+const LENT_MS: f64 = 0.5;
 /// An edit is told when it is seen, while it is under way, and when it is everywhere.
 const STATUSES: f64 = 4.0;
 /// One says that it is accepted, one that it is everywhere.
@@ -34,6 +38,18 @@ pub struct Edit {
     pub told: Duration,
 }
 
+/// While all spend of one budget, and of one of each tenant.
+pub struct Lent {
+    /// What their requests met.
+    pub seen: Seen,
+    /// For so long.
+    pub took: Duration,
+    /// At its begin.
+    pub before: Told,
+    /// At its end.
+    pub after: Told,
+}
+
 /// All that was measured.
 pub struct Report {
     /// How many there are.
@@ -50,6 +66,8 @@ pub struct Report {
     pub edits: Vec<Edit>,
     /// After the edits.
     pub edited: Told,
+    /// What was lent.
+    pub lent: Lent,
     /// From the operator's death until all are back.
     pub back: Duration,
     /// Then.
@@ -113,7 +131,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 impl Report {
     fn rows(&self) -> Vec<Row> {
-        let Report { sidecars, document, before, connected, first, edits, edited, back, returned } = self;
+        let Report { sidecars, document, before, connected, first, edits, edited, lent, back, returned } = self;
         let (n, made) = (*sidecars as f64, edits.len() as f64);
         let sorted = |of: fn(&Edit) -> Duration| {
             let mut all: Vec<f64> = edits.iter().map(|e| of(e).as_secs_f64() * 1000.0).collect();
@@ -150,6 +168,20 @@ impl Report {
             ),
             row("events written an edit", (edited.events - connected.events) / made, "", Some(EVENTS + 0.5)),
         ];
+        let Lent { seen, took, before: idle, after } = lent;
+        let mut waits = seen.waits.clone();
+        waits.sort_by(f64::total_cmp);
+        let all = seen.counts.iter().sum::<u64>() as f64;
+        let spent = (after.cpu - idle.cpu).as_secs_f64() * 1000.0 / n / took.as_secs_f64();
+        rows.extend([
+            row("operator's CPU a sidecar and second, all sharing a budget that is spent", spent, "ms", Some(LENT_MS)),
+            row("operator's memory a sidecar, then", each_kib(after.rss_kib), "KiB", Some(MEMORY_KIB)),
+            row("requests a second, three times what fits", all / took.as_secs_f64(), "", None),
+            row("of these: answered without asking the lender", seen.counts[0] as f64 / all * 100.0, "%", None),
+            row("of these: answered after one wait", seen.counts[1] as f64 / all * 100.0, "%", None),
+            row("a wait for the lender, p50", quantile(&waits, 0.5), "ms", None),
+            row("a wait for the lender, p99", quantile(&waits, 0.99), "ms", None),
+        ]);
         rows.extend([
             row("all sidecars come at once: until all have the policy", first.as_secs_f64(), "s", None),
             row("the operator is killed and starts again: until all are back", back.as_secs_f64(), "s", None),

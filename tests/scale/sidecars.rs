@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use control::{
-    Speaks,
+    Speaks, coins,
     v1::{
         Ack, Credentials, FromOperator, FromSidecar, Report, Snapshot, control_client::ControlClient,
         from_operator::Message as Heard, from_sidecar::Message as Say,
@@ -31,11 +31,17 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint},
 };
 
+use crate::borrower::{Borrower, Seen};
+
 /// As a sidecar has them.
 const REPORT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(10);
 const WAITING: usize = 16;
+/// While all spend: between looks for what is to be said.
+const LOOK: Duration = Duration::from_millis(20);
+/// A caller of each asks again after that: for three times what a budget of 100 USD a minute has, if there are a thousand.
+const THINKS: Duration = Duration::from_secs(8);
 /// It waits at random up to this, doubled for each failure, and no longer than that.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
@@ -43,12 +49,23 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 pub struct Sidecars {
     all: Vec<Arc<Sidecar>>,
     tasks: JoinSet<()>,
+    spends: Arc<AtomicBool>,
+    seen: Arc<parking_lot::Mutex<Seen>>,
+}
+
+/// The policy, judged once for all, and its hash.
+#[derive(Default)]
+struct Judged {
+    hash: String,
+    policy: Option<Arc<policy::snapshot::Snapshot>>,
 }
 
 struct Sidecar {
     endpoint: Endpoint,
     bearer: String,
-    judged: Arc<Mutex<String>>,
+    judged: Arc<Mutex<Judged>>,
+    borrower: Borrower,
+    spends: Arc<AtomicBool>,
     connected: AtomicBool,
     acknowledged: AtomicU64,
     generation: AtomicI64,
@@ -64,20 +81,42 @@ impl Sidecars {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);
-        let judged = Arc::default();
-        let of = |pod: &Named| {
+        let (judged, spends) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let of = |(n, pod): (usize, &Named)| {
             Arc::new(Sidecar {
                 endpoint: endpoint.clone(),
                 bearer: format!("Bearer {}", pod.token),
                 judged: Arc::clone(&judged),
+                borrower: Borrower::new(n),
+                spends: spends.clone(),
                 connected: AtomicBool::new(false),
                 acknowledged: AtomicU64::new(0),
                 generation: AtomicI64::new(0),
             })
         };
-        let all: Vec<_> = pods.iter().map(of).collect();
+        let all: Vec<_> = pods.iter().enumerate().map(of).collect();
         let tasks = all.iter().map(|sidecar| sidecar.clone().run()).collect();
-        Sidecars { all, tasks }
+        Sidecars { all, tasks, spends, seen: Arc::default() }
+    }
+
+    /// Each has a caller from now on.
+    pub fn spend(&mut self) {
+        self.spends.store(true, SeqCst);
+        for sidecar in &self.all {
+            let (sidecar, seen) = (sidecar.clone(), self.seen.clone());
+            self.tasks.spawn(async move {
+                sleep(THINKS.mul_f64(fastrand::f64())).await;
+                loop {
+                    sidecar.borrower.request(&seen).await;
+                    sleep(THINKS.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+                }
+            });
+        }
+    }
+
+    /// What these met since it was asked last.
+    pub fn seen(&self) -> Seen {
+        std::mem::take(&mut self.seen.lock())
     }
 
     /// How many streams are up.
@@ -139,9 +178,17 @@ impl Sidecar {
         let mut reports = interval(REPORT);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.connected.store(true, SeqCst);
+        self.borrower.reconnected();
         loop {
+            let look = if self.spends.load(SeqCst) { LOOK } else { LOOK * 50 };
             let heard = tokio::select! {
                 heard = next(&mut stream) => heard?,
+                () = sleep(look) => {
+                    for report in self.borrower.reports() {
+                        said(report)?;
+                    }
+                    continue;
+                }
                 _ = reports.tick() => {
                     said(Say::Report(self.report(&hash)))?;
                     continue;
@@ -157,7 +204,12 @@ impl Sidecar {
                     self.acknowledged.fetch_add(1, SeqCst);
                     reports.reset_immediately();
                 }
-                Heard::Trust(_) => {}
+                Heard::Lending(lent) => {
+                    if let Some(answer) = coins::answer(lent) {
+                        self.borrower.hear(&answer);
+                    }
+                }
+                Heard::Trust(_) | Heard::Findings(_) => {}
                 other => bail!("{other:?}"),
             }
         }
@@ -166,12 +218,15 @@ impl Sidecar {
     async fn judge(&self, snapshot: Snapshot) -> anyhow::Result<()> {
         ensure!(adopt::hash(&snapshot.document) == snapshot.hash, "refused the policy: another hash");
         let mut judged = self.judged.lock().await;
-        if *judged != snapshot.hash {
+        if judged.hash != snapshot.hash {
             let document = snapshot.document;
             let result = tokio::task::spawn_blocking(move || adopt::judge(&document, Source::Stream)).await?;
             let policy = result.map_err(|faults| anyhow::anyhow!("refused the policy: {faults:?}"))?;
             ensure!(policy.generation == Some(snapshot.generation), "refused the policy: another generation");
-            *judged = snapshot.hash;
+            *judged = Judged { hash: snapshot.hash, policy: Some(Arc::new(policy)) };
+        }
+        if let Some(policy) = &judged.policy {
+            self.borrower.configure(policy);
         }
         Ok(())
     }

@@ -67,12 +67,10 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
     let path = request.uri().path();
     match (request.method(), path) {
         (&Method::GET, "/livez") => text("ok"),
-        (&Method::GET, "/readyz") if state.in_force.load().is_some() => text("ok"),
-        (&Method::GET, "/readyz") => {
-            let why = state.control.as_ref().map(|link| link.why_none());
-            let why = why.map_or("no policy is in force".to_owned(), |why| format!("no policy is in force: {why}"));
-            told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": why}))
-        }
+        (&Method::GET, "/readyz") => match why_not_ready(state) {
+            None => text("ok"),
+            Some(why) => told(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": why})),
+        },
         (&Method::GET, "/metrics") => {
             let mut response = text(state.telemetry.metrics.render(state, clock::now()));
             let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -92,6 +90,20 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
             told(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "wrong method"}))
         }
         _ => told(StatusCode::NOT_FOUND, &json!({"error": "no such page"})),
+    }
+}
+
+/// Ready is who has a policy, and of budgets that pods share the first coins, should they come at all.
+fn why_not_ready(state: &State) -> Option<String> {
+    match &*state.in_force.load() {
+        Some(in_force) if state.money.awaits_first(in_force) => {
+            Some("the operator has not lent anything of the budgets yet".to_owned())
+        }
+        Some(_) => None,
+        None => {
+            let why = state.control.as_ref().map(|link| link.why_none());
+            Some(why.map_or("no policy is in force".to_owned(), |why| format!("no policy is in force: {why}")))
+        }
     }
 }
 

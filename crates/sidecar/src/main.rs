@@ -109,6 +109,17 @@ async fn keep_money(state: Arc<State>, store: Store, ended: CancellationToken) {
     }
 }
 
+/// Serves; calls that come before the first coins of shared budgets are accepted a moment later, rather than refused.
+async fn serve_soon(state: Arc<State>, listener: TcpListener, draining: CancellationToken) {
+    if let Some(in_force) = state.in_force.load_full() {
+        tokio::select! {
+            () = state.money.first(&in_force) => {}
+            () = draining.cancelled() => {}
+        }
+    }
+    serve::serve(state, listener, draining).await;
+}
+
 /// What a policy file or the operator puts in force, and what goes on to follow it.
 enum Policies {
     File(Followed),
@@ -178,7 +189,7 @@ async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Res
         Policies::Operator(control) => (None, Some(tokio::spawn(control.run(ended.clone())))),
     };
     let follow = tokio::spawn(reload::follow(state.clone(), followed, config.credentials, ended.clone()));
-    let serving = tokio::spawn(serve::serve(state.clone(), data, draining.clone()));
+    let serving = tokio::spawn(serve_soon(state.clone(), data, draining.clone()));
     let later = tokio::spawn(later::run(state.clone(), draining.clone()));
     let keeping = match (keeper, store) {
         (Some(keeper), _) => Some(tokio::spawn(keeper.run(state.clone(), ended.clone()))),

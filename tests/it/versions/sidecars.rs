@@ -16,7 +16,7 @@ async fn who_does_not_keep_to_the_protocol_is_told_and_sent_away() {
         FromSidecar { message: Some(from_sidecar::Message::Hello(hello)) }.encode_to_vec()
     };
     let rows = [
-        (hello(9, 11), "this end speaks 1 to 1, the other 9 to 11"),
+        (hello(9, 11), "this end speaks 1 to 2, the other 9 to 11"),
         (hello(0, 0), "names no protocol"),
         (FromSidecar { message: None }.encode_to_vec(), "begins with a hello"),
         (b"\x0a\xff".to_vec(), "begins with a hello"),

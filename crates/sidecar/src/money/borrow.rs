@@ -27,6 +27,9 @@ use tokio::{
 use super::{Money, asked};
 use crate::{clock, state::InForce};
 
+/// A start waits so long for the first coins; without an operator it goes on with none.
+const FIRST: Duration = Duration::from_secs(3);
+
 /// A report, and the policy whose lender it is for: `namespace/name`.
 pub type Addressed = (Arc<str>, Report);
 
@@ -150,6 +153,24 @@ impl Money {
         if let Some(borrowing) = &self.borrowing {
             self.ledger.lock().drain();
             borrowing.urgent.notify_one();
+        }
+    }
+
+    /// Whether the first coins may still come, of caps that are shared: for a moment after a policy came into force.
+    #[must_use]
+    pub fn awaits_first(&self, in_force: &InForce) -> bool {
+        let is_young = || clock::unix().saturating_sub(in_force.since) < FIRST;
+        in_force.has_caps && is_young() && self.lease().is_some_and(|lease| lease.ends.is_none())
+    }
+
+    /// Waits for that.
+    pub async fn first(&self, in_force: &InForce) {
+        let until = clock::instant(clock::now().after(FIRST));
+        while let Some(borrowing) = self.borrowing.as_ref().filter(|_| self.awaits_first(in_force)) {
+            let answered = borrowing.answered.notified();
+            if self.awaits_first(in_force) && timeout_at(until, answered).await.is_err() {
+                return;
+            }
         }
     }
 

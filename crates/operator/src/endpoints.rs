@@ -60,10 +60,9 @@ pub async fn follow_leader(client: Client, endpoint: Endpoint, mut leader: watch
 /// # Errors
 /// There is no such Service, or the API server refuses it, or does not answer.
 pub async fn point_here(client: &Client, endpoint: &Endpoint, leader: &watch::Receiver<Leader>) -> Result<(), Failed> {
-    let services: Api<Service> = Api::namespaced(client.clone(), &endpoint.namespace);
-    let service = call("read the control Service", services.get_opt(&endpoint.service)).await?;
+    let owner = service(client, &endpoint.namespace, &endpoint.service).await?;
     let absent = || Failed::Absent("lead the control Service here", format!("Service {}", endpoint.service));
-    let owner = service.and_then(|s| s.uid()).ok_or_else(absent)?;
+    let owner = owner.ok_or_else(absent)?;
     // The call before took its time; another one's slice must not be taken back.
     if !leader.borrow().leads() {
         return Ok(());
@@ -74,21 +73,30 @@ pub async fn point_here(client: &Client, endpoint: &Endpoint, leader: &watch::Re
     call("write the EndpointSlice", slices.patch(&name, &params, &patch)).await.map(|_| ())
 }
 
+/// The control Service as an owner: what it owns goes with the release.
+///
+/// # Errors
+/// The API server refuses, or does not answer.
+pub async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<OwnerReference>, Failed> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let service = call("read the control Service", services.get_opt(name)).await?;
+    Ok(service.and_then(|s| s.uid()).map(|uid| OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        name: name.to_owned(),
+        uid,
+        ..OwnerReference::default()
+    }))
+}
+
 /// One slice an address family, which no slice can change.
 fn name(Endpoint { service, ip, .. }: &Endpoint) -> String {
     if ip.is_ipv6() { format!("{service}-ipv6") } else { service.clone() }
 }
 
 /// The slice; owned by the Service, so that it goes with it.
-fn slice(endpoint: &Endpoint, owner: String) -> Value {
+fn slice(endpoint: &Endpoint, owner: OwnerReference) -> Value {
     let Endpoint { namespace, service, port_name, ip, port } = endpoint;
-    let owner = OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Service".to_owned(),
-        name: service.clone(),
-        uid: owner,
-        ..OwnerReference::default()
-    };
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
@@ -149,7 +157,7 @@ mod tests {
         for (ip, name, family) in
             [("10.0.0.9", "llmroute-control", "IPv4"), ("fd00::9", "llmroute-control-ipv6", "IPv6")]
         {
-            let slice = slice(&endpoint(ip), "s".to_owned());
+            let slice = slice(&endpoint(ip), OwnerReference { uid: "s".to_owned(), ..OwnerReference::default() });
             assert_eq!((&slice["metadata"]["name"], &slice["addressType"]), (&json!(name), &json!(family)));
         }
     }

@@ -46,6 +46,8 @@ struct Votes {
     /// Who speaks of it, and when it was heard last.
     pods: BTreeMap<Uid, Duration>,
     targets: BTreeMap<Target, Of>,
+    /// When what nobody speaks of was forgotten last.
+    tidied: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -127,9 +129,10 @@ impl Votes {
                     let vote = Vote { found, until: now.saturating_add(left), heard: now };
                     self.targets.entry(target.clone()).or_default().votes.insert(pod.clone(), vote);
                 }
+                // That it worked lately still counts for a while, against one for whom it fails.
                 None if is_known => {
                     if let Some(of) = self.targets.get_mut(&target) {
-                        of.votes.remove(pod);
+                        of.votes.retain(|by, vote| by != pod || vote.found == Finding::Works);
                     }
                 }
                 _ => continue,
@@ -159,9 +162,13 @@ impl Votes {
         self.targets.iter().filter_map(row).take(MOST_ROWS).collect()
     }
 
-    /// Forgets who is silent.
+    /// Forgets who is silent, and what nobody speaks of.
     fn tidy(&mut self, now: Duration) {
         self.pods.retain(|_, heard| now < *heard + SILENT);
+        if now >= self.tidied + SILENT {
+            self.tidied = now;
+            self.targets.retain(|_, of| of.votes.values().any(|vote| vote.is_live(now)));
+        }
     }
 }
 
@@ -171,8 +178,8 @@ impl Findings {
     pub fn hear(&self, policy: &PolicyKey, pod: &Uid, rows: &[v1::Finding], seats: &Seats) {
         let now = clock::now();
         let mut policies = self.policies.lock();
+        policies.values_mut().for_each(|votes| votes.tidy(now));
         let votes = policies.entry(policy.clone()).or_default();
-        votes.tidy(now);
         let (news, is_new) = votes.hear(pod, rows, now);
         let all = if is_new { votes.all(now) } else { vec![] };
         let pods: Vec<Uid> = if news.is_empty() { vec![] } else { votes.pods.keys().cloned().collect() };
@@ -240,6 +247,8 @@ mod tests {
         assert_eq!(says(&mut votes, "b", Some(Finding::Works), T), [Some(Finding::Works)], "one each is not most");
         assert_eq!(says(&mut votes, "c", fails(30), T), [fails(30)]);
         assert_eq!(says(&mut votes, "c", None, T), [Some(Finding::Works)], "who knows nothing has no voice");
+        assert_eq!(says(&mut votes, "b", None, T), [], "that it worked lately counts on");
+        assert_eq!(says(&mut votes, "a", fails(40), T + SILENT), [fails(40)], "for a while");
     }
 
     #[test]
@@ -261,10 +270,8 @@ mod tests {
         assert!(votes.all(T + Duration::from_secs(30)).is_empty(), "a probe is due");
         says(&mut votes, "a", Some(Finding::Works), T);
         assert!(votes.all(T + SILENT).is_empty());
-        says(&mut votes, "a", None, T);
-        assert!(votes.targets.is_empty(), "nothing is kept of it");
         votes.tidy(T + SILENT);
-        assert!(votes.pods.is_empty());
+        assert!(votes.pods.is_empty() && votes.targets.is_empty(), "nothing is kept of it");
     }
 
     #[test]

@@ -189,10 +189,8 @@ pub fn pod(world: &mut World, object: &SeenPod) -> Option<(Uid, bool)> {
     // One that has ended needs no policy.
     if status.is_over() {
         let was_there = world.pods.remove(&uid).is_some();
-        if status.has_ended() {
-            world.ended.note(uid.clone());
-        }
-        return Some((uid, was_there));
+        let is_news = status.has_ended() && world.ended.note(uid.clone());
+        return Some((uid, was_there || is_news));
     }
     let labels = metadata.labels.clone().unwrap_or_default();
     let secret =

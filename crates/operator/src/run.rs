@@ -113,6 +113,7 @@ pub async fn run(config: Config, client: Client, ends: impl Future<Output = ()>)
     let lenders = Lenders {
         client: client.clone(),
         namespace: config.namespace.clone(),
+        service: config.endpoint(port).service,
         cluster: cluster.clone(),
         leader: led.clone(),
         lending: lending.clone(),

@@ -13,7 +13,7 @@ const BUCKETS: usize = 10;
 const BUCKET: Duration = Duration::from_secs(3);
 /// Who had an answer himself so lately needs nobody's word.
 const OWN: Duration = Duration::from_secs(10);
-/// Nobody's word keeps callers off for longer.
+/// A Retry-After that another pod met keeps callers off no longer.
 const MOST_ADVISED: Duration = Duration::from_secs(600);
 /// Open time doubles at most so often: 30 s, 1, 2, 4, 8 min.
 const DOUBLINGS: u32 = 4;
@@ -284,18 +284,20 @@ impl Breaker {
 
     /// Takes what most other pods find. Who has had an answer lately, or found by himself that there is none, needs it not;
     /// a Retry-After is obeyed by all, since it is of the account.
-    pub fn advise(&mut self, finding: Finding, now: Tick) {
+    ///
+    /// Nobody's word keeps callers off for longer than a circuit that opens: then a probe finds out.
+    pub fn advise(&mut self, finding: Finding, now: Tick, conf: &snapshot::Breaker) {
         let is_fresh = self.is_fresh(now);
         match (finding, &mut self.state) {
             (Finding::Held { left }, _) => {
                 self.advised_until = self.advised_until.max(now.after(left.min(MOST_ADVISED)));
             }
             (Finding::Fails { left, why }, State::Closed) if !is_fresh => {
-                let until = now.after(left.min(MOST_ADVISED));
+                let until = now.after(left.min(conf.open_for));
                 self.change(State::Open { until, why, advised: true });
             }
             (Finding::Fails { left, .. }, State::Open { until, advised: true, .. }) => {
-                *until = (*until).max(now.after(left.min(MOST_ADVISED)));
+                *until = (*until).max(now.after(left.min(conf.open_for)));
             }
             // It works for them: a probe finds out whether it does from here.
             (Finding::Works, State::Open { until, advised: true, .. }) => *until = (*until).min(now),

@@ -181,20 +181,20 @@ fn a_quiet_pod_goes_by_what_others_find_and_one_with_answers_does_not() {
     let fails = Finding::Fails { left: Duration::from_secs(20), why: Class::Timeout };
     let mut quiet = Breaker::default();
     assert_eq!(quiet.finding(at(100)), None, "it knows nothing");
-    quiet.advise(fails, at(100));
+    quiet.advise(fails, at(100), &conf());
     assert_eq!(quiet.gate(at(119), &conf()), Gate::Open { until: at(120), why: Class::Timeout });
     assert_eq!(quiet.finding(at(100)), None, "what it was told it does not tell");
-    quiet.advise(fails, at(110));
+    quiet.advise(fails, at(110), &conf());
     assert!(!quiet.gate(at(129), &conf()).lets_in(), "the newest word counts");
-    quiet.advise(Finding::Works, at(115));
+    quiet.advise(Finding::Works, at(115), &conf());
     assert_eq!(quiet.gate(at(115), &conf()), Gate::HalfOpen, "it finds out by itself");
 
     let mut busy = Breaker::default();
     run(&mut busy, at(100), Verdict::Good);
     assert_eq!(busy.finding(at(109)), Some(Finding::Works));
-    busy.advise(fails, at(109));
+    busy.advise(fails, at(109), &conf());
     assert_eq!(busy.gate(at(109), &conf()), Gate::Closed);
-    busy.advise(fails, at(110));
+    busy.advise(fails, at(110), &conf());
     assert!(!busy.gate(at(110), &conf()).lets_in(), "its own answer is old by now");
 }
 
@@ -203,8 +203,8 @@ fn what_a_pod_found_by_itself_stands() {
     let mut b = opened();
     let own = Finding::Fails { left: Duration::from_secs(30), why: Class::Server };
     assert_eq!(b.finding(at(100)), Some(own));
-    b.advise(Finding::Works, at(101));
-    b.advise(Finding::Fails { left: Duration::from_secs(500), why: Class::Timeout }, at(101));
+    b.advise(Finding::Works, at(101), &conf());
+    b.advise(Finding::Fails { left: Duration::from_secs(500), why: Class::Timeout }, at(101), &conf());
     assert_eq!(b.gate(at(101), &conf()), Gate::Open { until: at(130), why: Class::Server });
 }
 
@@ -212,11 +212,11 @@ fn what_a_pod_found_by_itself_stands() {
 fn a_wait_that_one_pod_was_asked_for_is_kept_by_all_and_is_bounded() {
     let mut b = Breaker::default();
     run(&mut b, at(100), Verdict::Good);
-    b.advise(Finding::Held { left: Duration::from_secs(7) }, at(100));
+    b.advise(Finding::Held { left: Duration::from_secs(7) }, at(100), &conf());
     assert_eq!(b.gate(at(106), &conf()), Gate::Held { until: at(107) });
     assert_eq!(b.finding(at(106)), Some(Finding::Works), "it was not asked itself");
     assert_eq!(b.gate(at(107), &conf()), Gate::Closed);
-    b.advise(Finding::Held { left: Duration::MAX }, at(107));
+    b.advise(Finding::Held { left: Duration::MAX }, at(107), &conf());
     assert_eq!(b.gate(at(107), &conf()), Gate::Held { until: at(707) });
     let mut b = Breaker::default();
     let asked = Verdict::Bad { class: Class::RateLimited, retry_after: Some(Duration::from_secs(5)) };

@@ -149,7 +149,7 @@ impl Entrance<'_> {
     }
 
     /// One offer. Where only the journal stands in the way, its next write is waited for; where others may hold what
-    /// lacks, once a request, the lender's answer.
+    /// lacks, once a request and key, the lender's answer.
     async fn offered(
         &self,
         x: &mut Exchange,
@@ -164,11 +164,16 @@ impl Entrance<'_> {
             let offered = self.offer(x, index, trimmed, sparing);
             let again = match &offered {
                 Err(No::Short(Denied::Journal, _)) => Box::pin(write.durable(until)).await,
-                Err(No::Short(Denied::Short { key, .. }, amounts)) if !x.asked_lender => {
-                    x.asked_lender = true;
+                Err(No::Short(Denied::Short { key, .. }, amounts)) if !x.lender_asked.0.contains(key) => {
+                    x.lender_asked.0.push(key.clone());
                     let candidate = &self.plan.candidates[index].key;
                     match x.state.money.ask(self.in_force, self.ask, candidate, *amounts) {
-                        Some(asked) => Box::pin(asked.answered(self.lease_wait(key, until))).await,
+                        Some(asked) => {
+                            let (most, began) = (self.lease_wait(key, x.lender_asked.1, until), clock::now());
+                            let is_answered = Box::pin(asked.answered(most)).await;
+                            x.lender_asked.1 += clock::now().since(began);
+                            is_answered
+                        }
                         None => false,
                     }
                 }
@@ -180,11 +185,11 @@ impl Entrance<'_> {
         }
     }
 
-    /// How long a hold waits for a lender.
-    fn lease_wait(&self, key: &Key, until: Tick) -> Duration {
+    /// How long a hold waits for a lender, of a request that has waited for so long.
+    fn lease_wait(&self, key: &Key, waited: Duration, until: Tick) -> Duration {
         let is = |b: &&Budget| key.unit == Unit::Money && b.name == key.name;
         let wait = self.in_force.snapshot.budgets.iter().find(is).map_or(RATE_WAIT, |b| b.lease_wait);
-        wait.min(until.since(clock::now()))
+        wait.saturating_sub(waited).min(until.since(clock::now()))
     }
 
     fn offer(&self, x: &Exchange, index: usize, trimmed: bool, sparing: bool) -> Result<Entry, No> {

@@ -11,6 +11,7 @@ use policy::{
     Tick,
     ask::Ask,
     catalogue::Tokens,
+    ledger::Key,
     matching::Matched,
     money::Usd,
     outcome::Class,
@@ -84,8 +85,8 @@ pub struct Exchange {
     pub dropped: Vec<String>,
     /// What was done because money is short.
     pub squeeze: Option<Squeeze>,
-    /// It waited for a lender of coins, which no request does twice.
-    pub asked_lender: bool,
+    /// Keys of caps for which it waited for the lender, which it does once each, and how long in all.
+    pub lender_asked: (Vec<Key>, Duration),
     /// How its answer is kept, where its scene keeps answers.
     pub keeping: Option<Keeping>,
     _open: Open,
@@ -169,7 +170,7 @@ impl Exchange {
             passed: vec![],
             dropped: vec![],
             squeeze: None,
-            asked_lender: false,
+            lender_asked: (vec![], Duration::ZERO),
             keeping: None,
             ended: false,
         })

@@ -7,7 +7,7 @@ use policy::{
     Tick,
     ledger::{
         lend::{Heard, Lender},
-        message::{Answer, Report},
+        message::{Answer, Phase, Report},
     },
 };
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Lending, Shown, Terms,
+    Ended, Lending, Shown, Terms,
     object::{Found, Object, Unwritten},
 };
 use crate::{
@@ -31,6 +31,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(200);
 /// After a call of the API server that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Reports that are heard before it answers.
+const MOST_WORDS: usize = 500;
 /// How caps stand is shown so often.
 const SHOW: Duration = Duration::from_secs(2);
 /// Terms count takeovers; a borrower that says more tells no truth.
@@ -72,6 +74,8 @@ pub(super) struct Desk {
     again: Duration,
     /// When it is looked how caps stand.
     look: Duration,
+    /// Pods that ended for sure.
+    ended: Ended,
 }
 
 impl Desk {
@@ -97,6 +101,7 @@ impl Desk {
             work: None,
             again: Duration::ZERO,
             look: Duration::ZERO,
+            ended: Ended::default(),
         }
     }
 
@@ -171,6 +176,8 @@ impl Desk {
                     if !was_open && lender.is_open() {
                         tracing::info!(policy = %self.policy, term = lender.term(), "lends what pods share of caps");
                         self.look = Duration::ZERO;
+                        // What was told of pods while it was not open yet.
+                        self.ended.all().for_each(|pod| lender.pod_ended(pod, now));
                     }
                 }
             }
@@ -229,26 +236,31 @@ impl Desk {
         }
     }
 
-    /// Takes all that has come.
+    /// Takes what has come, so much of it that it still leads when it answers.
     fn hear_all(&mut self, first: Word) {
-        let mut next = Some(first);
-        while let Some(word) = next {
+        self.hear(first);
+        for _ in 1..MOST_WORDS {
+            let Ok(word) = self.words.try_recv() else { return };
             self.hear(word);
-            next = self.words.try_recv().ok();
         }
     }
 
     fn hear(&mut self, word: Word) {
         let now = tick(clock::now());
+        if let Word::Ended(pod) = &word {
+            self.ended.note(pod.clone());
+        }
         let Some(lender) = &mut self.lender else { return };
         match word {
             Word::Ended(pod) => lender.pod_ended(&pod, now),
-            Word::Report(pod, report) if report.term >= MOST_TERMS => {
+            Word::Report(pod, report) if report.term >= MOST_TERMS && report.term > lender.term() => {
                 tracing::warn!(policy = %self.policy, %pod, term = report.term, "a sidecar names a term that none had");
             }
             Word::Report(pod, report) => match lender.hear(&pod, &report, now) {
                 Heard::Nothing => {}
                 Heard::Answer(answer) => self.send(&pod, answer),
+                // Last words may be of a pod that another policy selects by now.
+                Heard::HigherTerm(_) if report.phase == Phase::Last => {}
                 Heard::HigherTerm(term) => self.above = self.above.max(Some(term)),
             },
         }
@@ -370,7 +382,7 @@ mod tests {
         lending.desks.lock().insert(key(), Place { words: words.clone(), shown: None });
         let (outgoing, heard) = mpsc::channel(64);
         let seat = lending.seats.take(&"pod".into(), outgoing);
-        let object = Object::of(&key(), client, "llmroute-system");
+        let object = Object::of(&key(), client, "llmroute-system", None);
         let desk = Desk::new(key(), object, lending.clone(), led, told, spoken);
         let ending = CancellationToken::new();
         let running = tokio::spawn(desk.run(ending.clone()));

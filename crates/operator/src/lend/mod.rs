@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use parking_lot::Mutex;
 use policy::ledger::{lend::Stand, message::Report};
@@ -29,6 +30,7 @@ use self::{
 };
 use crate::{
     cluster::Cluster,
+    endpoints,
     push::Leader,
     world::{Caps, Policy, PolicyKey, Uid},
 };
@@ -83,16 +85,22 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// One more.
-    pub fn note(&mut self, pod: Uid) {
+    /// One more; whether it was not known.
+    pub fn note(&mut self, pod: Uid) -> bool {
         if self.pods.contains(&pod) {
-            return;
+            return false;
         }
         if self.pods.len() >= MOST_ENDED {
             self.pods.pop_front();
         }
         self.pods.push_back(pod);
         self.count += 1;
+        true
+    }
+
+    /// All that are remembered.
+    fn all(&self) -> impl Iterator<Item = &Uid> {
+        self.pods.iter()
     }
 
     /// Those after the first `seen`, and how many there have been.
@@ -139,10 +147,21 @@ impl Lending {
 
     fn show(&self, policy: &PolicyKey, shown: Shown) {
         let mut desks = self.desks.lock();
-        let Some(place) = desks.get_mut(policy).filter(|place| place.shown.as_deref() != Some(&shown)) else { return };
+        let Some(place) = desks.get_mut(policy) else { return };
+        let is_same = place.shown.as_ref().is_some_and(|before| before.but_for_time() == shown.but_for_time());
         place.shown = Some(Arc::new(shown));
         drop(desks);
-        self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        if !is_same {
+            self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        }
+    }
+}
+
+impl Shown {
+    /// It, but for what only time changes.
+    fn but_for_time(&self) -> Shown {
+        let stands = self.stands.iter().map(|stand| Stand { next_free: None, ..stand.clone() });
+        Shown { stands: stands.collect(), ..*self }
     }
 }
 
@@ -152,6 +171,8 @@ pub struct Lenders {
     pub client: Client,
     /// The operator's namespace, where ledger objects are.
     pub namespace: String,
+    /// Its control Service, with which they go.
+    pub service: String,
     /// What is seen of the cluster.
     pub cluster: Arc<Cluster>,
     /// Who leads.
@@ -187,9 +208,12 @@ impl Lenders {
         let (mut desks, mut tasks) = (HashMap::new(), JoinSet::new());
         let (mut changes, mut seen) = (self.cluster.changes(), 0);
         let closing = CancellationToken::new();
+        let owner = endpoints::service(&self.client, &self.namespace, &self.service).await;
+        let owner = owner.inspect_err(|error| tracing::warn!(%error, "ledgers will not go with the release"));
+        let owner = owner.ok().flatten();
         while self.leader.borrow_and_update().leads() {
             changes.mark_unchanged();
-            self.man(&mut desks, &mut tasks, &closing);
+            self.man(&mut desks, &mut tasks, &owner, &closing);
             let ended = self.cluster.read(|world| world.ended.since(seen));
             seen = ended.1;
             for pod in ended.0 {
@@ -213,7 +237,13 @@ impl Lenders {
     }
 
     /// Sets up a desk for each policy with caps, and tells each what its policy says now.
-    fn man(&self, desks: &mut HashMap<PolicyKey, Manned>, tasks: &mut JoinSet<()>, closing: &CancellationToken) {
+    fn man(
+        &self,
+        desks: &mut HashMap<PolicyKey, Manned>,
+        tasks: &mut JoinSet<()>,
+        owner: &Option<OwnerReference>,
+        closing: &CancellationToken,
+    ) {
         let policies: Vec<(PolicyKey, Terms)> = self.cluster.read(|world| {
             let of = |(key, policy): (&PolicyKey, &Policy)| {
                 let term = policy.status.ledger_term.and_then(|term| u64::try_from(term).ok()).unwrap_or(0);
@@ -238,7 +268,7 @@ impl Lenders {
             }
             let (terms, told) = watch::channel(now);
             let (words, heard) = mpsc::channel(WAITING);
-            let object = Object::of(&key, self.client.clone(), &self.namespace);
+            let object = Object::of(&key, self.client.clone(), &self.namespace, owner.clone());
             let desk = Desk::new(key.clone(), object, self.lending.clone(), self.leader.clone(), told, heard);
             tasks.spawn(desk.run(closing.clone()));
             self.lending.desks.lock().insert(key.clone(), Place { words: words.clone(), shown: None });

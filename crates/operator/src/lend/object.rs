@@ -1,7 +1,10 @@
 //! The ledger object: a ConfigMap in the operator's namespace, replaced whole by whoever read or wrote it last. It is not its
-//! policy's, which may be deleted and made anew within the window.
+//! policy's, which may be deleted and made anew within the window; it goes with the control Service.
 
-use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::{Api, Client, ResourceExt, api::PostParams};
 use policy::ledger::lend::Written;
 use ring::digest;
@@ -22,6 +25,8 @@ pub struct Object {
     maps: Api<ConfigMap>,
     name: String,
     policy: PolicyKey,
+    /// With whom it goes.
+    owner: Option<OwnerReference>,
 }
 
 /// What was found.
@@ -45,8 +50,8 @@ pub enum Unwritten {
 impl Object {
     /// The one of `policy`, in the operator's `namespace`.
     #[must_use]
-    pub fn of(policy: &PolicyKey, client: Client, namespace: &str) -> Object {
-        Object { maps: Api::namespaced(client, namespace), name: name(policy), policy: policy.clone() }
+    pub fn of(policy: &PolicyKey, client: Client, namespace: &str, owner: Option<OwnerReference>) -> Object {
+        Object { maps: Api::namespaced(client, namespace), name: name(policy), policy: policy.clone(), owner }
     }
 
     /// Reads it.
@@ -98,6 +103,7 @@ impl Object {
                 labels: Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into()),
                 annotations: Some(annotations.into()),
                 resource_version: version,
+                owner_references: self.owner.clone().map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },
             data: Some([(LEDGER.to_owned(), kept::write(object))].into()),
@@ -143,7 +149,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_stands_there_is_replaced_by_who_read_it() {
         let (client, mut api) = Scripted::new();
-        let object = Object::of(&key("p"), client, "llmroute-system");
+        let object = Object::of(&key("p"), client, "llmroute-system", None);
         let written = Written { term: 3, ..Written::default() };
 
         let (read, _) = tokio::join!(object.read(), api.refuses(404));
@@ -171,7 +177,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_cannot_be_read_is_there_and_says_nothing() {
         let (client, mut api) = Scripted::new();
-        let object = Object::of(&key("p"), client, "llmroute-system");
+        let object = Object::of(&key("p"), client, "llmroute-system", None);
         let (read, _) = tokio::join!(object.read(), api.answer(200, stored("{}", MANAGER)));
         let found = read.unwrap();
         assert_eq!((found.version.as_deref(), found.object), (Some("7"), None));

@@ -169,7 +169,10 @@ pub fn says(shown: &PolicyStatus, wanted: &PolicyStatus) -> bool {
 /// Whether nothing differs but the numbers of budgets, which change all the time and are told now and then.
 #[must_use]
 pub fn counts_on(before: &PolicyStatus, wanted: &PolicyStatus) -> bool {
-    says(before, wanted) && before.budgets != wanted.budgets
+    let but_for_time = |status: &PolicyStatus| -> Vec<BudgetStatus> {
+        status.budgets.iter().map(|b| BudgetStatus { next_free_seconds: None, ..b.clone() }).collect()
+    };
+    says(before, wanted) && but_for_time(before) != but_for_time(wanted)
 }
 
 /// Whether `wanted` differs from `before` by nothing but how far a version has come: more or fewer sidecars have it, of more or

@@ -129,13 +129,13 @@ impl Account {
 
     /// Spent or held: by anybody as far as a lender told, or here.
     pub(super) fn known(&self, book: &Book, now: Tick) -> u64 {
-        let told = self.float.as_ref().map_or(0, |f| f.used());
+        let told = self.float.as_ref().map_or(0, |f| f.used(now));
         self.spent(book, now).saturating_add(self.in_holds()).max(told)
     }
 
     /// No less than [`Account::known`], without looking at the charges.
     pub(super) fn at_most(&self) -> u64 {
-        let (ring, told) = self.float.as_ref().map_or((0, 0), |f| (f.ring().at_most(), f.used()));
+        let (ring, told) = self.float.as_ref().map_or((0, 0), |f| (f.ring().at_most(), f.used_at_most()));
         self.ring.at_most().saturating_add(ring).saturating_add(self.in_holds()).max(told)
     }
 

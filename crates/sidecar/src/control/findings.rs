@@ -96,7 +96,7 @@ pub(super) fn advise(state: &State, said: &v1::Findings, now: Tick) {
         let id = ProviderId(at as u16);
         let take = |breaker: &mut policy::breaker::Breaker| {
             let before = breaker.gate(now, conf);
-            breaker.advise(finding, now);
+            breaker.advise(finding, now, conf);
             let after = breaker.gate(now, conf);
             if before.label() != after.label() {
                 let why = after.why(now).unwrap_or_default();

@@ -6,6 +6,7 @@ use super::super::{
     message::Cede,
     ring::{Grid, Ring},
     rules::{Rule, on},
+    terms::REPORT_IDLE,
 };
 use crate::Tick;
 
@@ -28,8 +29,8 @@ pub(in crate::ledger) struct Float {
     /// Holds that wait.
     pend: u64,
     demand: Demand,
-    /// Spent or held by anybody, as the lender said.
-    pub(super) used: u64,
+    /// Spent or held by anybody, as the lender said then.
+    pub(super) used: (u64, Tick),
     /// When the lender may have more.
     pub(super) retry_at: Option<Tick>,
     /// It is in [`super::Borrower::active`].
@@ -69,7 +70,7 @@ impl Float {
             ring: Ring::default(),
             pend: 0,
             demand: Demand { since: now, ..Demand::default() },
-            used: 0,
+            used: (0, now),
             retry_at: None,
             is_active: false,
             calm_since: None,
@@ -99,9 +100,14 @@ impl Float {
         self.coins().min(self.limit).saturating_sub(self.in_use(now, grid))
     }
 
-    /// Spent or held by anybody, as the lender said.
-    pub(in crate::ledger) fn used(&self) -> u64 {
-        self.used
+    /// Spent or held by anybody, as the lender said; of a key that it was not asked about for a while that is no news.
+    pub(in crate::ledger) fn used(&self, now: Tick) -> u64 {
+        if now.since(self.used.1) < REPORT_IDLE * 3 { self.used.0 } else { 0 }
+    }
+
+    /// No less than that.
+    pub(in crate::ledger) fn used_at_most(&self) -> u64 {
+        self.used.0
     }
 
     pub(in crate::ledger) fn held(&self) -> u64 {
@@ -190,6 +196,11 @@ impl Float {
             }
         }
         self.give(if every { self.idle(now, grid) } else { self.above(now, grid) }, now);
+    }
+
+    /// Coins here are wanted elsewhere.
+    pub(super) fn is_recalled(&self, now: Tick, grid: &Grid) -> bool {
+        self.coins() > self.limit && self.coins() > self.in_use(now, grid)
     }
 
     /// There are more coins here than the lender wants here.

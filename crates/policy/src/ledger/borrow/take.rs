@@ -79,10 +79,11 @@ impl Ledger {
         let float = account.float.get_or_insert_with(|| Box::new(Float::new(now)));
         let before = float.coins();
         float.take(row.granted, row.ceded, row.limit, row.keep);
-        float.used = row.used;
+        float.used = (row.used, now);
         float.retry_at = row.retry_after.map(|after| now.after(after));
         let is_news = float.coins() != before || float.is_above(now, &book.grid);
         if let Some(borrower) = self.borrower.as_mut().filter(|_| is_news) {
+            borrower.is_urgent |= float.is_recalled(now, &book.grid);
             borrower.activate(index, float);
         }
     }

@@ -87,7 +87,8 @@ impl Lender {
         if is_complete {
             self.heard_of(incarnation);
         }
-        if report.phase == Phase::Last && is_complete {
+        let is_last_part = report.full.is_none_or(|part| part.is_last);
+        if report.phase == Phase::Last && is_complete && is_last_part {
             self.close(incarnation, now, now);
             let remaining = by_other_clock(super::super::terms::nanos(report.share.remaining));
             self.shares.end(pod, Tick(now.0.saturating_add(remaining)));

@@ -175,6 +175,7 @@ impl Lender {
         }
         let free = Tick(now.0.saturating_add(self.settled_after(self.longest())));
         self.shares.end(pod, if on(Rule::SharesOutlastPods) { free } else { now });
+        self.writes.want();
     }
 
     /// From the last possible hold of a silent borrower until its coins are free, in a window that `cools` so long.

@@ -74,7 +74,10 @@ impl Lender {
         }
         pot.lacked = lacked;
         if lacked > 0 {
-            pot.lacked_at = Some(now);
+            // What only waits for a checkpoint is there.
+            if can >= pool {
+                pot.lacked_at = Some(now);
+            }
             // Coins that cool here, or that others give back, are looked for at each turn.
             self.due.insert(at);
             if can < pool {

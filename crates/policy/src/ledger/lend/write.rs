@@ -211,6 +211,8 @@ impl Lender {
             (fund.shares_hi, fund.float_hi, fund.found_hi) = (shares_hi, float_hi, float_hi);
             fund.allowed = (Allowed::of(shares_hi), Allowed::of(float_hi));
         }
+        let lost_here = self.is_lost;
+        self.is_lost |= found.lost.is_some_and(|lost| !lost.coins.is_zero());
         self.horizon = (nanos(found.horizon), Allowed::of(nanos(found.horizon)));
         self.claim = (nanos(found.claim), Allowed::of(nanos(found.claim)));
         if self.is_lost {
@@ -230,9 +232,8 @@ impl Lender {
         }
         let silent = by_other_clock(nanos(super::super::terms::SHARE_TTL));
         let until = silent.saturating_add(self.settled_after(self.longest()));
-        let left = if self.is_lost { Some(until) } else { found.lost.map(|lost| nanos(lost.shares)) };
+        let left = if lost_here { Some(until) } else { found.lost.map(|lost| nanos(lost.shares)) };
         self.shares.unknown_until = left.filter(|left| *left > 0).map(|left| Tick(now.0.saturating_add(left)));
-        self.is_lost |= found.lost.is_some_and(|lost| !lost.coins.is_zero());
         self.begin(unheard, now);
         for written in found.pots {
             let Some(at) = self.pot(&written.key, now) else { continue };

@@ -38,7 +38,8 @@ fn ask<'a>(money: &Money, [tenant, scene, tier, provider]: &'a [Arc<str>; 4], am
 
 fn hold(money: &Money, amount: u64) -> Result<Hold, Denied> {
     let names = names();
-    money.ledger.lock().hold(&ask(money, &names, amount), clock::now())
+    let ask = ask(money, &names, amount);
+    money.ledger.lock().hold(&ask, clock::now())
 }
 
 /// A sidecar's money under a policy, and a lender that has begun.
@@ -93,7 +94,8 @@ async fn nothing_is_spent_before_a_lender_was_heard_and_then_what_it_lends() {
     assert_eq!(money.lease().map(|lease| (lease.term, lease.ends.is_some())), Some((1, true)));
 
     let names = names();
-    let wait = money.ledger.lock().wait(&ask(&money, &names, LIMIT / 2), clock::now()).expect("others may have it");
+    let half = ask(&money, &names, LIMIT / 2);
+    let wait = money.ledger.lock().wait(&half, clock::now()).expect("others may have it");
     let asked = Asked { money: &money, borrowing: money.borrowing.as_ref().unwrap(), wait: Some(wait) };
     assert!(!asked.answered(Duration::from_millis(1)).await, "nobody answers yet");
     let answered = async {

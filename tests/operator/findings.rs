@@ -34,7 +34,7 @@ async fn a_quiet_pod_and_a_new_one_know_of_an_outage_within_a_second_and_of_its_
         false => line,
     });
     stage.apply(&lines.collect::<Vec<_>>().join("\n"));
-    let pods = ["busy", "quiet", "new"].map(|name| stage.pod(name, "shop"));
+    let pods = ["busy", "quiet"].map(|name| stage.pod(name, "shop"));
     let (busy, quiet) = (stage.sidecar(&pods[0], &operator).await, stage.sidecar(&pods[1], &operator).await);
     streams(&operator, 2).await;
     stage.settled("shop", 1, 2).await;
@@ -48,7 +48,8 @@ async fn a_quiet_pod_and_a_new_one_know_of_an_outage_within_a_second_and_of_its_
     let known = says(&quiet, "open").await;
     assert!(known - opened < Duration::from_secs(1), "after {:?}", known - opened);
     assert_eq!(circuit(&quiet).await.1, 0, "it made no attempt");
-    let new = stage.sidecar(&pods[2], &operator).await;
+    let new = stage.pod("new", "shop");
+    let new = stage.sidecar(&new, &operator).await;
     says(&new, "open").await;
     assert_eq!(circuit(&new).await.1, 0);
     stage.until("the status tells", || (stage.status("shop")["providers"][0]["name"] == "openai").then_some(())).await;

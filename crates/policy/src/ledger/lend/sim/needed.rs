@@ -234,8 +234,8 @@ fn directed(rule: Rule) -> Shape {
         }
         Rule::Contention => {
             let asks = CAP / 40..CAP / 40 + 1;
-            let base = Shape { pods: 100, callers: 1, thinks: 40_000..50_000, takes: 1_000..1_001, ..Shape::plain(60) };
-            Shape { asks, costs_from: 91, surprise: 91, lasts: 240 * S, least_used: 0.8, ..base }
+            let base = Shape { pods: 60, callers: 1, thinks: 20_000..30_000, takes: 1_000..1_001, ..Shape::plain(60) };
+            Shape { asks, costs_from: 91, surprise: 91, lasts: 120 * S, least_used: 0.8, ..base }
         }
         Rule::Cas => {
             let api = Net { delay: 1..50, lost: 0, doubled: 0, late: 25 };

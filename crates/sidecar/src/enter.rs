@@ -159,8 +159,7 @@ impl Entrance<'_> {
         until: Tick,
     ) -> Result<Entry, No> {
         loop {
-            let state = x.state.clone();
-            let write = state.money.next_write();
+            let write = x.state.money.next_write();
             let offered = self.offer(x, index, trimmed, sparing);
             let again = match &offered {
                 Err(No::Short(Denied::Journal, _)) => Box::pin(write.durable(until)).await,

@@ -140,7 +140,7 @@ impl Desk {
         }
         self.valid = until;
         if let Some(lender) = &mut self.lender {
-            lender.renewed(tick(until));
+            lender.renewed(clock::tick(until));
         }
         true
     }
@@ -156,7 +156,7 @@ impl Desk {
             self.work = Some(Box::pin(async move { Done::Read(object.read().await) }));
             return;
         };
-        if let Some(write) = lender.tick(tick(now)) {
+        if let Some(write) = lender.tick(clock::tick(now)) {
             let version = self.version.clone();
             self.work =
                 Some(Box::pin(async move { Done::Wrote(write.id, object.write(version, &write.object).await) }));
@@ -164,7 +164,7 @@ impl Desk {
     }
 
     fn take(&mut self, done: Done) {
-        let now = tick(clock::now());
+        let now = clock::tick(clock::now());
         match done {
             Done::Read(Ok(found)) => self.found(found, now),
             Done::Read(Err(error)) => self.failed(&error),
@@ -224,7 +224,7 @@ impl Desk {
                 "the ledger of this policy is lost: coins may be anywhere, and only what sidecars claim is lent until all others have been waited out");
         }
         let mut lender = Lender::take_over(term, found.object, is_lost, now);
-        lender.renewed(tick(self.valid));
+        lender.renewed(clock::tick(self.valid));
         self.lender = Some(lender);
         self.configure();
     }
@@ -246,7 +246,7 @@ impl Desk {
     }
 
     fn hear(&mut self, word: Word) {
-        let now = tick(clock::now());
+        let now = clock::tick(clock::now());
         if let Word::Ended(pod) = &word {
             self.ended.note(pod.clone());
         }
@@ -268,7 +268,7 @@ impl Desk {
 
     /// Sends what is due.
     fn tell(&mut self) {
-        let now = tick(clock::now());
+        let now = clock::tick(clock::now());
         let Some(lender) = &mut self.lender else { return };
         for (pod, answer) in lender.answers(now) {
             self.send(&pod, answer);
@@ -280,7 +280,8 @@ impl Desk {
         let now = clock::now();
         if let Some(lender) = self.lender.as_ref().filter(|l| l.is_open() && now >= self.look) {
             self.look = now + SHOW;
-            let shown = Shown { term: lender.term(), is_lost: lender.is_lost(), stands: lender.stands(tick(now)) };
+            let shown =
+                Shown { term: lender.term(), is_lost: lender.is_lost(), stands: lender.stands(clock::tick(now)) };
             self.lending.show(&self.policy, shown);
         }
     }
@@ -296,7 +297,7 @@ impl Desk {
             let done = work.await;
             self.take(done);
         }
-        let write = self.lender.as_mut().and_then(|lender| lender.last_write(tick(clock::now())));
+        let write = self.lender.as_mut().and_then(|lender| lender.last_write(clock::tick(clock::now())));
         self.lender = None;
         let Some(write) = write else { return };
         if let Err(unwritten) = self.object.write(self.version.take(), &write.object).await {
@@ -311,10 +312,6 @@ async fn done(work: &mut Option<Work>) -> Done {
         Some(work) => work.await,
         None => std::future::pending().await,
     }
-}
-
-fn tick(since_boot: Duration) -> Tick {
-    clock::tick(since_boot)
 }
 
 #[cfg(test)]

@@ -33,16 +33,8 @@ pub(super) fn write(out: &mut Out<'_>, caps: &[View]) -> fmt::Result {
     out.rows(&BUDGET_NEXT_FREE, budgets().map(|v| ([&v.key.name], next_free(v))))?;
     let rate = |of: fn(&View) -> u64| {
         let rates = caps.iter().filter(|v| v.key.unit != Unit::Money);
-        rates.map(move |v| ([&*v.key.name, unit(v.key.unit)], of(v) as f64))
+        rates.map(move |v| ([&*v.key.name, v.key.unit.name()], of(v) as f64))
     };
     out.rows(&RATE_USED, rate(|v| v.spent.saturating_add(v.held)))?;
     out.rows(&RATE_LIMIT, rate(|v| v.limit))
-}
-
-fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Money => "usd",
-        Unit::Requests => "requests",
-        Unit::Tokens => "tokens",
-    }
 }

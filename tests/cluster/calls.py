@@ -5,9 +5,9 @@ import json
 CALL = """
 import json, os, urllib.error, urllib.request
 
-def call(say="Where is my parcel?", **more):
+def call(say="Where is my parcel?", hints={}, **more):
     body = {"model": "gpt-6-sol", "messages": [{"role": "user", "content": say}], **more}
-    headers = {"content-type": "application/json", "authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+    headers = {"content-type": "application/json", "authorization": "Bearer " + os.environ["OPENAI_API_KEY"], **hints}
     ask = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json.dumps(body).encode(), headers)
     try:
         told = urllib.request.urlopen(ask, timeout=30)

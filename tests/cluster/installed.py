@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import time
 
 import images
@@ -16,7 +17,7 @@ EXAMPLES = ROOT / "manifests" / "examples"
 KEYS = {"openai": "sk-cluster-openai-5f2c", "claude": "sk-ant-cluster-claude-91d7"}
 SIM_NAMESPACE = "providers"
 SIM_URL = f"http://sim.{SIM_NAMESPACE}"
-SIM_PATH = f"/api/v1/namespaces/{SIM_NAMESPACE}/services/sim:80/proxy/sim"
+SIM_PATH = "/api/v1/namespaces/{}/services/sim:80/proxy/sim/{}"
 SIM = """
 apiVersion: v1
 kind: Namespace
@@ -40,7 +41,21 @@ apiVersion: v1
 kind: Service
 metadata: {name: sim, namespace: %(namespace)s}
 spec: {selector: {app: sim}, ports: [{port: 80, targetPort: 9100}]}
-""" % {"namespace": SIM_NAMESPACE, **KEYS}
+"""
+# Finds a program's process by the pod's cgroup.
+SIGNAL = """
+import os, pathlib, signal, sys
+program, uid, name = sys.argv[1:]
+mine = []
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        if uid in (process / "cgroup").read_text().replace("_", "-") and (process / "cmdline").read_bytes().split(b"\\0")[0].endswith(program.encode()):
+            mine.append(int(process.name))
+    except OSError:
+        continue
+[pid] = mine
+os.kill(pid, signal.Signals[name])
+"""
 # It does nothing until it is told to.
 IDLE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
 WITHIN = 90.0
@@ -51,7 +66,7 @@ class Installed:
 
     def __init__(self, node):
         self.node = node
-        self.namespaces = [SYSTEM, SIM_NAMESPACE]
+        self.namespaces = [SYSTEM]
 
     def install(self, archives):
         """Images, the simulator, the chart, and the opted-in namespace `shop`; all of it is up when this returns."""
@@ -72,10 +87,11 @@ class Installed:
         for archive in archives:
             self.node.load(archive)
 
-    def providers(self):
-        """The simulator, which answers at SIM_URL."""
-        self.apply(SIM)
-        self.kubectl("rollout", "status", "deployment/sim", "--timeout=90s", namespace=SIM_NAMESPACE)
+    def providers(self, namespace=SIM_NAMESPACE):
+        """A simulator, which answers at `http://sim.NAMESPACE`."""
+        self.namespaces.append(namespace)
+        self.apply(SIM % {"namespace": namespace, **KEYS})
+        self.kubectl("rollout", "status", "deployment/sim", "--timeout=90s", namespace=namespace)
 
     def output(self, *command, **options):
         """What a command prints; its failure carries what it said."""
@@ -128,13 +144,18 @@ class Installed:
         said = self.exec(name, images.PYTHON, f"{images.APPS}/{sdk}_app.py", namespace=namespace, input="\n".join(lines))
         return [json.loads(line) for line in said.splitlines()]
 
-    def sim(self, page):
-        """A page of the simulator: `log?since=SEQ`, `bill`."""
-        return json.loads(self.kubectl("get", f"--raw={SIM_PATH}/{page}"))
+    def sim(self, page, namespace=SIM_NAMESPACE):
+        """A page of a simulator: `log?since=SEQ`, `bill`."""
+        return json.loads(self.kubectl("get", f"--raw={SIM_PATH.format(namespace, page)}"))
 
-    def tell_sim(self, page, body="{}"):
-        """A control of the simulator: `dark?vendor=openai`, `light`, `reset`, `script`."""
-        return json.loads(self.kubectl("create", f"--raw={SIM_PATH}/{page}", "--filename=-", input=body))
+    def tell_sim(self, page, body="{}", namespace=SIM_NAMESPACE):
+        """A control of a simulator: `dark?vendor=openai`, `light`, `reset`, `script`."""
+        return json.loads(self.kubectl("create", f"--raw={SIM_PATH.format(namespace, page)}", "--filename=-", input=body))
+
+    def signal(self, name, program, signal, namespace):
+        """Sends a signal to the process of a program in a pod; such a pod has one."""
+        uid = self.get("pod", name, namespace=namespace)["metadata"]["uid"]
+        self.node.run(sys.executable, "-c", SIGNAL, program, uid, signal)
 
     def last_seen(self):
         """The number of the request that the simulator saw last."""
@@ -190,3 +211,11 @@ def pod(name, labels=None, **spec):
         "metadata": {"name": name, "labels": labels or {"app": "shop-assistant"}},
         "spec": {"terminationGracePeriodSeconds": 5, "containers": [container], **spec},
     }
+
+
+def deployment(name, replicas=1, labels=None, **spec):
+    """A deployment of such pods, as an object; they have the label `deployment` too."""
+    made = pod(name, labels, **spec)
+    template = {"metadata": {"labels": {**made["metadata"]["labels"], "deployment": name}}, "spec": made["spec"]}
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"deployment": name}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}

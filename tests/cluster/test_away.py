@@ -3,14 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 from decimal import Decimal
 
 import calls
 import images
 import pytest
 from calls import answered, config, statuses
-from installed import SYSTEM, example, pod
+from installed import SYSTEM, deployment, example
 from node import EXISTING
 
 SPACE = "away"
@@ -20,20 +19,6 @@ DAY = '  - {name: day, window: 24h, limitUsd: "20.00"}\n'
 LEASE = "llmroute-operator"
 DEPLOYMENT = "deployment/llmroute-operator"
 REPLICAS = "--selector=app.kubernetes.io/name=llmroute"
-# Kills the process of a program in a pod, found by the pod's cgroup.
-KILL = """
-import os, pathlib, signal, sys
-program, uid = sys.argv[1:]
-mine = []
-for process in pathlib.Path("/proc").glob("[0-9]*"):
-    try:
-        if uid in (process / "cgroup").read_text().replace("_", "-") and (process / "cmdline").read_bytes().split(b"\\0")[0].endswith(program.encode()):
-            mine.append(int(process.name))
-    except OSError:
-        continue
-[pid] = mine
-os.kill(pid, signal.SIGKILL)
-"""
 # Calls until there is a file, and prints what each call came to: status and cost, or 0 where nobody answered.
 ON_AND_ON = calls.CALL + """
 import time
@@ -72,13 +57,6 @@ def operators(cluster):
         numbers = dict(re.findall(r"^llmroute_operator_(leader|streams) (\d+)$", page, re.MULTILINE))
         found.append((int(numbers["leader"]), int(numbers["streams"])))
     return found
-
-
-def deployment(name):
-    made = pod(name)
-    template = {"metadata": {"labels": {**made["metadata"]["labels"], "deployment": name}}, "spec": made["spec"]}
-    spec = {"replicas": 1, "selector": {"matchLabels": {"deployment": name}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
 def test_a_pod_starts_while_nobody_leads_and_every_stream_is_cut(away):
@@ -138,7 +116,7 @@ def test_a_sidecar_that_is_killed_comes_back_alone_with_what_was_spent(away):
     command = ("kubectl", "exec", "first", f"--namespace={SPACE}", "--container=app", "--", images.PYTHON, "-c", ON_AND_ON)
     with subprocess.Popen(away.node.command(*command), env=away.node.environment(), stdout=subprocess.PIPE, text=True) as app:
         said = [json.loads(app.stdout.readline()) for _ in range(40)]
-        away.node.run(sys.executable, "-c", KILL, "llmroute-sidecar", before["metadata"]["uid"])
+        away.signal("first", "llmroute-sidecar", "SIGKILL", SPACE)
         while said[-1][0] != 0:
             said.append(json.loads(app.stdout.readline()))
         while said[-1][0] == 0:

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use harness::{
-    Caller, Gate, Program, Speech,
+    Ask, Caller, Gate, Program, Speech,
     bills::{Charge, fullest_window, nano},
 };
 use parking_lot::Mutex;
@@ -41,9 +42,7 @@ impl Demand {
             let (app, seen, ending) = (app.clone(), self.seen.clone(), self.ending.clone());
             self.tasks.push(tokio::spawn(async move {
                 while !ending.is_cancelled() {
-                    let mut body = Speech::Chat.body("hi", false);
-                    body["max_completion_tokens"] = TOKENS.into();
-                    let reply = app.post(Speech::Chat.path(), body.to_string()).try_send().await;
+                    let reply = request(&app, "hi").try_send().await;
                     let told = match &reply {
                         Ok(reply) if reply.status == 200 => "answered".to_owned(),
                         Ok(reply) => format!("{} {}", reply.status, reply.header("x-llmroute-reason")),
@@ -77,23 +76,48 @@ impl Demand {
     }
 }
 
+fn request<'a>(app: &'a Caller, prompt: &str) -> Ask<'a> {
+    let mut body = Speech::Chat.body(prompt, false);
+    body["max_completion_tokens"] = TOKENS.into();
+    app.post(Speech::Chat.path(), body.to_string())
+}
+
+/// Of one tenant, whose name is long.
+fn request_of(app: &Caller, tenant: usize) -> Ask<'_> {
+    let name = format!("tenant-{tenant:0>120}");
+    request(app, &name).header("x-llmroute-tenant", &name)
+}
+
 impl Stage {
     /// A policy for the pods of an app with one budget that they share.
     fn budgeted(&self, name: &str) -> String {
+        let budget = format!("{{name: all, window: {}s, limitUsd: \"{LIMIT}\"}}", WINDOW.as_secs());
+        self.with_budget(name, &budget)
+    }
+
+    /// A policy for the pods of an app with this budget.
+    fn with_budget(&self, name: &str, budget: &str) -> String {
         let long = format!("x{}", "!".repeat(19)).repeat(30);
         let says = format!("headers: {{x-sim-fault: \"say={long}\"}}");
-        let budget = format!("  budgets: [{{name: all, window: {}s, limitUsd: \"{LIMIT}\"}}]\n", WINDOW.as_secs());
         let policy = self.unhurried(name, name, "gpt-6-sol");
         let policy = policy.replacen("api: OpenAI", &format!("api: OpenAI, {says}"), 1);
-        format!("{policy}{budget}")
+        format!("{policy}  budgets: [{budget}]\n")
+    }
+
+    /// Ledger objects and their parts.
+    fn ledgers(&self) -> usize {
+        self.kubectl(&["get", "configmaps", "-n", "llmroute-system", "-o", "name"]).matches("llmroute-ledger").count()
     }
 
     fn charges(&self) -> Vec<Charge> {
+        let text = |e: sim::Entry| (e.seq, String::from_utf8_lossy(&e.body).into());
+        let bodies: BTreeMap<u64, Arc<str>> = self.provider.log().into_iter().map(text).collect();
         let charge = |item: sim::Item| {
+            let body = bodies.get(&item.seq).cloned().unwrap_or_else(|| "".into());
             item.charges.into_iter().map(move |c| Charge {
                 provider: String::new(),
                 request: item.seq,
-                body: "".into(),
+                body: body.clone(),
                 at_us: c.at_us,
                 nano_usd: c.nano_usd,
             })
@@ -236,4 +260,47 @@ async fn pods_and_operators_come_and_go_and_no_window_is_above_the_cap() {
     assert!(used > 0.5, "after the first takeover {used:.3} of the cap was used: {seen:?}");
     let is_known = |told: &String| ["answered", "gone", "429 budget_exhausted"].contains(&&**told);
     assert!(seen.keys().all(is_known), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_thousands_of_tenants_spent_is_known_to_the_next_leader() {
+    let stage = Stage::new().await;
+    let mut first = stage.operator("op-1").await;
+    stage.leads_to(first.control.port()).await;
+    let second = stage.operator("op-2").await;
+    let service = Gate::to(first.control).await;
+    let address = format!("https://localhost:{}", service.addr().port());
+    let limit = "0.05";
+    stage.apply(&stage.with_budget(
+        "shop",
+        &format!("{{name: each, window: 1h, limitUsd: \"{limit}\", scope: Tenant, leaseWait: 2s}}"),
+    ));
+    let [a, b] = ["a", "b"].map(|name| stage.pod(name, "shop"));
+    let mut a = stage.sidecar_of(&a, &address).await.start().await;
+    lent(&a).await;
+
+    // One tenant spends all it has, the others a little each: more than one object of the API server takes.
+    let spend = async |app: &Caller| while request_of(app, 0).send().await.status != 429 {};
+    let others = futures_util::stream::iter(1..2_400).for_each_concurrent(16, async |tenant| {
+        let reply = request_of(&a.app, tenant).send().await;
+        assert_eq!(reply.status, 200, "{tenant}: {}", reply.text());
+    });
+    tokio::join!(spend(&a.app), others);
+    stage.until("the ledger is in parts", || (stage.ledgers() == 33).then_some(())).await;
+    // The interval at which an hour's budget is written.
+    sleep(Duration::from_secs(6)).await;
+    first.kill().await;
+    a.kill().await;
+    stage.leads_to(second.control.port()).await;
+    service.lead_to(second.control);
+
+    let b = stage.sidecar_of(&b, &address).await.start().await;
+    of_term(&b, 2).await;
+    assert_eq!(request_of(&b.app, 7).send().await.status, 200, "there is money of others");
+    spend(&b.app).await;
+    let of_first = |c: &Charge| c.body.contains(&format!("tenant-{:0>120}", 0));
+    let spent: u64 = stage.charges().iter().filter(|c| of_first(c)).map(|c| c.nano_usd).sum();
+    let limit = nano(limit);
+    println!("spent {spent} of {limit}");
+    assert!(spent <= limit && spent > limit / 5 * 4, "{spent} of {limit}");
 }

@@ -22,27 +22,31 @@ impl Api {
         (Client::new(service, "default"), Api(handle))
     }
 
-    /// The next call is answered with a status and a body.
-    pub(crate) async fn answer(&mut self, status: u16, body: Value) -> Call {
+    /// The next call is answered as `by` says of it: with a status and a body.
+    pub(crate) async fn serve(&mut self, by: impl FnOnce(&Call) -> (u16, Value)) -> Call {
         let (request, send) = self.0.next_request().await.expect("a call");
         let (head, sent) = request.into_parts();
         let sent = sent.collect().await.unwrap().to_bytes();
-        let called = format!("{} {}", head.method, head.uri);
+        let call = (format!("{} {}", head.method, head.uri), serde_json::from_slice(&sent).unwrap_or_default());
+        let (status, body) = by(&call);
         let body = Body::from(body.to_string().into_bytes());
         send.send_response(Response::builder().status(status).body(body).unwrap());
-        (called, serde_json::from_slice(&sent).unwrap_or_default())
+        call
+    }
+
+    /// The next call is answered with a status and a body.
+    pub(crate) async fn answer(&mut self, status: u16, body: Value) -> Call {
+        self.serve(|_| (status, body)).await
     }
 
     /// What was sent is stored, under this version.
     pub(crate) async fn stores(&mut self, version: u64) -> Call {
-        let (request, send) = self.0.next_request().await.expect("a call");
-        let (head, sent) = request.into_parts();
-        let sent = sent.collect().await.unwrap().to_bytes();
-        let mut stored: Value = serde_json::from_slice(&sent).unwrap_or_default();
-        let called = (format!("{} {}", head.method, head.uri), stored.clone());
-        stored["metadata"]["resourceVersion"] = json!(version.to_string());
-        send.send_response(Response::new(Body::from(stored.to_string().into_bytes())));
-        called
+        let stored = |(_, sent): &Call| {
+            let mut stored = sent.clone();
+            stored["metadata"]["resourceVersion"] = json!(version.to_string());
+            (200, stored)
+        };
+        self.serve(stored).await
     }
 
     /// It is taken.

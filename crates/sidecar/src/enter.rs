@@ -158,6 +158,8 @@ impl Entrance<'_> {
         sparing: bool,
         until: Tick,
     ) -> Result<Entry, No> {
+        // Until what came is held: what nobody waits for goes back.
+        let mut asked;
         loop {
             let write = x.state.money.next_write();
             let offered = self.offer(x, index, trimmed, sparing);
@@ -166,7 +168,8 @@ impl Entrance<'_> {
                 Err(No::Short(Denied::Short { key, .. }, amounts)) if !x.lender_asked.0.contains(key) => {
                     x.lender_asked.0.push(key.clone());
                     let candidate = &self.plan.candidates[index].key;
-                    match x.state.money.ask(self.in_force, self.ask, candidate, *amounts) {
+                    asked = x.state.money.ask(self.in_force, self.ask, candidate, *amounts);
+                    match &asked {
                         Some(asked) => {
                             let (most, began) = (self.lease_wait(key, x.lender_asked.1, until), clock::now());
                             let is_answered = Box::pin(asked.answered(most)).await;

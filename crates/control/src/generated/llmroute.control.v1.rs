@@ -500,7 +500,7 @@ pub struct KeyLent {
     /// Spent or held of the key by anybody.
     #[prost(uint64, tag = "6")]
     pub used: u64,
-    /// When more may be there, if nobody else takes it.
+    /// When more may be there, if nobody else takes it. Zero: what is asked for is there, and comes once it is written down.
     #[prost(uint64, optional, tag = "7")]
     pub retry_after: ::core::option::Option<u64>,
 }

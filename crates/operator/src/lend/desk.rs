@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Lending, Shown, Terms,
-    object::{Found, Object, Unwritten},
+    object::{Found, Object, Standing, Unwritten},
 };
 use crate::{
     clock,
@@ -35,6 +35,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const MOST_WORDS: usize = 500;
 /// How caps stand is shown so often.
 const SHOW: Duration = Duration::from_secs(2);
+/// That the ledger cannot be kept is told after so long, or at once where it stays so until somebody does something.
+const BEARABLE: Duration = Duration::from_secs(30);
 /// Terms count takeovers; a borrower that says more tells no truth.
 const MOST_TERMS: u64 = 1 << 31;
 
@@ -49,7 +51,7 @@ pub(super) enum Word {
 /// How an API call about the object ended.
 enum Done {
     Read(Result<Found, Failed>),
-    Wrote(u64, Result<Option<String>, Unwritten>),
+    Wrote(u64, Result<Standing, Unwritten>),
 }
 
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -63,8 +65,8 @@ pub(super) struct Desk {
     terms: watch::Receiver<Terms>,
     words: mpsc::Receiver<Word>,
     lender: Option<Lender>,
-    /// Of the object, as it was read or written last.
-    version: Option<String>,
+    /// The object, as it was read or written last.
+    standing: Standing,
     /// This replica leads until then, as far as is known here.
     valid: Duration,
     /// A borrower knows this term, and the object knows less: it was lost or set back.
@@ -72,6 +74,8 @@ pub(super) struct Desk {
     work: Option<Work>,
     /// No call before that.
     again: Duration,
+    /// Calls have failed since then.
+    failing: Option<Duration>,
     /// When it is looked how caps stand.
     look: Duration,
     /// Pods that ended for sure.
@@ -95,11 +99,12 @@ impl Desk {
             terms,
             words,
             lender: None,
-            version: None,
+            standing: Standing::default(),
             valid: Duration::ZERO,
             above: None,
             work: None,
             again: Duration::ZERO,
+            failing: None,
             look: Duration::ZERO,
             ended: Ended::default(),
         }
@@ -108,8 +113,9 @@ impl Desk {
     /// Lends while this replica leads, until `ending`: then it writes once more that nothing is lent any more.
     pub(super) async fn run(mut self, ending: CancellationToken) {
         while self.leads() {
-            self.begin();
+            // What is asked for is known to the write that follows.
             self.tell();
+            self.begin();
             self.show();
             tokio::select! {
                 word = self.words.recv() => match word {
@@ -157,9 +163,9 @@ impl Desk {
             return;
         };
         if let Some(write) = lender.tick(clock::tick(now)) {
-            let version = self.version.clone();
+            let standing = self.standing.clone();
             self.work =
-                Some(Box::pin(async move { Done::Wrote(write.id, object.write(version, &write.object).await) }));
+                Some(Box::pin(async move { Done::Wrote(write.id, object.write(standing, &write.object).await) }));
         }
     }
 
@@ -168,8 +174,11 @@ impl Desk {
         match done {
             Done::Read(Ok(found)) => self.found(found, now),
             Done::Read(Err(error)) => self.failed(&error),
-            Done::Wrote(id, Ok(version)) => {
-                self.version = version;
+            Done::Wrote(id, Ok(standing)) => {
+                self.standing = standing;
+                if self.failing.take().is_some() {
+                    self.lending.complain(&self.policy, None);
+                }
                 if let Some(lender) = &mut self.lender {
                     let was_open = lender.is_open();
                     lender.written(id, now);
@@ -201,16 +210,21 @@ impl Desk {
 
     fn failed(&mut self, error: &Failed) {
         tracing::warn!(policy = %self.policy, %error, "the ledger cannot be kept; what needs it is not lent meanwhile");
-        self.again = clock::now() + AGAIN;
+        let now = clock::now();
+        self.again = now + AGAIN;
+        let since = *self.failing.get_or_insert(now);
+        if is_worth_telling(error, now.saturating_sub(since)) {
+            self.lending.complain(&self.policy, Some(error.to_string()));
+        }
     }
 
     /// The object was read: it is taken over, or written on.
     fn found(&mut self, found: Found, now: Tick) {
         let term = found.object.as_ref().map_or(0, |o| o.term);
         let known = self.terms.borrow().term;
-        let is_lost = known > term || found.version.is_some() && found.object.is_none();
+        let is_lost = known > term || found.standing.is_there() && found.object.is_none();
         let above = self.above.take().filter(|above| *above > term);
-        self.version = found.version;
+        self.standing = found.standing;
         let (base, is_lost) = match &self.lender {
             Some(lender) if is_lost || above.is_some() => (lender.term().max(term), true),
             // Another one has lent since; or the first write is still to come, and what it replaces is what was read last.
@@ -270,6 +284,10 @@ impl Desk {
     fn tell(&mut self) {
         let now = clock::tick(clock::now());
         let Some(lender) = &mut self.lender else { return };
+        // Once there are coins out, the status must tell of a ledger: else its loss would be taken for a first start.
+        if self.terms.borrow().term == 0 {
+            return;
+        }
         for (pod, answer) in lender.answers(now) {
             self.send(&pod, answer);
         }
@@ -286,9 +304,14 @@ impl Desk {
         }
     }
 
-    fn send(&self, pod: &Uid, answer: Answer) {
+    /// A stream that takes nothing now is told again with the next answer.
+    fn send(&mut self, pod: &Uid, answer: Answer) {
+        let is_of = if let Answer::Lease(lease) = &answer { Some(lease.incarnation) } else { None };
         let said = coins::lending(&self.policy.namespace, &self.policy.name, answer);
-        self.lending.seats.say(pod, Say::Lending(said));
+        let is_taken = self.lending.seats.say(pod, Say::Lending(said));
+        if let (false, Some(incarnation), Some(lender)) = (is_taken, is_of, &mut self.lender) {
+            lender.unsaid(incarnation);
+        }
     }
 
     /// Writes that nothing is lent any more.
@@ -300,10 +323,15 @@ impl Desk {
         let write = self.lender.as_mut().and_then(|lender| lender.last_write(clock::tick(clock::now())));
         self.lender = None;
         let Some(write) = write else { return };
-        if let Err(unwritten) = self.object.write(self.version.take(), &write.object).await {
+        if let Err(unwritten) = self.object.write(self.standing, &write.object).await {
             tracing::warn!(policy = %self.policy, ?unwritten, "the last state of the ledger could not be written");
         }
     }
+}
+
+/// What ends by itself is told once it has lasted.
+fn is_worth_telling(error: &Failed, lasts: Duration) -> bool {
+    error.is_refused() || lasts >= BEARABLE
 }
 
 /// The end of the work under way; never where there is none.
@@ -315,203 +343,4 @@ async fn done(work: &mut Option<Work>) -> Done {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use control::v1::FromOperator;
-    use policy::{
-        ledger::{
-            Cap, Key, Unit,
-            lend::{Written, WrittenFund},
-            message::{Incarnation, KeyReport, Part},
-        },
-        snapshot::Scope,
-    };
-    use prost::Message;
-    use serde_json::{Value, json};
-    use tokio::task::JoinHandle;
-
-    use super::*;
-    use crate::{
-        lend::{Place, kept},
-        scripted::Api as Scripted,
-        world::Caps,
-    };
-
-    const LIMIT: u64 = 1_000_000;
-
-    struct Scene {
-        api: Scripted,
-        leader: watch::Sender<Leader>,
-        _terms: watch::Sender<Terms>,
-        words: mpsc::Sender<Word>,
-        heard: mpsc::Receiver<Bytes>,
-        _seat: crate::lend::Seat,
-        lending: Arc<Lending>,
-        ending: CancellationToken,
-        running: JoinHandle<()>,
-    }
-
-    fn key() -> PolicyKey {
-        PolicyKey { namespace: "shop".into(), name: "p".into() }
-    }
-
-    fn cap() -> Cap {
-        Cap {
-            unit: Unit::Money,
-            name: "minute".into(),
-            scope: Scope::Policy,
-            window: Duration::from_secs(60),
-            limit: LIMIT,
-            guaranteed: LIMIT / 20,
-            warn_at: None,
-            degrade_at: None,
-        }
-    }
-
-    /// A desk of a policy whose status knows of `term`.
-    fn start(term: u64) -> Scene {
-        let (client, api) = Scripted::new();
-        let (leader, led) = watch::channel(Leader::Me(Duration::MAX));
-        let caps = Caps { all: vec![cap()], bill_horizon: Duration::from_secs(120) };
-        let (terms, told) = watch::channel(Terms { caps: Arc::new(caps), term });
-        let (words, spoken) = mpsc::channel(64);
-        let lending = Arc::new(Lending::default());
-        lending.desks.lock().insert(key(), Place { words: words.clone(), shown: None });
-        let (outgoing, heard) = mpsc::channel(64);
-        let seat = lending.seats.take(&"pod".into(), outgoing);
-        let object = Object::of(&key(), client, "llmroute-system", None);
-        let desk = Desk::new(key(), object, lending.clone(), led, told, spoken);
-        let ending = CancellationToken::new();
-        let running = tokio::spawn(desk.run(ending.clone()));
-        Scene { api, leader, _terms: terms, words, heard, _seat: seat, lending, ending, running }
-    }
-
-    fn stored(text: &str, version: u64) -> Value {
-        json!({"metadata": {"name": "llmroute-ledger.shop.p", "resourceVersion": version.to_string(),
-            "labels": {"app.kubernetes.io/managed-by": "llmroute-operator"}}, "data": {"ledger.json": text}})
-    }
-
-    fn text_of(body: &Value) -> String {
-        body["data"]["ledger.json"].as_str().unwrap_or_default().to_owned()
-    }
-
-    impl Scene {
-        /// The next write of the object is stored.
-        async fn writes(&mut self, version: u64) -> (String, Written) {
-            let (called, body) = self.api.stores(version).await;
-            (called, kept::read(&text_of(&body)).unwrap())
-        }
-
-        async fn answer(&mut self) -> Answer {
-            let framed = self.heard.recv().await.unwrap();
-            let said = FromOperator::decode(&framed[5..]).unwrap().message;
-            let Some(Say::Lending(said)) = said else { panic!("{said:?}") };
-            assert_eq!((&*said.namespace, &*said.name), ("shop", "p"));
-            coins::answer(said).unwrap()
-        }
-
-        async fn reports(&self, term: u64, number: u64, pend: u64) {
-            let key = Key { unit: Unit::Money, name: "minute".into(), scope: Scope::Policy, value: None };
-            let row = KeyReport { key, granted: 0, ceded: 0, cedes: vec![], in_use: 0, pend, rate: 0, unit: pend };
-            let full = Some(Part { number: 0, is_last: true });
-            let incarnation = Incarnation(7);
-            let report = Report { incarnation, term, number, full, keys: vec![row], ..Report::default() };
-            self.words.send(Word::Report("pod".into(), report)).await.unwrap();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sidecar_is_lent_to_once_it_is_written_down() {
-        let mut scene = start(0);
-        let (read, _) = scene.api.refuses(404).await;
-        assert_eq!(read, "GET /api/v1/namespaces/llmroute-system/configmaps/llmroute-ledger.shop.p");
-        let (called, written) = scene.writes(1).await;
-        assert!(called.starts_with("POST "), "{called}");
-        assert_eq!((written.term, written.lost, written.roll.len()), (1, None, 0));
-        // What the policy says is written before it is used.
-        let (called, written) = scene.writes(2).await;
-        assert!(called.starts_with("PUT "), "{called}");
-        let WrittenFund { shares_hi, float_hi, .. } = written.funds[0];
-        assert_eq!(shares_hi + float_hi, LIMIT);
-
-        scene.reports(0, 1, 10).await;
-        assert_eq!(scene.answer().await, Answer::Welcome { term: 1 });
-        scene.reports(1, 2, 10).await;
-        let (_, written) = scene.writes(3).await;
-        assert_eq!(written.roll, [("pod".into(), Incarnation(7))]);
-        let lease = loop {
-            match scene.answer().await {
-                Answer::Lease(lease) if lease.keys.iter().any(|k| k.granted > 0) => break lease,
-                Answer::Lease(_) => {}
-                other => panic!("{other:?}"),
-            }
-        };
-        assert!(lease.keys[0].granted >= 10 && lease.keys[0].granted <= LIMIT, "{lease:?}");
-        assert_eq!((lease.term, lease.incarnation, lease.echo), (1, Incarnation(7), 2));
-        assert_eq!(scene.lending.shown(&key()).map(|shown| (shown.term, shown.stands.len())), Some((1, 1)));
-
-        scene.ending.cancel();
-        let ended = async {
-            loop {
-                scene.api.stores(9).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            ended = &mut scene.running => ended.unwrap(),
-            () = ended => {}
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_was_overtaken_begins_above_the_newer_term() {
-        let mut scene = start(0);
-        scene.api.refuses(404).await;
-        scene.api.refuses(409).await;
-        let theirs = Written { term: 6, ..Written::default() };
-        scene.api.answer(200, stored(&kept::write(&theirs), 4)).await;
-        let (called, written) = scene.writes(5).await;
-        assert!(called.starts_with("PUT "), "{called}");
-        assert_eq!((written.term, written.lost), (7, None));
-        scene.leader.send_replace(Leader::Unknown);
-        let gone = async {
-            loop {
-                scene.api.stores(9).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            ended = &mut scene.running => ended.unwrap(),
-            () = gone => {}
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_object_that_should_be_there_is_lost() {
-        for (found, known) in [(None, 5), (Some("{}"), 0), (Some("of a term before"), 5)] {
-            let mut scene = start(known);
-            let older = kept::write(&Written { term: 3, ..Written::default() });
-            match found {
-                None => scene.api.refuses(404).await,
-                Some("{}") => scene.api.answer(200, stored("{}", 4)).await,
-                Some(_) => scene.api.answer(200, stored(&older, 4)).await,
-            };
-            let (_, written) = scene.writes(5).await;
-            assert_eq!((written.term, written.lost.is_some()), (known + 1, true), "{found:?}");
-            scene.running.abort();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sidecar_that_knows_a_higher_term_tells_of_a_lost_ledger() {
-        let mut scene = start(0);
-        scene.api.refuses(404).await;
-        scene.writes(1).await;
-        let (_, written) = scene.writes(2).await;
-        scene.reports(u64::MAX, 1, 10).await;
-        scene.reports(40, 1, 10).await;
-        scene.api.answer(200, stored(&kept::write(&written), 2)).await;
-        let (_, written) = scene.writes(3).await;
-        assert_eq!((written.term, written.lost.is_some()), (41, true));
-    }
-}
+mod tests;

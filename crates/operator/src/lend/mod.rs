@@ -64,6 +64,8 @@ pub struct Lending {
 struct Place {
     words: mpsc::Sender<Word>,
     shown: Option<Arc<Shown>>,
+    /// Why the ledger cannot be kept, where that lasts.
+    unkept: Option<String>,
 }
 
 /// How the caps of a policy stand.
@@ -132,6 +134,12 @@ impl Lending {
         desks.iter().filter_map(|(key, place)| Some((key.clone(), place.shown.clone()?))).collect()
     }
 
+    /// Why the ledger of `policy` cannot be kept, where that lasts or does not end by itself.
+    #[must_use]
+    pub fn unkept(&self, policy: &PolicyKey) -> Option<String> {
+        self.desks.lock().get(policy)?.unkept.clone()
+    }
+
     /// Wakes when something else is shown.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -140,18 +148,28 @@ impl Lending {
 
     #[cfg(test)]
     pub(crate) fn put(&self, policy: &PolicyKey, shown: Shown) {
-        let place = Place { words: mpsc::channel(1).0, shown: None };
+        let place = Place { words: mpsc::channel(1).0, shown: None, unkept: None };
         self.desks.lock().insert(policy.clone(), place);
         self.show(policy, shown);
     }
 
     fn show(&self, policy: &PolicyKey, shown: Shown) {
-        let mut desks = self.desks.lock();
-        let Some(place) = desks.get_mut(policy) else { return };
-        let is_same = place.shown.as_ref().is_some_and(|before| before.but_for_time() == shown.but_for_time());
-        place.shown = Some(Arc::new(shown));
-        drop(desks);
-        if !is_same {
+        self.place(policy, |place| {
+            let is_same = place.shown.as_ref().is_some_and(|before| before.but_for_time() == shown.but_for_time());
+            place.shown = Some(Arc::new(shown));
+            !is_same
+        });
+    }
+
+    /// The ledger of `policy` cannot be kept, or it can again.
+    pub(crate) fn complain(&self, policy: &PolicyKey, why: Option<String>) {
+        self.place(policy, |place| std::mem::replace(&mut place.unkept, why.clone()) != why);
+    }
+
+    /// Changes what is seen of a desk; whether that is news.
+    fn place(&self, policy: &PolicyKey, change: impl FnOnce(&mut Place) -> bool) {
+        let is_news = self.desks.lock().get_mut(policy).is_some_and(change);
+        if is_news {
             self.changes.send_modify(|n| *n = n.wrapping_add(1));
         }
     }
@@ -256,8 +274,8 @@ impl Lenders {
         for (key, now) in policies {
             if let Some(desk) = desks.get(&key) {
                 desk.terms.send_if_modified(|terms| {
-                    // Of its own term the desk knows first.
-                    let differs = terms.caps != now.caps;
+                    // Of its own term the desk knows first; but it waits until the status tells of a ledger.
+                    let differs = terms.caps != now.caps || terms.term == 0 && now.term > 0;
                     *terms = now;
                     differs
                 });
@@ -271,7 +289,7 @@ impl Lenders {
             let object = Object::of(&key, self.client.clone(), &self.namespace, owner.clone());
             let desk = Desk::new(key.clone(), object, self.lending.clone(), self.leader.clone(), told, heard);
             tasks.spawn(desk.run(closing.clone()));
-            self.lending.desks.lock().insert(key.clone(), Place { words: words.clone(), shown: None });
+            self.lending.desks.lock().insert(key.clone(), Place { words: words.clone(), shown: None, unkept: None });
             desks.insert(key, Manned { terms, words });
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use control::v1::from_operator::Message as Say;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{frame::frame, world::Uid};
 
@@ -28,12 +28,13 @@ impl Seats {
         Seat { seats: self.clone(), pod: pod.clone(), outgoing }
     }
 
-    /// Says it to the pod, if its stream takes it at once: what is said so may be lost.
-    pub fn say(&self, pod: &Uid, message: Say) {
-        self.say_all(std::slice::from_ref(pod), message);
+    /// Says it to the pod, if it has a stream; false where that takes nothing now.
+    pub fn say(&self, pod: &Uid, message: Say) -> bool {
+        let is_full = |sent| matches!(sent, Err(TrySendError::Full(_)));
+        !self.0.lock().get(pod).is_some_and(|outgoing| is_full(outgoing.try_send(frame(message))))
     }
 
-    /// Says the same to several.
+    /// Says the same to several; it may be lost.
     pub fn say_all(&self, pods: &[Uid], message: Say) {
         let framed = frame(message);
         let seats = self.0.lock();
@@ -64,14 +65,15 @@ mod tests {
         let pod: Uid = "1".into();
         let ((old, mut heard_old), (new, mut heard_new)) = (mpsc::channel(1), mpsc::channel(1));
         let first = seats.take(&pod, old);
-        seats.say(&pod, Say::Unselected(Unselected {}));
-        seats.say(&pod, Say::Unselected(Unselected {}));
+        assert!(seats.say(&pod, Say::Unselected(Unselected {})));
+        assert!(!seats.say(&pod, Say::Unselected(Unselected {})));
         assert!(heard_old.try_recv().is_ok() && heard_old.try_recv().is_err(), "a full one loses what comes");
         let second = seats.take(&pod, new);
         drop(first);
         seats.say(&pod, Say::Unselected(Unselected {}));
         assert!(heard_old.try_recv().is_err() && heard_new.try_recv().is_ok());
         drop(second);
+        assert!(seats.say(&pod, Say::Unselected(Unselected {})), "nobody is there to be told again");
         assert!(seats.0.lock().is_empty());
     }
 }

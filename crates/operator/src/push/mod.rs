@@ -28,7 +28,7 @@ const REVIEW: Duration = Duration::from_secs(10);
 /// Longest token that is looked at.
 const MAX_TOKEN: usize = 16 << 10;
 /// Messages that wait to be sent on one stream.
-const WAITING: usize = 4;
+const WAITING: usize = 16;
 
 /// Who leads, as a replica sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ pub enum Failed {
 
 impl Failed {
     /// It stays so until somebody does something; an API server that is away comes back by itself.
-    fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         match self {
             // Forbidden (a quota too), not of that form, too large. Others come and go: a conflict, too many requests.
             Failed::Api { error: kube::Error::Api(status), .. } => matches!(status.code, 400 | 403 | 405 | 413 | 422),

@@ -89,7 +89,7 @@ pub fn status(
     let credentials = tell::credentials(key, policy, view);
     let programmed = tell::programmed(key, policy, &sidecars, view);
     let conflict = tell::conflict(key, view);
-    let shown = view.lending.shown(key);
+    let (shown, unlent) = (view.lending.shown(key), view.lending.unkept(key));
     let ready = tell::ready(&accepted, conflict.as_ref(), &credentials, &programmed);
     let stalled = tell::stalled(&accepted, conflict.as_ref(), &programmed, unkept);
     let all = [
@@ -98,7 +98,7 @@ pub fn status(
         ("Accepted", accepted),
         ("CredentialsReady", credentials),
         ("Programmed", programmed),
-        ("BudgetAvailable", tell::budgets(policy, shown.as_deref())),
+        ("BudgetAvailable", tell::budgets(policy, shown.as_deref(), unlent.as_deref())),
     ];
     let conditions = all.map(|(type_, told)| condition(type_, told, policy.generation, before, now)).to_vec();
     Some(PolicyStatus {

@@ -116,12 +116,18 @@ pub(super) fn programmed(
 
 /// Whether there is money under every budget, over all pods. Its numbers stand in `status.budgets`: a message that counts would
 /// be written all the time.
-pub(super) fn budgets(policy: &Policy, shown: Option<&Shown>) -> Told {
+pub(super) fn budgets(policy: &Policy, shown: Option<&Shown>, unkept: Option<&str>) -> Told {
     if policy.accepted.is_none() {
         return Told::unknown("NotAccepted", "no version of this policy is in force");
     }
     if policy.caps.all.is_empty() {
         return Told::yes("NotNeeded", "the policy has no budget and no rate");
+    }
+    if let Some(why) = unkept {
+        return Told::no(
+            "LedgerNotKept",
+            format!("{why}. Until then pods spend what they hold, and no pod or budget that comes is lent to"),
+        );
     }
     let Some(shown) = shown else {
         return Told::unknown(

@@ -377,6 +377,11 @@ fn budgets_are_told_as_their_lender_shows_them() {
     assert!(
         says_of(&scene.status(), "BudgetAvailable").starts_with("False LedgerLost: the ledger of this policy is gone")
     );
+    scene.lending.complain(&key("p"), Some("cannot write the ledger: no".to_owned()));
+    assert!(
+        says_of(&scene.status(), "BudgetAvailable")
+            .starts_with("False LedgerNotKept: cannot write the ledger: no. Until then")
+    );
 }
 
 #[test]

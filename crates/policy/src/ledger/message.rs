@@ -154,7 +154,7 @@ pub struct KeyLease {
     pub keep: u64,
     /// Spent or held of the key by anybody.
     pub used: u64,
-    /// When more may be there, if nobody else takes it.
+    /// When more may be there, if nobody else takes it. Zero: what is asked for is there, and comes once it is written down.
     pub retry_after: Option<Duration>,
 }
 

@@ -33,6 +33,8 @@ pub(in crate::ledger) struct Float {
     pub(super) used: (u64, Tick),
     /// When the lender may have more.
     pub(super) retry_at: Option<Tick>,
+    /// The lender has what was asked for, and gives it once that is written down.
+    pub(super) is_coming: bool,
     /// It is in [`super::Borrower::active`].
     pub(super) is_active: bool,
     /// The first report in a row that said nothing is going on.
@@ -72,6 +74,7 @@ impl Float {
             demand: Demand { since: now, ..Demand::default() },
             used: (0, now),
             retry_at: None,
+            is_coming: false,
             is_active: false,
             calm_since: None,
         }

@@ -50,6 +50,8 @@ pub(super) struct Borrower {
     sent: VecDeque<(u64, Tick)>,
     /// When the newest one was.
     reported: Option<Tick>,
+    /// And the newest one of all that there is to tell.
+    told_all: Option<Tick>,
     /// Of the newest lease of this term.
     seq: u64,
     /// The newest report that was answered.
@@ -85,6 +87,7 @@ impl Borrower {
             number: 0,
             sent: VecDeque::new(),
             reported: None,
+            told_all: None,
             seq: 0,
             echo: 0,
             heard: None,

@@ -21,15 +21,11 @@ impl Ledger {
     #[must_use]
     pub fn next_report(&self) -> Option<Tick> {
         let borrower = self.borrower.as_ref().filter(|b| !b.is_silent)?;
-        let Some(reported) = borrower.reported else { return Some(Tick(0)) };
-        let every = if borrower.is_urgent || borrower.wants_full {
-            REPORT_URGENT
-        } else if borrower.active.is_empty() && !self.share.is_shrinking() {
-            REPORT_IDLE
-        } else {
-            REPORT
-        };
-        Some(reported.after(every))
+        let (Some(reported), Some(told_all)) = (borrower.reported, borrower.told_all) else { return Some(Tick(0)) };
+        let is_idle = borrower.active.is_empty() && !self.share.is_shrinking();
+        let due = told_all.after(if is_idle { REPORT_IDLE } else { REPORT });
+        let is_urgent = borrower.is_urgent || borrower.wants_full;
+        Some(if is_urgent { due.min(reported.after(REPORT_URGENT)) } else { due })
     }
 
     /// What is to be told now, to be sent in this order at once. `fresh` names the next incarnation, should this one be
@@ -45,13 +41,29 @@ impl Ledger {
         let agreed = if self.unseen_until(now).is_none() { self.share.number } else { 0 };
         let Some(borrower) = &mut self.borrower else { return vec![] };
         let is_full = borrower.wants_full;
+        // Between the whole ones, what somebody waits for here or elsewhere.
+        let is_due = borrower.told_all.is_none_or(|at| now.since(at) >= REPORT);
+        let is_whole = is_full || is_due || borrower.phase > Phase::Serving;
+        if is_whole {
+            borrower.told_all = Some(now);
+        }
         let mut keys = if is_full { self.all_keys(now) } else { std::mem::take(&mut borrower.active) };
-        // A hold waits for the answer to the first report from now on.
-        let waits = |index: &u32| {
-            let float = self.accounts.get(*index as usize).and_then(|a| a.float.as_deref());
-            float.is_some_and(|f| f.pend() > 0)
+        let float = |index: u32| {
+            let account = self.accounts.get(index as usize)?;
+            Some((account.float.as_deref()?, &self.books[usize::from(account.cap)]))
         };
-        keys.sort_by_key(|index| !waits(index));
+        let waits = |index: &u32| float(*index).is_some_and(|(f, _)| f.pend() > 0);
+        if is_whole {
+            // A hold waits for the answer to the first report from now on.
+            keys.sort_by_key(|index| !waits(index));
+        } else {
+            let recalled = |index: &u32| float(*index).is_some_and(|(f, book)| f.is_recalled(now, &book.grid));
+            let (urgent, later) = keys.into_iter().partition(|index| waits(index) || recalled(index));
+            keys = urgent;
+            if let Some(borrower) = &mut self.borrower {
+                borrower.active = later;
+            }
+        }
         let rows: Vec<KeyReport> = keys.iter().filter_map(|index| self.row(*index, now)).collect();
         let Some(borrower) = &mut self.borrower else { return vec![] };
         let most = if rows.is_empty() { 1 } else { rows.len().div_ceil(MOST_KEYS) };
@@ -100,7 +112,7 @@ impl Ledger {
     pub fn reconnected(&mut self) {
         if let Some(borrower) = &mut self.borrower {
             borrower.wants_full = true;
-            borrower.reported = None;
+            (borrower.reported, borrower.told_all) = (None, None);
         }
     }
 

@@ -5,8 +5,10 @@ use super::super::{
     hold::Key,
     message::{Answer, Incarnation, KeyLease, Lease, Terms},
     rules::{Rule, on},
-    terms::nanos,
+    terms::{REPORT, nanos},
 };
+use std::time::Duration;
+
 use super::{Borrower, float::Float};
 use crate::{Tick, snapshot::Scope};
 
@@ -80,7 +82,8 @@ impl Ledger {
         let before = float.coins();
         float.take(row.granted, row.ceded, row.limit, row.keep);
         float.used = (row.used, now);
-        float.retry_at = row.retry_after.map(|after| now.after(after));
+        float.is_coming = row.retry_after == Some(Duration::ZERO);
+        float.retry_at = row.retry_after.map(|after| now.after(if float.is_coming { REPORT } else { after }));
         let is_news = float.coins() != before || float.is_above(now, &book.grid);
         if let Some(borrower) = self.borrower.as_mut().filter(|_| is_news) {
             borrower.is_urgent |= float.is_recalled(now, &book.grid);

@@ -45,7 +45,9 @@ impl Ledger {
     /// The lender has answered: there is no more to wait for.
     #[must_use]
     pub fn is_answered(&self, wait: &Wait) -> bool {
-        self.borrower.as_ref().is_none_or(|b| b.epoch != wait.epoch || b.echo >= wait.number)
+        let float = |index: u32| self.accounts.get(index as usize).and_then(|a| a.float.as_deref());
+        let is_coming = || wait.keys.iter().any(|(index, _)| float(*index).is_some_and(|f| f.is_coming));
+        self.borrower.as_ref().is_none_or(|b| b.epoch != wait.epoch || b.echo >= wait.number && !is_coming())
     }
 
     /// Ends a wait, whatever came of it.

@@ -9,6 +9,9 @@ use super::super::{
 use super::{Lender, member::Member};
 use crate::Tick;
 
+/// Incarnations of one pod on the roll, those included that have ended: a container that fails all the time has fewer.
+const MOST_OF_A_POD: usize = 32;
+
 /// What is to be done about a report at once; leases come with [`Lender::answers`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -44,6 +47,9 @@ impl Lender {
                 let has_coins = report.keys.iter().any(|k| k.granted > k.ceded || !k.cedes.is_empty());
                 if has_coins && !(self.is_lost && takes_claims) {
                     return void;
+                }
+                if self.members.values().filter(|m| m.pod == *pod).count() >= MOST_OF_A_POD {
+                    return Heard::Nothing;
                 }
                 self.members.insert(incarnation, Member::new(pod.clone()));
                 self.writes.want();

@@ -15,6 +15,8 @@ pub(super) struct Member {
     pub(super) last: u64,
     /// Of leases sent.
     pub(super) seq: u64,
+    /// The newest report that is answered.
+    pub(super) echoed: u64,
     pub(super) phase: Phase,
     /// A write that is in force has it.
     pub(super) on_roll: bool,
@@ -56,6 +58,7 @@ impl Member {
             lease_end: Tick(0),
             last: 0,
             seq: 0,
+            echoed: 0,
             phase: Phase::Serving,
             on_roll: false,
             is_flying: false,

@@ -9,6 +9,7 @@ mod demand;
 mod fund;
 mod hear;
 mod member;
+mod parts;
 mod pot;
 mod push;
 mod shares;
@@ -30,6 +31,7 @@ use std::{
 use self::{allowed::Allowed, fund::Fund, member::Member, pot::Pot, shares::Shares, unknown::Unknown};
 pub use self::{
     hear::Heard,
+    parts::{Parts, Said, part_of},
     view::Stand,
     written::{Lost, Write, Written, WrittenFund, WrittenPot, WrittenShare},
 };
@@ -233,6 +235,9 @@ impl Lender {
     fn pot(&mut self, key: &Key, now: Tick) -> Option<usize> {
         if let Some(at) = self.places.get(key) {
             return Some(*at);
+        }
+        if key.value.is_some() != (key.scope != Scope::Policy) {
+            return None;
         }
         let is = |f: &Fund| f.cap.unit == key.unit && f.cap.name == key.name && f.cap.scope == key.scope;
         let fund = self.funds.iter().position(is)?;

@@ -51,6 +51,8 @@ pub(super) struct Loan {
     pub(super) keep: u64,
     /// When a hold that waited was last served.
     pub(super) served: Tick,
+    /// What it lacks is there, and waits for a checkpoint.
+    pub(super) is_coming: bool,
 }
 
 impl Loan {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{Tick, snapshot::Scope};
 
-/// Keys of one lease; further ones are told with the next.
+/// Keys of one lease; further ones have one of their own.
 const MOST_KEYS: usize = 1_000;
 
 impl Lender {
@@ -33,7 +33,7 @@ impl Lender {
         let due =
             self.members.iter().filter(|(_, m)| m.is_live() && (m.is_due || !m.tell.is_empty()) && m.may_be_told());
         let due: Vec<Incarnation> = due.map(|(i, _)| *i).collect();
-        due.into_iter().filter_map(|incarnation| self.compose_lease(incarnation, now)).collect()
+        due.into_iter().flat_map(|incarnation| self.leases(incarnation, now)).collect()
     }
 
     /// Shares out one pot.
@@ -56,10 +56,16 @@ impl Lender {
         for (stand, part) in stands.iter().zip(parts) {
             let Some(loan) = pot.loans.get_mut(&stand.by) else { continue };
             let lack = stand.in_use.saturating_add(stand.pend).saturating_sub(stand.coins);
-            lacked = lacked.saturating_add(lack.saturating_sub(part.more));
+            let lacks = lack.saturating_sub(part.more);
+            lacked = lacked.saturating_add(lacks);
             let coins = stand.coins.saturating_add(part.more);
             let cedes = coins > part.limit || coins.saturating_sub(stand.in_use) > part.keep;
-            let is_news = part.more > 0 || differs(loan.limit, part.limit) || cedes && differs(loan.keep, part.keep);
+            let is_coming = lacks > 0 && can < pool;
+            let was_coming = std::mem::replace(&mut loan.is_coming, is_coming);
+            let is_news = part.more > 0
+                || is_coming != was_coming
+                || differs(loan.limit, part.limit)
+                || cedes && differs(loan.keep, part.keep);
             loan.granted = loan.granted.saturating_add(part.more);
             (loan.limit, loan.keep) = (part.limit, part.keep);
             if part.more > 0 && stand.pend > 0 {
@@ -86,37 +92,44 @@ impl Lender {
         }
     }
 
-    fn compose_lease(&mut self, incarnation: Incarnation, now: Tick) -> Option<(Arc<str>, Answer)> {
-        let horizon = Duration::from_nanos(self.horizon.1.now());
-        let claim = Duration::from_nanos(self.claim.1.now());
-        let member = self.members.get_mut(&incarnation)?;
-        member.is_due = false;
-        member.seq += 1;
-        let mut tell = std::mem::take(&mut member.tell);
-        if let Some(next) = tell.iter().nth(MOST_KEYS).copied() {
-            member.tell = tell.split_off(&next);
+    /// A lease was not sent: the next one tells of all keys.
+    pub fn unsaid(&mut self, incarnation: Incarnation) {
+        if let Some(member) = self.members.get_mut(&incarnation) {
+            member.tell = member.keys.clone();
+            member.is_due = true;
         }
+    }
+
+    fn leases(&mut self, incarnation: Incarnation, now: Tick) -> Vec<(Arc<str>, Answer)> {
+        let Some(member) = self.members.get_mut(&incarnation) else { return vec![] };
+        member.is_due = false;
+        let tell = std::mem::take(&mut member.tell);
+        let rows = tell.into_iter().filter_map(|at| row(self.pots[at].as_ref()?, incarnation, now));
+        let rows: Vec<_> = rows.collect();
         let is_told = member.edition >= self.edition;
-        let keys = tell.into_iter().filter_map(|at| {
-            let pot = self.pots[at].as_ref()?;
-            Some(row(pot, incarnation, now))?
-        });
-        let keys = keys.collect();
         let terms = if is_told { vec![] } else { self.funds.iter().filter(|f| f.in_force).map(terms).collect() };
-        let lease = Lease {
+        let mut lease = Lease {
             term: self.term,
             incarnation,
-            seq: member.seq,
-            echo: member.last,
             ttl: TTL,
-            claim,
-            horizon,
-            keys,
+            claim: Duration::from_nanos(self.claim.1.now()),
+            horizon: Duration::from_nanos(self.horizon.1.now()),
             share: self.shares.grant(&member.pod, incarnation),
             edition: self.edition,
             terms,
+            ..Lease::default()
         };
-        Some((member.pod.clone(), Answer::Lease(lease)))
+        let count = rows.len().div_ceil(MOST_KEYS).max(1);
+        let mut rows = rows.into_iter();
+        let leases = (1..=count).map(|n| {
+            member.seq += 1;
+            // A report is answered once all its keys are.
+            let echo = if n < count { member.echoed } else { member.last };
+            (lease.seq, lease.echo, member.echoed) = (member.seq, echo, echo);
+            lease.keys = rows.by_ref().take(MOST_KEYS).collect();
+            (member.pod.clone(), Answer::Lease(lease.clone()))
+        });
+        leases.collect()
     }
 }
 
@@ -132,7 +145,7 @@ fn terms(fund: &Fund) -> Terms {
 
 fn row(pot: &Pot, by: Incarnation, now: Tick) -> Option<KeyLease> {
     let loan = pot.loans.get(&by)?;
-    let next = pot.cooling.next(now).map(|at| at.since(now));
+    let next = || pot.cooling.next(now).map(|at| at.since(now));
     Some(KeyLease {
         key: pot.key.clone(),
         granted: loan.granted,
@@ -140,7 +153,7 @@ fn row(pot: &Pot, by: Incarnation, now: Tick) -> Option<KeyLease> {
         limit: loan.limit,
         keep: loan.keep,
         used: pot.used(now),
-        retry_after: next,
+        retry_after: if loan.is_coming { Some(Duration::ZERO) } else { next() },
     })
 }
 

@@ -169,7 +169,7 @@ impl Lender {
                 pot.is_omitted = pot.is_empty(now);
                 continue;
             }
-            pot.is_changed = false;
+            let is_changed = std::mem::replace(&mut pot.is_changed, false);
             let total = fund.total();
             let most = part(total, ALLOWANCE_PERCENT).max(pot.lacked.saturating_mul(2));
             let allowance = if is_last { 0 } else { pot.pool(total, now).min(most) };
@@ -181,7 +181,7 @@ impl Lender {
             pot.room.compose(allowance);
             let counted = if on(Rule::AllowanceIsOut) { allowance } else { 0 };
             let out = pot.lent.saturating_add(pot.unknown).saturating_add(counted);
-            pots.push(WrittenPot { key: pot.key.clone(), out, cooling: pot.cooling.remaining(now) });
+            pots.push(WrittenPot { key: pot.key.clone(), out, cooling: pot.cooling.remaining(now), is_changed });
         }
         let object = Written {
             term: self.term,

@@ -77,6 +77,8 @@ pub struct WrittenPot {
     pub out: u64,
     /// Coins that cool.
     pub cooling: Vec<(Duration, u64)>,
+    /// It says something else than when it was composed last, but for the time that went by. Nobody writes this down.
+    pub is_changed: bool,
 }
 
 /// A write: to be put in place of the object that was read or written last, and of no other.

@@ -13,6 +13,8 @@ pub(in crate::ledger) struct Oracle {
     epochs: Vec<(Cap, Vec<Epoch>)>,
     /// True time from a hold to its final bill.
     pub(in crate::ledger) horizon: u64,
+    /// For so long after an edit somebody may go by the window before.
+    pub(in crate::ledger) late: u64,
 }
 
 /// From when which limit and window were in force.
@@ -71,6 +73,8 @@ impl Oracle {
                     if *from <= last && gone.saturating_add(self.horizon) >= first.at {
                         cap = cap.max(*limit);
                     }
+                    let is_lengthened = epochs.get(n + 1).is_some_and(|e| e.2 > *window);
+                    let gone = if is_lengthened { gone.saturating_add(self.late) } else { gone };
                     if *from <= last && gone > first.at {
                         last = last.min(first.at + window.as_nanos() as u64);
                     }

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    store::{Call, Election, Reply},
+    store::{Call, Election, PARTS, Put, Reply, Versions},
     world::{Clock, Event, MS, World},
 };
 use crate::{
     Tick,
     ledger::{
-        lend::{Heard, Lender, VALID},
+        lend::{Heard, Lender, Said, VALID},
         message::{Answer, Report},
         sim::oracle::S,
         terms::nanos,
@@ -36,7 +36,8 @@ pub(super) struct Operator {
     /// The call about the object, and the write that it is.
     working: Option<(u64, Tick, Option<u64>)>,
     valid: Tick,
-    version: u64,
+    versions: Versions,
+    said: [Option<Said>; PARTS],
     /// To be taken over anew, above this term, as lost.
     lost_above: Option<u64>,
     edition: u64,
@@ -58,7 +59,8 @@ impl Operator {
             renewed: None,
             working: None,
             valid: Tick(0),
-            version: 0,
+            versions: Versions::default(),
+            said: [None; PARTS],
             lost_above: None,
             edition: 0,
         }
@@ -132,8 +134,10 @@ impl World {
             return;
         }
         let Some(write) = op.lender.as_mut().and_then(|l| l.tick(now)) else { return };
-        let version = op.version;
-        let id = self.call(n, Call::Put(version, Box::new(write.object)));
+        let (versions, said) = (op.versions, op.said);
+        let is_torn = self.rng.u32(..100) < self.shape.api.lost;
+        let most = if is_torn { self.rng.usize(..=PARTS) } else { usize::MAX };
+        let id = self.call(n, Call::Put(Box::new(Put { versions, said, object: write.object, most })));
         self.ops[n].working = Some((id, now, Some(write.id)));
     }
 
@@ -198,6 +202,7 @@ impl World {
         let net = self.shape.api.clone();
         // What arrived is done, whoever hears of it.
         if self.now >= self.ops[n].cut_until
+            && !matches!(reply, Reply::Lost)
             && let Some(at) = self.travel(&net).into_iter().next()
         {
             self.at(at, Event::ApiBack(n, life, id, Box::new(reply)));
@@ -223,11 +228,12 @@ impl World {
                     None => {}
                 }
             }
-            Reply::Object { version, object, is_known } => {
+            Reply::Lost => {}
+            Reply::Object { versions, object, is_known } => {
                 if op.working.take_if(|(call, ..)| *call == id).is_none() {
                     return;
                 }
-                op.version = version;
+                (op.versions, op.said) = (versions, [None; PARTS]);
                 let found = object.as_ref().map_or(0, |o| o.term);
                 let above = op.lost_above.take().filter(|term| *term > found);
                 let (anew, lost) = match &op.lender {
@@ -260,8 +266,8 @@ impl World {
             Reply::Put(result) => {
                 let Some((_, _, write)) = op.working.take_if(|(call, ..)| *call == id) else { return };
                 match (result, &mut op.lender, write) {
-                    (Ok(version), Some(lender), Some(write)) => {
-                        op.version = version;
+                    (Ok((versions, said)), Some(lender), Some(write)) => {
+                        (op.versions, op.said) = (versions, said);
                         lender.written(write, now);
                         self.answer(n);
                     }

@@ -96,6 +96,10 @@ pub(super) enum Fault {
     Guaranteed,
     /// All operators are gone for some time.
     NoOperator,
+    /// Another window.
+    Window,
+    /// A cap gets another name, or its old one again.
+    Rename,
     /// The pod of this number is cut off for so many seconds.
     Cut(usize, u64),
     /// What it says is lost for so many seconds.
@@ -119,7 +123,7 @@ pub(super) enum Fault {
 }
 
 /// All that happen at random.
-pub(super) const FAULTS: [Fault; 17] = [
+pub(super) const FAULTS: [Fault; 19] = [
     Fault::Kill(true),
     Fault::Kill(false),
     Fault::Crash,
@@ -137,11 +141,15 @@ pub(super) const FAULTS: [Fault; 17] = [
     Fault::Limit,
     Fault::Guaranteed,
     Fault::NoOperator,
+    Fault::Window,
+    Fault::Rename,
 ];
 
 const LOSE: usize = 13;
 const LIMIT: usize = 14;
 const GUARANTEED: usize = 15;
+const WINDOW: usize = 17;
+const RENAME: usize = 18;
 
 pub(super) type Faults = [u32; FAULTS.len()];
 
@@ -207,7 +215,7 @@ impl Shape {
         if rng.bool() {
             faults[LOSE] = 0;
         } else {
-            (faults[LIMIT], faults[GUARANTEED]) = (0, 0);
+            [LIMIT, GUARANTEED, WINDOW, RENAME].into_iter().for_each(|edit| faults[edit] = 0);
         }
         let long = caps.iter().map(|c| c.window.as_secs()).max().unwrap_or(0);
         Shape {

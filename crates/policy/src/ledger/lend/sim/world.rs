@@ -8,7 +8,7 @@ use super::{
     op::Operator,
     pod::{Caller, Pod},
     shape::{FAULTS, Fault, Net, Shape},
-    store::{Call, Reply, Store},
+    store::{Call, PARTS, Reply, Store},
 };
 use crate::{
     Tick,
@@ -147,6 +147,7 @@ impl World {
             shape,
         };
         world.oracle = Oracle::new(world.grace());
+        world.oracle.late = world.grace();
         world.oracle.edit(&world.caps, 0);
         for n in 0..OPERATORS {
             let clock = world.any_clock();
@@ -192,7 +193,7 @@ impl World {
 
     pub(super) fn run(mut self) -> Result<Outcome, String> {
         let claim = 15 * 60 * S;
-        let long = self.caps.iter().map(|c| c.window.as_nanos() as u64).max().unwrap_or(0);
+        let long = self.caps.iter().map(|c| 2 * c.window.as_nanos() as u64).max().unwrap_or(0);
         let calm = self.shape.lasts + 2 * (self.grace() + claim + long) + 200 * S;
         let mut is_healed = false;
         while let Some(Reverse(At(at, _, event))) = self.queue.pop() {
@@ -416,7 +417,10 @@ impl World {
                     self.ops[n].patience = Duration::ZERO;
                 }
             }
-            Fault::LoseLedger => self.store.lose(),
+            Fault::LoseLedger => {
+                let part = self.rng.usize(..=PARTS);
+                self.store.lose(part);
+            }
             Fault::Limit => {
                 for n in 0..self.caps.len() {
                     let base = self.shape.caps[n].limit;
@@ -429,6 +433,19 @@ impl World {
                     let base = self.shape.caps[n].limit;
                     self.caps[n].guaranteed = base * self.rng.u64(0..40) / 100;
                 }
+                self.edited();
+            }
+            Fault::Window => {
+                for n in 0..self.caps.len() {
+                    self.caps[n].window = self.shape.caps[n].window * self.rng.u32(50..200) / 100;
+                }
+                self.edited();
+            }
+            Fault::Rename => {
+                let n = self.rng.usize(..self.caps.len());
+                let first = &self.shape.caps[n].name;
+                let other = format!("{first} anew").into();
+                self.caps[n].name = if self.caps[n].name == *first { other } else { first.clone() };
                 self.edited();
             }
             Fault::NoOperator => {

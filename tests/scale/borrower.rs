@@ -6,7 +6,7 @@ use control::{coins, v1::from_sidecar::Message as Say};
 use parking_lot::Mutex;
 use policy::{
     ledger::{
-        self, Amounts, Ask, Denied, How, Ledger, Wait,
+        self, Amounts, Ask, Hold, How, Ledger,
         message::{Answer, Incarnation},
     },
     money::Usd,
@@ -18,6 +18,8 @@ use sidecar::clock;
 const HOLD: u64 = 50_000_000;
 const COST: u64 = 45_000_000;
 const TAKES: Duration = Duration::from_secs(1);
+/// Of whom requests are.
+const TENANTS: usize = 50;
 /// As policies have it by default.
 const LEASE_WAIT: Duration = Duration::from_millis(100);
 /// Kept of waits.
@@ -26,7 +28,9 @@ const MOST: usize = 100_000;
 /// One sidecar's money.
 pub struct Borrower {
     ledger: Mutex<Ledger>,
-    names: [Arc<str>; 4],
+    tenants: Vec<Arc<str>>,
+    /// Scene, tier, provider.
+    names: [Arc<str>; 3],
 }
 
 /// What requests of all met.
@@ -40,11 +44,11 @@ pub struct Seen {
 
 impl Borrower {
     /// One that no lender has heard.
-    pub fn new(n: usize) -> Borrower {
+    pub fn new() -> Borrower {
         let mut ledger = Ledger::new(Default::default(), false);
         ledger.borrow(fresh());
-        let names = [&*format!("tenant-{}", n % 50), "scene", "tier", "openai"].map(Arc::from);
-        Borrower { ledger: Mutex::new(ledger), names }
+        let tenants = (0..TENANTS).map(|n| format!("tenant-{n}").into()).collect();
+        Borrower { ledger: Mutex::new(ledger), tenants, names: ["scene", "tier", "openai"].map(Arc::from) }
     }
 
     /// A policy comes into force.
@@ -75,13 +79,12 @@ impl Borrower {
 
     /// One request, to its end.
     pub async fn request(&self, seen: &Mutex<Seen>) {
-        let held = match self.hold() {
-            Ok(hold) => Ok((hold, 0)),
-            Err(wait) => {
-                self.wait(wait, seen).await.ok_or(()).and_then(|()| self.hold().map_err(|_| ())).map(|h| (h, 1))
-            }
+        let tenant = fastrand::choice(&self.tenants);
+        let (held, how) = match self.hold(tenant) {
+            Some(hold) => (Some(hold), 0),
+            None => (self.wait(tenant, seen).await, 1),
         };
-        let Ok((hold, how)) = held else {
+        let Some(hold) = held else {
             seen.lock().counts[2] += 1;
             return;
         };
@@ -90,24 +93,25 @@ impl Borrower {
         self.ledger.lock().settle(hold, How::Ended(Amounts::request(Usd(COST), 0)), clock::now());
     }
 
-    fn ask<'a>(&'a self, ledger: &Ledger) -> Ask<'a> {
-        let [tenant, scene, tier, provider] = &self.names;
+    fn ask<'a>(&'a self, tenant: Option<&'a Arc<str>>, ledger: &Ledger) -> Ask<'a> {
+        let [scene, tier, provider] = &self.names;
         let model = ledger.model("openai", "model");
-        Ask { tenant: Some(tenant), scene, tier, provider, model, amounts: Amounts::request(Usd(HOLD), 0) }
+        Ask { tenant, scene, tier, provider, model, amounts: Amounts::request(Usd(HOLD), 0) }
     }
 
-    fn hold(&self) -> Result<ledger::Hold, Option<Wait>> {
+    fn hold(&self, tenant: Option<&Arc<str>>) -> Option<Hold> {
         let mut ledger = self.ledger.lock();
-        let (ask, now) = (self.ask(&ledger), clock::now());
-        ledger.hold(&ask, now).map_err(|denied| match denied {
-            Denied::Short { .. } => ledger.wait(&ask, now),
-            _ => None,
-        })
+        let ask = self.ask(tenant, &ledger);
+        ledger.hold(&ask, clock::now()).ok()
     }
 
-    /// Waits for the answer that may bring what lacks.
-    async fn wait(&self, wait: Option<Wait>, seen: &Mutex<Seen>) -> Option<()> {
-        let wait = wait?;
+    /// Waits for the answer that may bring what lacks, and holds it.
+    async fn wait(&self, tenant: Option<&Arc<str>>, seen: &Mutex<Seen>) -> Option<Hold> {
+        let wait = {
+            let mut ledger = self.ledger.lock();
+            let ask = self.ask(tenant, &ledger);
+            ledger.wait(&ask, clock::now())?
+        };
         let began = clock::now();
         let is_answered = loop {
             let is_answered = self.ledger.lock().is_answered(&wait);
@@ -117,12 +121,14 @@ impl Borrower {
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         let waited = clock::now().since(began);
+        // What came is held before the wait ends: what nobody waits for goes back.
+        let held = self.hold(tenant);
         self.ledger.lock().leave(wait);
         let mut seen = seen.lock();
         if is_answered && seen.waits.len() < MOST {
             seen.waits.push(waited.as_secs_f64() * 1000.0);
         }
-        is_answered.then_some(())
+        held
     }
 }
 

@@ -14,6 +14,8 @@ const MEMORY_KIB: f64 = 64.0;
 const CPU_MS: f64 = 1.0;
 /// Of the operator, for each sidecar and second.
 const LENT_MS: f64 = 0.5;
+/// Requests a second that the budget has room for: 100 USD a minute, each for 0.045 USD.
+const FIT: f64 = 100.0 / 60.0 / 0.045;
 /// An edit is told when it is seen, while it is under way, and when it is everywhere.
 const STATUSES: f64 = 4.0;
 /// One says that it is accepted, one that it is everywhere.
@@ -38,8 +40,10 @@ pub struct Edit {
     pub told: Duration,
 }
 
-/// While all spend of one budget, and of one of each tenant.
+/// While they spend of one budget, and of one of each tenant.
 pub struct Lent {
+    /// Who.
+    pub who: &'static str,
     /// What their requests met.
     pub seen: Seen,
     /// For so long.
@@ -66,8 +70,8 @@ pub struct Report {
     pub edits: Vec<Edit>,
     /// After the edits.
     pub edited: Told,
-    /// What was lent.
-    pub lent: Lent,
+    /// What was lent, to one, then to all.
+    pub lent: Vec<Lent>,
     /// From the operator's death until all are back.
     pub back: Duration,
     /// Then.
@@ -168,20 +172,21 @@ impl Report {
             ),
             row("events written an edit", (edited.events - connected.events) / made, "", Some(EVENTS + 0.5)),
         ];
-        let Lent { seen, took, before: idle, after } = lent;
-        let mut waits = seen.waits.clone();
-        waits.sort_by(f64::total_cmp);
-        let all = seen.counts.iter().sum::<u64>() as f64;
-        let spent = (after.cpu - idle.cpu).as_secs_f64() * 1000.0 / n / took.as_secs_f64();
-        rows.extend([
-            row("operator's CPU a sidecar and second, all sharing a budget that is spent", spent, "ms", Some(LENT_MS)),
-            row("operator's memory a sidecar, then", each_kib(after.rss_kib), "KiB", Some(MEMORY_KIB)),
-            row("requests a second, three times what fits", all / took.as_secs_f64(), "", None),
-            row("of these: answered without asking the lender", seen.counts[0] as f64 / all * 100.0, "%", None),
-            row("of these: answered after one wait", seen.counts[1] as f64 / all * 100.0, "%", None),
-            row("a wait for the lender, p50", quantile(&waits, 0.5), "ms", None),
-            row("a wait for the lender, p99", quantile(&waits, 0.99), "ms", None),
-        ]);
+        for Lent { who, seen, took, before: idle, after } in lent {
+            let mut waits = seen.waits.clone();
+            waits.sort_by(f64::total_cmp);
+            let [at_once, waited, _] = seen.counts.map(|n| n as f64);
+            let (all, seconds) = (seen.counts.iter().sum::<u64>() as f64, took.as_secs_f64());
+            let spent = (after.cpu - idle.cpu).as_secs_f64() * 1000.0 / n / seconds;
+            let mut of = |what: &str, value, unit, bar| rows.push(row(&format!("{who}: {what}"), value, unit, bar));
+            of("operator's CPU a sidecar and second", spent, "ms", Some(LENT_MS));
+            of("operator's memory a sidecar", each_kib(after.rss_kib), "KiB", Some(MEMORY_KIB));
+            of("requests a second, three times what fits", all / seconds, "", None);
+            of("of what fits, answered", (at_once + waited) / seconds / FIT * 100.0, "%", None);
+            of("of these, without asking the lender", at_once / (at_once + waited) * 100.0, "%", None);
+            of("a wait for the lender, p50", quantile(&waits, 0.5), "ms", None);
+            of("a wait for the lender, p99", quantile(&waits, 0.99), "ms", None);
+        }
         rows.extend([
             row("all sidecars come at once: until all have the policy", first.as_secs_f64(), "s", None),
             row("the operator is killed and starts again: until all are back", back.as_secs_f64(), "s", None),

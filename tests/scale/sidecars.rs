@@ -40,8 +40,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const WAITING: usize = 16;
 /// While all spend: between looks for what is to be said.
 const LOOK: Duration = Duration::from_millis(20);
-/// A caller of each asks again after that: for three times what a budget of 100 USD a minute has, if there are a thousand.
-const THINKS: Duration = Duration::from_secs(8);
 /// It waits at random up to this, doubled for each failure, and no longer than that.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
@@ -49,7 +47,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 pub struct Sidecars {
     all: Vec<Arc<Sidecar>>,
     tasks: JoinSet<()>,
-    spends: Arc<AtomicBool>,
+    /// Counts who spends; 0 for nobody yet.
+    round: Arc<AtomicU64>,
     seen: Arc<parking_lot::Mutex<Seen>>,
 }
 
@@ -65,7 +64,7 @@ struct Sidecar {
     bearer: String,
     judged: Arc<Mutex<Judged>>,
     borrower: Borrower,
-    spends: Arc<AtomicBool>,
+    round: Arc<AtomicU64>,
     connected: AtomicBool,
     acknowledged: AtomicU64,
     generation: AtomicI64,
@@ -81,34 +80,35 @@ impl Sidecars {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);
-        let (judged, spends) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let of = |(n, pod): (usize, &Named)| {
+        let (judged, round) = (Arc::default(), Arc::<AtomicU64>::default());
+        let of = |pod: &Named| {
             Arc::new(Sidecar {
                 endpoint: endpoint.clone(),
                 bearer: format!("Bearer {}", pod.token),
                 judged: Arc::clone(&judged),
-                borrower: Borrower::new(n),
-                spends: spends.clone(),
+                borrower: Borrower::new(),
+                round: round.clone(),
                 connected: AtomicBool::new(false),
                 acknowledged: AtomicU64::new(0),
                 generation: AtomicI64::new(0),
             })
         };
-        let all: Vec<_> = pods.iter().enumerate().map(of).collect();
+        let all: Vec<_> = pods.iter().map(of).collect();
         let tasks = all.iter().map(|sidecar| sidecar.clone().run()).collect();
-        Sidecars { all, tasks, spends, seen: Arc::default() }
+        Sidecars { all, tasks, round, seen: Arc::default() }
     }
 
-    /// Each has a caller from now on.
-    pub fn spend(&mut self) {
-        self.spends.store(true, SeqCst);
-        for sidecar in &self.all {
-            let (sidecar, seen) = (sidecar.clone(), self.seen.clone());
+    /// So many callers in all, spread over the first `pods`, and nobody else from now on. A caller goes on `thinks` after an
+    /// answer.
+    pub fn spend(&mut self, pods: usize, callers: usize, thinks: Duration) {
+        let mine = self.round.fetch_add(1, SeqCst) + 1;
+        for n in 0..callers {
+            let (sidecar, seen) = (self.all[n % pods].clone(), self.seen.clone());
             self.tasks.spawn(async move {
-                sleep(THINKS.mul_f64(fastrand::f64())).await;
-                loop {
+                sleep(thinks.mul_f64(fastrand::f64())).await;
+                while sidecar.round.load(SeqCst) == mine {
                     sidecar.borrower.request(&seen).await;
-                    sleep(THINKS.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+                    sleep(thinks.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
                 }
             });
         }
@@ -180,7 +180,7 @@ impl Sidecar {
         self.connected.store(true, SeqCst);
         self.borrower.reconnected();
         loop {
-            let look = if self.spends.load(SeqCst) { LOOK } else { LOOK * 50 };
+            let look = if self.round.load(SeqCst) > 0 { LOOK } else { LOOK * 50 };
             let heard = tokio::select! {
                 heard = next(&mut stream) => heard?,
                 () = sleep(look) => {

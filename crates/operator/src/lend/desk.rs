@@ -1,13 +1,13 @@
 //! One policy's lender at work: what sidecars report goes in, leases go out, and the ledger object is written ahead of both.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use control::{coins, v1::from_operator::Message as Say};
 use policy::{
     Tick,
     ledger::{
         lend::{Heard, Lender},
-        message::{Answer, Phase, Report},
+        message::{Answer, Incarnation, Phase, Report},
     },
 };
 use tokio::{
@@ -80,6 +80,8 @@ pub(super) struct Desk {
     look: Duration,
     /// Pods that ended for sure.
     ended: Ended,
+    /// Whose stream took no lease; they are told again then.
+    unsaid: (BTreeSet<Incarnation>, Duration),
 }
 
 impl Desk {
@@ -107,6 +109,7 @@ impl Desk {
             failing: None,
             look: Duration::ZERO,
             ended: Ended::default(),
+            unsaid: Default::default(),
         }
     }
 
@@ -288,6 +291,11 @@ impl Desk {
         if self.terms.borrow().term == 0 {
             return;
         }
+        let (unsaid, again) = &mut self.unsaid;
+        if *again <= clock::now() {
+            *again = clock::now() + LOOK;
+            std::mem::take(unsaid).into_iter().for_each(|incarnation| lender.unsaid(incarnation));
+        }
         for (pod, answer) in lender.answers(now) {
             self.send(&pod, answer);
         }
@@ -304,13 +312,13 @@ impl Desk {
         }
     }
 
-    /// A stream that takes nothing now is told again with the next answer.
+    /// A stream that takes nothing now is told again a little later.
     fn send(&mut self, pod: &Uid, answer: Answer) {
         let is_of = if let Answer::Lease(lease) = &answer { Some(lease.incarnation) } else { None };
         let said = coins::lending(&self.policy.namespace, &self.policy.name, answer);
         let is_taken = self.lending.seats.say(pod, Say::Lending(said));
-        if let (false, Some(incarnation), Some(lender)) = (is_taken, is_of, &mut self.lender) {
-            lender.unsaid(incarnation);
+        if let Some(incarnation) = is_of.filter(|_| !is_taken) {
+            self.unsaid.0.insert(incarnation);
         }
     }
 

@@ -4,7 +4,7 @@ use policy::{
     ledger::{
         Cap, Key, Unit,
         lend::{Written, WrittenFund},
-        message::{Incarnation, KeyReport, Part},
+        message::{KeyReport, Part},
     },
     snapshot::Scope,
 };

@@ -1,6 +1,7 @@
 //! Many sidecars and operators in virtual time, by seeds: the state machines that ship, every fault of LEDGER, and an oracle
 //! that knows the bills alone.
 
+mod faults;
 mod needed;
 mod op;
 mod pod;

@@ -96,9 +96,15 @@ fn directed(rule: Rule) -> Shape {
         }
         Rule::CumulativeCredit => Shape { net: Net { doubled: 30, ..lossy() }, ..wanted(20) },
         Rule::CedeIsFinal => {
-            let base =
-                Shape { net: Net { lost: 40, ..lossy() }, callers: 2, thinks: 0..3_000, lasts: 900 * S, ..wanted(20) };
-            let script_: Vec<_> = (1..40).map(|n| (20 * n, Failover(1))).collect();
+            let base = Shape {
+                net: Net { lost: 40, ..lossy() },
+                pods: 6,
+                callers: 2,
+                thinks: 0..1_500,
+                lasts: 900 * S,
+                ..wanted(20)
+            };
+            let script_: Vec<_> = (1..120).map(|n| (7 * n, Failover(1))).collect();
             script(base, &script_)
         }
         Rule::CoolingGoesWithItsTime => wanted(60),
@@ -162,7 +168,7 @@ fn directed(rule: Rule) -> Shape {
             script(base, &[(30, Cut(0, 150)), (31, Failover(0)), (250, Cut(1, 150)), (251, Spurious)])
         }
         Rule::TakeoverWaitsValid => {
-            let base = Shape { lasts: 500 * S, ..wanted(5) };
+            let base = Shape { hoards: true, lasts: 500 * S, ..wanted(5) };
             script(base, &[(30, CutApi(60)), (30, Spurious), (39, Cut(0, 150)), (39, Cut(1, 150))])
         }
         Rule::LongOutlastsRollCall => {
@@ -235,7 +241,8 @@ fn directed(rule: Rule) -> Shape {
         Rule::Contention => {
             let asks = CAP / 40..CAP / 40 + 1;
             let base = Shape { pods: 60, callers: 1, thinks: 20_000..30_000, takes: 1_000..1_001, ..Shape::plain(60) };
-            Shape { asks, costs_from: 91, surprise: 91, lasts: 120 * S, least_used: 0.8, ..base }
+            // Who is refused comes back with his next request: coins that lie about are not asked for.
+            Shape { asks, backs_off: 25_000, costs_from: 91, surprise: 91, lasts: 120 * S, least_used: 0.8, ..base }
         }
         Rule::Cas => {
             let api = Net { delay: 1..50, lost: 0, doubled: 0, late: 25 };

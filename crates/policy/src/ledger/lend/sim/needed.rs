@@ -94,7 +94,7 @@ fn directed(rule: Rule) -> Shape {
         Rule::VoidAfterClaim => {
             script(Shape { lasts: 400 * S, ..wanted(20) }, &[(20, Cut(0, 135)), (20, Cut(1, 135)), (130, Failover(20))])
         }
-        Rule::CumulativeCredit => Shape { net: Net { doubled: 30, ..lossy() }, ..wanted(20) },
+        Rule::CumulativeCredit => Shape { net: Net { doubled: 30, ..lossy() }, lasts: 60 * S, ..wanted(20) },
         Rule::CedeIsFinal => {
             let base = Shape {
                 net: Net { lost: 40, ..lossy() },

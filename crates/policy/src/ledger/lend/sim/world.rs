@@ -199,6 +199,8 @@ impl World {
             self.now = at.max(self.now);
             if self.now > self.shape.lasts && !is_healed {
                 is_healed = true;
+                // What was billed by now is bad for good.
+                self.oracle.judge()?;
                 self.heal();
             }
             if self.now > calm {

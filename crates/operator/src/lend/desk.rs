@@ -285,18 +285,18 @@ impl Desk {
 
     /// Sends what is due.
     fn tell(&mut self) {
-        let now = clock::tick(clock::now());
+        let now = clock::now();
         let Some(lender) = &mut self.lender else { return };
         // Once there are coins out, the status must tell of a ledger: else its loss would be taken for a first start.
         if self.terms.borrow().term == 0 {
             return;
         }
         let (unsaid, again) = &mut self.unsaid;
-        if *again <= clock::now() {
-            *again = clock::now() + LOOK;
+        if *again <= now {
+            *again = now + LOOK;
             std::mem::take(unsaid).into_iter().for_each(|incarnation| lender.unsaid(incarnation));
         }
-        for (pod, answer) in lender.answers(now) {
+        for (pod, answer) in lender.answers(clock::tick(now)) {
             self.send(&pod, answer);
         }
     }

@@ -140,7 +140,13 @@ impl Object {
                     });
                 }
                 // From a time before, or of who did not come to the end.
-                self.parts().await?.into_iter().map(|(part, _)| part).collect()
+                let found = self.parts().await?;
+                // Or of who has taken over since: what he wrote is not replaced by who reads it only now.
+                let is_newer = |text: &String| kept::read_part(text).is_ok_and(|(term, _)| term > object.term);
+                if found.iter().any(|(_, text)| text.as_ref().is_some_and(is_newer)) {
+                    return Err(Unwritten::Overtaken);
+                }
+                found.into_iter().map(|(part, _)| part).collect()
             }
         };
         let (term, Parts { main, pots }) = (object.term, object.clone().split(PARTS));
@@ -406,6 +412,21 @@ mod tests {
         let late = kept.during(&mut api, object.write(standing, &Written { term: 1, ..whole.clone() })).await;
         assert!(matches!(late, Err(Unwritten::Overtaken)), "{late:?}");
         assert!(kept.during(&mut api, object.write(theirs, &whole)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_overtaken_puts_no_part_in_the_place_of_a_newer_one() {
+        let (client, mut api) = Scripted::new();
+        let object = Object::of(&key("p"), client, "llmroute-system", None);
+        let mut kept = Kept::default();
+        let small = Written { pots: vec![], ..large(1) };
+        let old = kept.during(&mut api, object.write(Standing::default(), &small)).await.unwrap();
+        let found = kept.during(&mut api, object.read()).await.unwrap();
+        kept.during(&mut api, object.write(found.standing, &large(2))).await.unwrap();
+        kept.written();
+        let late = kept.during(&mut api, object.write(old, &large(1))).await;
+        assert!(matches!(late, Err(Unwritten::Overtaken)), "{late:?}");
+        assert_eq!(kept.written(), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]

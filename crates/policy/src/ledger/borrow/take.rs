@@ -1,5 +1,7 @@
 //! What a borrower makes of an answer.
 
+use std::time::Duration;
+
 use super::super::{
     Ledger,
     hold::Key,
@@ -7,8 +9,6 @@ use super::super::{
     rules::{Rule, on},
     terms::{REPORT, nanos},
 };
-use std::time::Duration;
-
 use super::{Borrower, float::Float};
 use crate::{Tick, snapshot::Scope};
 

@@ -102,3 +102,64 @@ impl Lender {
         Heard::Nothing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::super::{
+            hold::{Key, Unit},
+            message::{Incarnation, KeyReport, Part},
+            sim::shape::cap,
+        },
+        *,
+    };
+    use crate::snapshot::Scope;
+
+    const NOW: Tick = Tick(1_000_000_000);
+
+    fn open() -> Lender {
+        let mut lender = Lender::take_over(1, None, false, NOW);
+        lender.renewed(Tick(u64::MAX));
+        lender.configure(vec![cap(Unit::Money, "all", Scope::Policy, 60, 1_000)], Duration::from_secs(10));
+        for _ in 0..2 {
+            let write = lender.tick(NOW).unwrap();
+            lender.written(write.id, NOW);
+        }
+        lender
+    }
+
+    fn report(incarnation: u64, value: Option<&str>) -> Report {
+        let key = Key { unit: Unit::Money, name: "all".into(), scope: Scope::Policy, value: value.map(Arc::from) };
+        let row = KeyReport { key, granted: 0, ceded: 0, cedes: vec![], in_use: 0, pend: 10, rate: 0, unit: 10 };
+        let full = Some(Part { number: 0, is_last: true });
+        let incarnation = Incarnation(incarnation);
+        Report { incarnation, term: 1, number: 1, full, keys: vec![row], ..Report::default() }
+    }
+
+    #[test]
+    fn a_pod_has_so_many_lives_on_the_roll_and_others_are_not_hindered() {
+        let mut lender = open();
+        for n in 0..2 * MOST_OF_A_POD as u64 {
+            assert_eq!(lender.hear(&"a".into(), &report(n, None), NOW), Heard::Nothing);
+        }
+        lender.hear(&"b".into(), &report(u64::MAX, None), NOW);
+        let roll = lender.tick(NOW).unwrap().object.roll;
+        let of = |pod: &str| roll.iter().filter(|(p, _)| **p == *pod).count();
+        assert_eq!((of("a"), of("b")), (MOST_OF_A_POD, 1));
+    }
+
+    #[test]
+    fn a_value_of_what_has_none_is_no_key() {
+        for (value, coins) in [(None, true), (Some("mine"), false)] {
+            let mut lender = open();
+            lender.hear(&"a".into(), &report(7, value), NOW);
+            let write = lender.tick(NOW).unwrap();
+            lender.written(write.id, NOW);
+            let lent =
+                |(_, answer): &(_, Answer)| matches!(answer, Answer::Lease(l) if l.keys.iter().any(|k| k.granted > 0));
+            assert_eq!(lender.answers(NOW).iter().any(lent), coins, "{value:?}");
+        }
+    }
+}

@@ -226,6 +226,8 @@ async fn pods_and_operators_come_and_go_and_no_window_is_above_the_cap() {
     for sidecar in [&a, &b, &c] {
         of_term(sidecar, 2).await;
     }
+    // What may be known to nobody is free again by then.
+    sleep(WINDOW).await;
     let from = stage.provider.now_us();
     sleep(WINDOW).await;
     let (to, answered) = (stage.provider.now_us(), demand.answered());
@@ -258,8 +260,41 @@ async fn pods_and_operators_come_and_go_and_no_window_is_above_the_cap() {
     let (used, seen) = (stage.within_the_cap(from, to), demand.end().await);
     println!("used {used:.3}: {seen:?}");
     assert!(used > 0.5, "after the first takeover {used:.3} of the cap was used: {seen:?}");
-    let is_known = |told: &String| ["answered", "gone", "429 budget_exhausted"].contains(&&**told);
+    let all = ["answered", "gone", "429 budget_exhausted", "503 sidecar_draining"];
+    let is_known = |told: &String| all.contains(&&**told);
     assert!(seen.keys().all(is_known), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_starts_again_while_no_operator_answers_goes_on_with_its_share() {
+    let stage = Stage::new().await;
+    let mut operator = stage.operator("op-1").await;
+    stage.apply(
+        &stage.with_budget("shop", &format!("{{name: all, window: 1h, limitUsd: \"{LIMIT}\", guaranteed: \"0.5\"}}")),
+    );
+    let pod = stage.pod("a", "shop");
+    let of_pod = stage.sidecar_of(&pod, &operator.url()).await;
+    let mut sidecar = of_pod.start().await;
+    let share = crate::stage::until("a share", async || {
+        let share = budgets(&sidecar).await["lease"]["guaranteed_share"].as_f64()?;
+        (share > 0.0).then_some(share)
+    })
+    .await;
+    // There is nothing else to write.
+    crate::stage::until("it is on the disk", async || {
+        (budgets(&sidecar).await["journal"]["writes"] != 0).then_some(())
+    })
+    .await;
+    operator.kill().await;
+    sidecar.kill().await;
+
+    let sidecar = of_pod.start().await;
+    assert_eq!(request(&sidecar.app, "hi").send().await.status, 200, "{}", budgets(&sidecar).await);
+    while request(&sidecar.app, "hi").send().await.status == 200 {}
+    let spent: u64 = stage.charges().iter().map(|c| c.nano_usd).sum();
+    let share = (nano(LIMIT) as f64 * 0.5 * share) as u64;
+    println!("spent {spent} of a share of {share}");
+    assert!(spent <= share && spent > share / 5 * 4, "{spent} of {share}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -236,7 +236,7 @@ impl Builder {
         let mut keeper = None;
         if keeps {
             let (store, _) = Store::open(&dir.join("state"), clock::unix()).expect("a state directory");
-            keeper = Some(Keeper::open(&state.money, store.clone()).await.expect("a store"));
+            keeper = Some(Keeper::open(&state.money, store.clone(), None).await.expect("a store"));
             let _ = state.later.set(Arc::new(Later::open(store).await.expect("a store")));
         }
 

@@ -176,7 +176,8 @@ impl Entrance<'_> {
                             x.lender_asked.1 += clock::now().since(began);
                             is_answered
                         }
-                        None => false,
+                        // It may have come since.
+                        None => x.state.money.has_lender(),
                     }
                 }
                 _ => false,

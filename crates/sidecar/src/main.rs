@@ -7,7 +7,7 @@ use clap::Parser;
 use sidecar::{
     admin, clock,
     config::Config,
-    control::{Control, Link},
+    control::{self, Control, Link},
     later::{self, Later},
     memory::Memory,
     money::{Keeper, Money},
@@ -98,12 +98,12 @@ async fn keep_state(state: &State, dir: &Path) -> anyhow::Result<Store> {
 }
 
 /// Keeps what is spent from the first policy on, which says what is counted; nothing can be held before.
-async fn keep_money(state: Arc<State>, store: Store, ended: CancellationToken) {
+async fn keep_money(state: Arc<State>, store: Store, pod: Option<String>, ended: CancellationToken) {
     tokio::select! {
         () = state.first_policy() => {}
         () = ended.cancelled() => return,
     }
-    match Keeper::open(&state.money, store).await {
+    match Keeper::open(&state.money, store, pod).await {
         Ok(keeper) => keeper.run(state, ended).await,
         Err(e) => tracing::error!(error = %e, "what was spent cannot be read: under a budget nothing is sent"),
     }
@@ -159,12 +159,14 @@ async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Res
             return Ok(ExitCode::from(UNUSABLE));
         }
     };
+    let pod = config.control().ok().flatten().and_then(|settings| control::pod(&settings.token));
     let (mut store, mut keeper) = (None, None);
     if let Some(dir) = &config.state {
         let opened = async {
             let store = keep_state(&state, dir).await?;
             let counts = state.in_force.load().is_some();
-            let keeper = if counts { Some(Keeper::open(&state.money, store.clone()).await?) } else { None };
+            let keeper =
+                if counts { Some(Keeper::open(&state.money, store.clone(), pod.clone()).await?) } else { None };
             anyhow::Ok((store, keeper))
         };
         match opened.await {
@@ -182,18 +184,18 @@ async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Res
     tracing::info!(listen = %data.local_addr()?, admin = %admin.local_addr()?, "ready");
 
     let draining = CancellationToken::new();
-    let ended = CancellationToken::new();
+    let (ended, parted) = (CancellationToken::new(), CancellationToken::new());
     let admin = tokio::spawn(admin::serve(state.clone(), admin, ended.clone()));
     let (followed, operator) = match policies {
         Policies::File(followed) => (Some(followed), None),
-        Policies::Operator(control) => (None, Some(tokio::spawn(control.run(ended.clone())))),
+        Policies::Operator(control) => (None, Some(tokio::spawn(control.run(parted.clone())))),
     };
     let follow = tokio::spawn(reload::follow(state.clone(), followed, config.credentials, ended.clone()));
     let serving = tokio::spawn(serve_soon(state.clone(), data, draining.clone()));
     let later = tokio::spawn(later::run(state.clone(), draining.clone()));
     let keeping = match (keeper, store) {
         (Some(keeper), _) => Some(tokio::spawn(keeper.run(state.clone(), ended.clone()))),
-        (None, Some(store)) => Some(tokio::spawn(keep_money(state.clone(), store, ended.clone()))),
+        (None, Some(store)) => Some(tokio::spawn(keep_money(state.clone(), store, pod, ended.clone()))),
         (None, None) => None,
     };
 
@@ -215,8 +217,13 @@ async fn run(config: Config, hardened: Vec<String>, lines: Lines) -> anyhow::Res
     // After the last request, so that all it held is settled.
     ended.cancel();
     let _ = tokio::join!(admin, follow);
-    for task in [operator, keeping].into_iter().flatten() {
-        let _ = task.await;
+    if let Some(keeping) = keeping {
+        let _ = keeping.await;
+    }
+    // What goes back with the last words is not to be found on the disk again.
+    parted.cancel();
+    if let Some(operator) = operator {
+        let _ = operator.await;
     }
     state.telemetry.spans.shutdown().await;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

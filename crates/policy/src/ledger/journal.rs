@@ -12,12 +12,13 @@ use super::{
     cap::{Book, Cap},
     hold::Key,
     rules::{Rule, on},
+    share::{KeptShare, Obeyed},
     terms::{AHEAD_LONG_PERCENT, AHEAD_PERCENT, LONG_WINDOW, UNLISTED_PERCENT, part},
 };
 use crate::Tick;
 
 /// What a write says of the whole ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// When it was composed.
     pub at: Tick,
@@ -27,6 +28,9 @@ pub struct Head {
     pub lost: Option<Tick>,
     /// When a crash was recovered from, if that may still matter.
     pub crashed: Option<Tick>,
+    /// Of a ledger whose caps are lent: the guaranteed share. It belongs to one pod and its lender: the shell finds none for
+    /// others.
+    pub share: Option<KeptShare>,
 }
 
 /// One key on disk.
@@ -47,6 +51,8 @@ pub struct Row {
 pub struct Checkpoint {
     /// For [`Ledger::durable`].
     pub id: u64,
+    /// The disk does not say all this yet, or may not.
+    pub is_news: bool,
     /// Replaces the head on disk.
     pub head: Head,
     /// Rows to be deleted, where they are.
@@ -94,7 +100,17 @@ pub(super) struct Journal {
     lost: Option<Tick>,
     crashed: Option<Tick>,
     /// What earlier processes spent was found.
-    is_kept: bool,
+    pub(super) is_kept: bool,
+    /// What the newest write says of the share, and whether that is durable.
+    share: Option<KeptShare>,
+    is_durable: bool,
+    /// The disk may have a share of our lender,
+    has_share: bool,
+    /// or of one that we left.
+    pub(super) has_left: bool,
+    /// What a process that begins on the disk would obey too, and will once a write is durable.
+    pub(super) obeyed: Obeyed,
+    obeyed_flying: Obeyed,
 }
 
 impl Journal {
@@ -104,19 +120,20 @@ impl Journal {
 
     /// An account of a key that was not seen yet: what it may have spent unseen, and its first room.
     ///
-    /// Of a `lent` cap nothing is to be spent of the share until then: how large it was is not known.
+    /// Of a `lent` cap nothing is spent before it is written; where that is lost, nothing is to be spent of the share until
+    /// what was has cooled.
     pub(super) fn open(&self, account: &mut Account, book: &Book, own: u64, lent: bool, horizon: u64, now: Tick) {
         for (event, percent) in [(self.lost, 100), (self.crashed, UNLISTED_PERCENT)] {
             let stamp = event.map(|at| Tick(at.0.saturating_add(horizon)));
             if let Some(stamp) = stamp.filter(|stamp| book.grid.free_at(*stamp) > now) {
                 if lent {
-                    account.share_from = account.share_from.max(book.grid.free_at(stamp));
+                    account.share_from = book.grid.free_at(stamp);
                 } else {
                     account.ring.charge(part(own, percent), stamp, now, &book.grid);
                 }
             }
         }
-        let unseen = account.ring.next_free(now, &book.grid).is_some() || account.share_from > now;
+        let unseen = account.ring.next_free(now, &book.grid).is_some();
         let unseen = on(Rule::UnlistedOnce) && unseen;
         let unwritten = on(Rule::FirstWrite) && !self.opened;
         // Where an old row of the key is still on disk, that one would be believed.
@@ -124,7 +141,7 @@ impl Journal {
             let key = book.key(account.value.clone());
             self.gone.contains(&key) || self.gone_flying.contains(&key)
         };
-        let none = !self.on || unseen || unwritten || self.closed || is_listed();
+        let none = !self.on || lent || unseen || unwritten || self.closed || is_listed();
         account.room = if none { 0 } else { part(own, UNLISTED_PERCENT) };
     }
 
@@ -138,6 +155,18 @@ impl Journal {
             account.dirty = true;
             self.dirty.push(index);
         }
+    }
+
+    /// The disk may have a share of our lender.
+    pub(super) fn keeps_share(&self) -> bool {
+        self.has_share && on(Rule::ShareLeavesTheDisk)
+    }
+
+    /// The share is another lender's from now on. A write under way that says otherwise counts for nothing.
+    pub(super) fn leave_share(&mut self) {
+        self.has_left |= std::mem::take(&mut self.has_share);
+        self.id += 1;
+        (self.obeyed, self.obeyed_flying) = (Obeyed::default(), Obeyed::default());
     }
 
     pub(super) fn dropped(&mut self, account: &Account, book: &Book) {
@@ -187,10 +216,25 @@ impl Ledger {
             let is_over = closed || !in_force.contains(&account.cap);
             Some(row(account, book, share.of(book.guaranteed, now), is_over, now))
         });
-        let rows = rows.collect();
+        let rows: Vec<Row> = rows.collect();
         let journal = &self.journal;
-        let head = Head { at: now, clean: closed, lost: journal.lost, crashed: journal.crashed };
-        Checkpoint { id: journal.id, head, gone: journal.gone_flying.iter().cloned().collect(), rows }
+        let gone: Vec<Key> = journal.gone_flying.iter().cloned().collect();
+        // What is given back with the last words is not to be found again.
+        let share = self.share_to_keep().map(|share| if closed { KeptShare::default() } else { share });
+        let obeyed = self.obeyed();
+        let journal = &mut self.journal;
+        journal.obeyed_flying = obeyed;
+        let is_told = match (&journal.share, &share) {
+            (Some(told), Some(share)) => journal.is_durable && told.says(share),
+            (_, share) => share.is_none(),
+        };
+        let is_news = last || !journal.opened || !is_told || !gone.is_empty() || !rows.is_empty();
+        if is_news {
+            journal.has_share |= share.as_ref().is_some_and(|share| share.parts > 0);
+            (journal.share, journal.is_durable) = (share.clone(), false);
+        }
+        let head = Head { at: now, clean: closed, lost: journal.lost, crashed: journal.crashed, share };
+        Checkpoint { id: journal.id, is_news, head, gone, rows }
     }
 
     /// The newest checkpoint is on disk, and will be found there whatever happens. Others are ignored.
@@ -199,7 +243,9 @@ impl Ledger {
         if id != journal.id {
             return;
         }
-        journal.opened = true;
+        (journal.opened, journal.is_durable, journal.has_left) = (true, true, false);
+        journal.has_share = journal.share.as_ref().is_some_and(|share| share.parts > 0);
+        journal.obeyed = journal.obeyed_flying;
         journal.gone_flying.clear();
         for index in journal.flying.drain(..) {
             if let Some(account) = self.accounts.get_mut(index as usize) {
@@ -229,6 +275,19 @@ impl Ledger {
         };
         self.journal.lost = head.lost.filter(|_| on(Rule::LostIsKept)).map(here);
         self.journal.crashed = if head.clean { head.crashed.map(here) } else { Some(now) };
+        if self.borrower.is_some() {
+            let unlisted = self.journal.crashed.take();
+            match head.share {
+                // What is lent is listed before it is spent.
+                Some(share) => {
+                    self.journal.has_share = share.parts > 0;
+                    if is_same || !on(Rule::ShareOfThisBoot) {
+                        self.restore_share(KeptShare { until: here(share.until), ..share });
+                    }
+                }
+                None => self.journal.lost = self.journal.lost.max(unlisted),
+            }
+        }
         if !on(Rule::RestoreUnlisted) {
             self.journal.crashed = None;
         }

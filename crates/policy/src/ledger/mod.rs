@@ -29,11 +29,12 @@ pub use cap::{Cap, bill_horizon, caps};
 pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
 pub use journal::{Checkpoint, Clock, Head, Past, Row};
 pub use overrun::ModelKey;
+pub use share::KeptShare;
 pub use view::{Standing, View};
 
 use self::{
     account::{Account, Borrowed},
-    borrow::Borrower,
+    borrow::{Borrower, obey},
     cap::Book,
     hold::Part,
     journal::Journal,
@@ -105,7 +106,9 @@ impl Ledger {
             let index = self.book(cap, now);
             self.in_force.extend(index);
         }
-        self.obey();
+        if let Some(borrower) = &self.borrower {
+            obey(&mut self.books, &borrower.terms);
+        }
         if !on(Rule::KeepRetired) {
             let in_force = &self.in_force;
             for account in self.accounts.iter_mut().filter(|a| !in_force.contains(&a.cap)) {

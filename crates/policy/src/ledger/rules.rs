@@ -168,6 +168,12 @@ pub(super) enum Rule {
     ShareWhenWritten,
     /// What may have been lent of an unlisted key before counts against what may be.
     UnlistedOverTerms,
+    /// A pod agrees to less once its disk says so.
+    AgreedWhenDurable,
+    /// And gives its share back once the disk has none.
+    ShareLeavesTheDisk,
+    /// The share on the disk is over where the time away is not known.
+    ShareOfThisBoot,
 }
 
 /// Whether `rule` is in force.
@@ -285,5 +291,8 @@ mod breakable {
         Rule::UnansweredGivesNothing,
         Rule::ShareWhenWritten,
         Rule::UnlistedOverTerms,
+        Rule::AgreedWhenDurable,
+        Rule::ShareLeavesTheDisk,
+        Rule::ShareOfThisBoot,
     ];
 }

@@ -237,14 +237,14 @@ fn a_clean_restart_loses_nothing_and_spends_nothing() {
     assert_eq!(l.hold(&names.ask(1, 0), at(20.0)).unwrap_err(), Denied::Journal, "it was the last");
 
     let spent = |l: &Ledger, now| l.nearest(now).iter().map(|v| v.spent).collect::<Vec<_>>();
-    let kept = || Past::Kept(last.head, last.rows.clone());
+    let kept = || Past::Kept(last.head.clone(), last.rows.clone());
     let same = start(kept(), Clock::Same, at(30.0));
     assert_eq!([61.2, 61.5, 62.5].map(|s| spent(&same, at(s))[0]), [250, 200, 0]);
     // On another clock the time away does not count: 42.4 s were left to cool.
     let other = start(kept(), Clock::Other, at(1_000_000.0));
     assert_eq!([41.2, 41.5, 42.5].map(|s| spent(&other, at(1_000_000.0 + s))[0]), [250, 200, 0]);
     // As after a crash: the tenant that no row names has spent its part too.
-    let crash = start(Past::Kept(Head { clean: false, ..last.head }, vec![]), Clock::Same, at(30.0));
+    let crash = start(Past::Kept(Head { clean: false, ..last.head.clone() }, vec![]), Clock::Same, at(30.0));
     assert_eq!(spent(&crash, at(30.0)), [50, 25]);
     let lost = start(Past::Lost, Clock::Same, at(30.0));
     assert_eq!([spent(&lost, at(30.0 + 125.0 + 60.0)), spent(&lost, at(30.0 + 145.0 + 61.0))], [[1000, 500], [0, 0]]);
@@ -270,4 +270,16 @@ fn a_policys_caps() {
     assert_eq!(bill_horizon(&snapshot), Duration::from_secs(120));
     snapshot.tiers[0].timeouts.total = Duration::from_secs(100);
     assert_eq!(bill_horizon(&snapshot), Duration::from_secs(160));
+}
+
+#[test]
+fn who_knows_nothing_of_processes_before_it_gives_their_share_back_late() {
+    let mut l = Ledger::new(Default::default(), false);
+    l.borrow(message::Incarnation(1));
+    l.configure(vec![cap(Unit::Money, "all", Scope::Policy, 1_000)], Duration::from_secs(120), NOW);
+    let words = l.end(at(10.0));
+    // Guard and horizon, the next mark of a hundred-and-twenty-eighth of that, and the window.
+    let remaining = words[0].share.remaining.as_secs_f64();
+    assert!((125.0 + 60.0..125.3 + 1.0 + 60.4).contains(&remaining), "{remaining}");
+    assert_eq!(l.end(at(11.0)), [], "it said its last");
 }

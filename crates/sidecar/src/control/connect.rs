@@ -3,6 +3,7 @@
 use std::{io::Cursor, path::Path, time::Duration};
 
 use anyhow::{Context, bail, ensure};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use control::v1::{FromOperator, FromSidecar, control_client::ControlClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::{sync::mpsc, time::timeout};
@@ -87,6 +88,18 @@ fn token(file: &Path) -> anyhow::Result<MetadataValue<Ascii>> {
     Ok(value)
 }
 
+/// UID of the pod that the token in `file` is bound to, where it says so. Nobody vouches for that; it tells one pod's state
+/// from another's.
+///
+/// Source: a bound service account token is a JWT with the private claim `kubernetes.io`.
+#[must_use]
+pub fn pod(file: &Path) -> Option<String> {
+    let token = read(file, MAX_TOKEN).ok()??;
+    let claims = token.split(|byte| *byte == b'.').nth(1)?;
+    let claims: serde_json::Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    claims["kubernetes.io"]["pod"]["uid"].as_str().map(str::to_owned)
+}
+
 /// With its causes: on its own it says only "transport error".
 fn whole(error: tonic::transport::Error) -> anyhow::Error {
     anyhow::anyhow!("{:#}", anyhow::Error::new(error))
@@ -112,5 +125,25 @@ mod tests {
         assert_eq!(shown(&vec![b'x'; MAX_TOKEN + 1]), "it is larger than 16384 bytes");
         std::fs::remove_file(&file).unwrap();
         assert!(token(&file).is_err());
+    }
+
+    #[test]
+    fn a_token_tells_its_pod() {
+        let file = std::env::temp_dir().join(format!("llmroute-token-of-pod-{}", std::process::id()));
+        let told = |content: &str| {
+            std::fs::write(&file, content).unwrap();
+            pod(&file)
+        };
+        let token = |claims: &str| format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln\n", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let bound = token(r#"{"kubernetes.io":{"namespace":"shop","pod":{"name":"a-1","uid":"6f1c"}},"sub":"x"}"#);
+        assert_eq!(told(&bound).as_deref(), Some("6f1c"));
+        let unbound = token(r#"{"kubernetes.io":{"namespace":"shop"}}"#);
+        for other in
+            [&*unbound, "", "..", "a.b.c", "a.!.c", &token("[]"), &token(r#"{"kubernetes.io":{"pod":{"uid":7}}}"#)]
+        {
+            assert_eq!(told(other), None, "{other}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(pod(&file), None);
     }
 }

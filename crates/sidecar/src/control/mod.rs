@@ -19,6 +19,7 @@ use crate::{
     adopt::{self, Source, adopt},
     state::State,
 };
+pub use connect::pod;
 use kept::{Kept, MAX_DOCUMENT};
 pub use link::Link;
 use session::End;

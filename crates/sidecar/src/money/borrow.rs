@@ -81,8 +81,14 @@ impl Borrowing {
         self.urgent.notify_one();
     }
 
-    fn addressed(&self, reports: Vec<Report>) -> Vec<Addressed> {
-        let mut all = std::mem::take(&mut *self.last_words.lock());
+    /// Whose lender lends.
+    pub(super) fn policy(&self) -> Option<Arc<str>> {
+        self.policy.lock().clone()
+    }
+
+    /// With the last words for lenders before, unless the disk still `keeps` what they give back.
+    fn addressed(&self, reports: Vec<Report>, keeps: bool) -> Vec<Addressed> {
+        let mut all = if keeps { vec![] } else { std::mem::take(&mut *self.last_words.lock()) };
         if let Some(policy) = &*self.policy.lock() {
             all.extend(reports.into_iter().map(|report| (policy.clone(), report)));
         }
@@ -96,11 +102,11 @@ impl Money {
         let Some(borrowing) = &self.borrowing else { return pending().await };
         loop {
             let now = clock::now();
-            let next = {
+            let (next, keeps) = {
                 let ledger = self.ledger.lock();
-                ledger.next_report().filter(|_| ledger.has_caps())
+                (ledger.next_report().filter(|_| ledger.has_caps()), ledger.keeps_left_share())
             };
-            if !borrowing.last_words.lock().is_empty() || next.is_some_and(|at| at <= now) {
+            if !keeps && !borrowing.last_words.lock().is_empty() || next.is_some_and(|at| at <= now) {
                 return;
             }
             // Coins that are held or charged meanwhile make one due sooner, and wake nobody.
@@ -115,18 +121,22 @@ impl Money {
     /// What is to be told now, in this order.
     pub fn reports(&self) -> Vec<Addressed> {
         let Some(borrowing) = &self.borrowing else { return vec![] };
-        let reports = {
+        let (reports, keeps) = {
             let mut ledger = self.ledger.lock();
-            if ledger.has_caps() { ledger.report(incarnation(), clock::now()) } else { vec![] }
+            let reports = if ledger.has_caps() { ledger.report(incarnation(), clock::now()) } else { vec![] };
+            (reports, ledger.keeps_left_share())
         };
-        borrowing.addressed(reports)
+        borrowing.addressed(reports, keeps)
     }
 
     /// The process ends: what goes back with its last words.
     pub fn last_words(&self) -> Vec<Addressed> {
         let Some(borrowing) = &self.borrowing else { return vec![] };
-        let reports = self.ledger.lock().end(clock::now());
-        borrowing.addressed(reports)
+        let (reports, keeps) = {
+            let mut ledger = self.ledger.lock();
+            (ledger.end(clock::now()), ledger.keeps_left_share())
+        };
+        borrowing.addressed(reports, keeps)
     }
 
     /// An answer of the lender of `policy`, `namespace/name`.
@@ -180,13 +190,19 @@ impl Money {
         self.borrowing.as_ref().and_then(|_| self.ledger.lock().lease(clock::now()))
     }
 
+    /// A lender answers.
+    #[must_use]
+    pub fn has_lender(&self) -> bool {
+        self.lease().is_some_and(|lease| lease.ends.is_some())
+    }
+
     /// How often requests had to wait for a lender, where there is one.
     #[must_use]
     pub fn waits(&self) -> Option<Waits> {
         self.borrowing.as_ref().map(|borrowing| *borrowing.waits.lock())
     }
 
-    /// Asks the lender for what a hold of `amounts` lacks; `None` where none could help.
+    /// Asks the lender for what a hold of `amounts` lacks; `None` where none could help, or what lacked has come meanwhile.
     pub fn ask(&self, in_force: &InForce, ask: &Ask, target: &TargetKey, amounts: Amounts) -> Option<Asked<'_>> {
         let borrowing = self.borrowing.as_ref()?;
         let wait = {

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use policy::{
     Tick,
-    ledger::{Checkpoint, Clock, Past},
+    ledger::{Clock, Past},
 };
 use tokio::{
     sync::{Notify, futures::Notified},
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Money,
-    kept::{self, HEAD, HEAD_KEY, ROWS},
+    kept::{self, HEAD, HEAD_KEY, Owner, ROWS},
 };
 use crate::{
     clock,
@@ -70,6 +70,8 @@ pub struct NextWrite<'a>(Option<(&'a Journal, Notified<'a>)>);
 pub struct Keeper {
     store: Store,
     boot: Option<String>,
+    /// UID of this pod, where it is known.
+    pod: Option<String>,
 }
 
 impl Journal {
@@ -136,34 +138,44 @@ impl<'a> NextWrite<'a> {
 }
 
 impl Keeper {
-    /// Takes over what earlier processes left for `money`, whose policy is in force. The first write is durable when this
-    /// returns, and nothing can be held before.
+    /// Takes over what earlier processes left for `money`, whose policy is in force, in the pod of this UID. The first write
+    /// is durable when this returns, and nothing can be held before.
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn open(money: &Money, store: Store) -> Result<Keeper, StoreError> {
-        let boot = clock::boot();
+    pub async fn open(money: &Money, store: Store, pod: Option<String>) -> Result<Keeper, StoreError> {
+        let keeper = Keeper { store, boot: clock::boot(), pod };
+        let Keeper { store, boot, .. } = &keeper;
         let (head, rows) = (store.get(HEAD, HEAD_KEY).await?, store.all(ROWS).await?);
-        let found = kept::read(head.as_deref(), &rows, store.is_replacement().await?, boot.as_deref());
+        let is_replacement = store.is_replacement().await?;
         let mut batch = Batch::default();
-        let (past, ticks) = found.unwrap_or_else(|why| {
-            tracing::error!(
-                why,
-                "what was spent is lost: every budget counts as spent until what may have been spent has left its window"
-            );
-            batch = rows.into_iter().fold(Batch::default(), |batch, (key, _)| batch.delete(ROWS, key));
-            (Past::Lost, Clock::Same)
-        });
-        tell(&past, ticks);
-        let first = {
+        let (first, owner) = {
+            // A policy comes into force under this lock.
             let mut ledger = money.ledger.lock();
+            let owner = keeper.owner(money);
+            let found = kept::read(head.as_deref(), &rows, is_replacement, boot.as_deref(), owner.as_ref());
+            let (past, ticks) = found.unwrap_or_else(|why| {
+                tracing::error!(
+                    why,
+                    "what was spent is lost: every budget counts as spent until what may have been spent has left its window"
+                );
+                batch = rows.into_iter().fold(Batch::default(), |batch, (key, _)| batch.delete(ROWS, key));
+                (Past::Lost, Clock::Same)
+            });
+            tell(&past, ticks);
             let now = clock::now();
             ledger.restore(past, ticks, now);
-            ledger.checkpoint(false, now)
+            (ledger.checkpoint(false, now), owner)
         };
-        store.write(kept::write(batch, &first, boot.as_deref())).await?;
+        store.write(kept::write(batch, &first, boot.as_deref(), owner.as_ref())).await?;
         money.ledger.lock().durable(first.id);
-        Ok(Keeper { store, boot })
+        Ok(keeper)
+    }
+
+    /// Whose a share is that the ledger has now.
+    fn owner(&self, money: &Money) -> Option<Owner> {
+        let policy = money.borrowing.as_ref()?.policy()?.to_string();
+        Some(Owner { pod: self.pod.clone()?, policy })
     }
 
     /// Writes what changed until `ended`, when no request is under way any more, and then the last time.
@@ -197,17 +209,20 @@ impl Keeper {
     }
 
     async fn write(&self, money: &Money, journal: &Journal, last: bool) {
-        let checkpoint = money.ledger.lock().checkpoint(last, clock::now());
-        let Checkpoint { id, gone, rows, .. } = &checkpoint;
+        let (checkpoint, owner) = {
+            let mut ledger = money.ledger.lock();
+            (ledger.checkpoint(last, clock::now()), self.owner(money))
+        };
         // With nothing to say, what is on the disk says it.
-        if last || !gone.is_empty() || !rows.is_empty() {
-            let written = self.store.write(kept::write(Batch::default(), &checkpoint, self.boot.as_deref())).await;
+        if checkpoint.is_news {
+            let batch = kept::write(Batch::default(), &checkpoint, self.boot.as_deref(), owner.as_ref());
+            let written = self.store.write(batch).await;
             if written.is_ok() {
-                money.ledger.lock().durable(*id);
+                money.ledger.lock().durable(checkpoint.id);
             }
             journal.ended(&written);
         } else {
-            money.ledger.lock().durable(*id);
+            money.ledger.lock().durable(checkpoint.id);
         }
     }
 }

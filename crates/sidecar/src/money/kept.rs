@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use policy::{
     Tick,
-    ledger::{Checkpoint, Clock, Head, Key, Past, Row, Unit},
+    ledger::{Checkpoint, Clock, Head, KeptShare, Key, Past, Row, Unit, message::Terms},
     snapshot::Scope,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,31 @@ struct KeptHead {
     clean: bool,
     lost: Option<u64>,
     crashed: Option<u64>,
+    /// Of a ledger whose caps are lent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<KeptGrant>,
+}
+
+/// A share, and whose it is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptGrant {
+    owner: Option<Owner>,
+    parts: u64,
+    number: u64,
+    until: u64,
+    /// Unit, name, scope, guaranteed, whether its window is long.
+    terms: Vec<(String, String, String, u64, bool)>,
+}
+
+/// Whose a share is: to others it is nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Owner {
+    /// UID of the pod that it was granted to.
+    pub(super) pod: String,
+    /// `namespace/name` of the policy whose lender granted it.
+    pub(super) policy: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,12 +64,14 @@ struct KeptRow {
     open: u64,
 }
 
-/// A checkpoint as one batch, in its order, on top of `batch`.
-pub(super) fn write(batch: Batch, checkpoint: &Checkpoint, boot: Option<&str>) -> Batch {
-    let Checkpoint { id: _, head, gone, rows } = checkpoint;
-    let Head { at, clean, lost, crashed } = *head;
+/// A checkpoint as one batch, in its order, on top of `batch`. A share of nobody's is not kept.
+pub(super) fn write(batch: Batch, checkpoint: &Checkpoint, boot: Option<&str>, owner: Option<&Owner>) -> Batch {
+    let Checkpoint { id: _, is_news: _, head, gone, rows } = checkpoint;
+    let Head { at, clean, lost, crashed, share } = head;
     let (lost, crashed) = (lost.map(|t| t.0), crashed.map(|t| t.0));
-    let head = KeptHead { format: FORMAT, boot: boot.map(str::to_owned), at: at.0, clean, lost, crashed };
+    let share = share.as_ref().map(|share| write_share(share, owner));
+    let head =
+        KeptHead { format: FORMAT, boot: boot.map(str::to_owned), at: at.0, clean: *clean, lost, crashed, share };
     let batch = batch.put(HEAD, HEAD_KEY, json(&head));
     let batch = gone.iter().fold(batch, |batch, key| batch.delete(ROWS, write_key(key)));
     rows.iter().fold(batch, |batch, row| {
@@ -64,6 +91,7 @@ pub(super) fn read(
     rows: &[(Bytes, Bytes)],
     is_replacement: bool,
     boot: Option<&str>,
+    owner: Option<&Owner>,
 ) -> Result<(Past, Clock), &'static str> {
     let Some(head) = head else {
         return match (rows.is_empty(), is_replacement) {
@@ -73,15 +101,39 @@ pub(super) fn read(
         };
     };
     let head: KeptHead = serde_json::from_slice(head).map_err(|_| "its head cannot be read")?;
-    let KeptHead { format, boot: then, at, clean, lost, crashed } = head;
+    let KeptHead { format, boot: then, at, clean, lost, crashed, share } = head;
     if format != FORMAT {
         return Err("it has another format");
     }
     let rows: Option<Vec<Row>> = rows.iter().map(|(key, row)| read_row(key, row)).collect();
     let rows = rows.ok_or("a row of it cannot be read")?;
-    let head = Head { at: Tick(at), clean, lost: lost.map(Tick), crashed: crashed.map(Tick) };
+    let share = share.map(|share| read_share(share, owner).ok_or("its share cannot be read")).transpose()?;
+    let head = Head { at: Tick(at), clean, lost: lost.map(Tick), crashed: crashed.map(Tick), share };
     let is_same = boot.is_some() && then.as_deref() == boot;
     Ok((Past::Kept(head, rows), if is_same { Clock::Same } else { Clock::Other }))
+}
+
+fn write_share(share: &KeptShare, owner: Option<&Owner>) -> KeptGrant {
+    let none = KeptShare::default();
+    let KeptShare { parts, number, until, terms } = if owner.is_some() { share } else { &none };
+    let term =
+        |t: &Terms| (t.unit.name().to_owned(), t.name.to_string(), t.scope.name().to_owned(), t.guaranteed, t.is_long);
+    let terms = terms.iter().map(term).collect();
+    KeptGrant { owner: owner.cloned(), parts: *parts, number: *number, until: until.0, terms }
+}
+
+/// None of another's.
+fn read_share(kept: KeptGrant, owner: Option<&Owner>) -> Option<KeptShare> {
+    let KeptGrant { owner: whose, parts, number, until, terms } = kept;
+    if owner.is_none() || whose.as_ref() != owner {
+        return Some(KeptShare::default());
+    }
+    let term = |(unit, name, scope, guaranteed, is_long): (String, String, String, u64, bool)| {
+        let (unit, scope) = (Unit::named(&unit)?, Scope::named(&scope)?);
+        Some(Terms { unit, name: name.into(), scope, guaranteed, is_long })
+    };
+    let terms = terms.into_iter().map(term).collect::<Option<_>>()?;
+    Some(KeptShare { parts, number, until: Tick(until), terms })
 }
 
 fn read_row(key: &[u8], row: &[u8]) -> Option<Row> {
@@ -126,8 +178,15 @@ mod tests {
         let keys = keys.flat_map(|(unit, scope)| values.map(|value| key(unit, scope, value)));
         let mut rows: Vec<Row> = keys.map(row).collect();
         rows.sort_by_key(|row| write_key(&row.key));
-        let head = Head { at: Tick(9), clean: true, lost: Some(Tick(3)), crashed: None };
-        Checkpoint { id: 7, head, gone: vec![key(Unit::Money, Scope::Tenant, Some("gone"))], rows }
+        let long =
+            Terms { unit: Unit::Tokens, name: "a".into(), scope: Scope::Scene, guaranteed: u64::MAX, is_long: true };
+        let share = KeptShare { parts: 3, number: 1 << 33, until: Tick(u64::MAX), terms: vec![long] };
+        let head = Head { at: Tick(9), clean: true, lost: Some(Tick(3)), crashed: None, share: Some(share) };
+        Checkpoint { id: 7, is_news: true, head, gone: vec![key(Unit::Money, Scope::Tenant, Some("gone"))], rows }
+    }
+
+    fn owner(pod: &str, policy: &str) -> Owner {
+        Owner { pod: pod.into(), policy: policy.into() }
     }
 
     /// What the store has after `batches`.
@@ -144,9 +203,9 @@ mod tests {
     async fn a_checkpoint_is_read_as_it_was_written() {
         let gone = Row { key: checkpoint().gone.remove(0), ..checkpoint().rows.remove(0) };
         let before = Checkpoint { gone: vec![], rows: vec![gone], ..checkpoint() };
-        let batches = [before, checkpoint()].map(|c| write(Batch::default(), &c, Some("boot")));
+        let batches = [before, checkpoint()].map(|c| write(Batch::default(), &c, Some("boot"), Some(&owner("u", "p"))));
         let (head, rows) = kept(batches.to_vec()).await;
-        let read = |boot| read(head.as_deref(), &rows, true, boot).unwrap();
+        let read = |boot| read(head.as_deref(), &rows, true, boot, Some(&owner("u", "p"))).unwrap();
         let past = Past::Kept(checkpoint().head, checkpoint().rows);
         assert_eq!(read(Some("boot")), (past.clone(), Clock::Same));
         assert_eq!(read(Some("another")), (past.clone(), Clock::Other));
@@ -154,21 +213,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_share_is_nothing_to_others() {
+        let read = |head: &[u8], owner: Option<&Owner>| match read(Some(head), &[], false, None, owner).unwrap() {
+            (Past::Kept(head, _), _) => head.share.map(|share| share.parts),
+            past => panic!("{past:?}"),
+        };
+        let (ours, other) = (owner("u", "p"), [owner("v", "p"), owner("u", "q")]);
+        let (head, _) = kept(vec![write(Batch::default(), &checkpoint(), None, Some(&ours))]).await;
+        let head = head.unwrap();
+        assert_eq!(read(&head, Some(&ours)), Some(3));
+        for other in [None, Some(&other[0]), Some(&other[1])] {
+            assert_eq!(read(&head, other), Some(0), "{other:?}");
+        }
+        let (nobodys, _) = kept(vec![write(Batch::default(), &checkpoint(), None, None)]).await;
+        assert_eq!(read(&nobodys.unwrap(), None), Some(0));
+        let mut alone = checkpoint();
+        alone.head.share = None;
+        let (alone, _) = kept(vec![write(Batch::default(), &alone, None, None)]).await;
+        assert_eq!(read(&alone.unwrap(), None), None);
+        let bad = String::from_utf8(head.to_vec()).unwrap().replace("\"tokens\"", "\"tons\"");
+        let bad = super::read(Some(bad.as_bytes()), &[], false, None, Some(&ours));
+        assert_eq!(bad, Err("its share cannot be read"));
+    }
+
+    #[tokio::test]
     async fn nothing_is_a_first_start_unless_something_was_set_aside() {
-        assert_eq!(read(None, &[], false, None), Ok((Past::None, Clock::Same)));
-        assert_eq!(read(None, &[], true, None), Err("it was in the file that is set aside"));
+        assert_eq!(read(None, &[], false, None, None), Ok((Past::None, Clock::Same)));
+        assert_eq!(read(None, &[], true, None, None), Err("it was in the file that is set aside"));
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_lost_as_a_whole() {
-        let (head, rows) = kept(vec![write(Batch::default(), &checkpoint(), Some("boot"))]).await;
+        let (head, rows) = kept(vec![write(Batch::default(), &checkpoint(), Some("boot"), None)]).await;
         let head = head.unwrap();
-        assert!(read(Some(&head), &rows, false, None).is_ok());
-        assert_eq!(read(None, &rows, false, None), Err("its head is missing"));
+        assert!(read(Some(&head), &rows, false, None, None).is_ok());
+        assert_eq!(read(None, &rows, false, None, None), Err("its head is missing"));
         let newer = String::from_utf8(head.to_vec()).unwrap().replace("\"format\":1", "\"format\":2");
-        assert_eq!(read(Some(newer.as_bytes()), &rows, false, None), Err("it has another format"));
+        assert_eq!(read(Some(newer.as_bytes()), &rows, false, None, None), Err("it has another format"));
         for bad in [&head[..head.len() - 1], b"", b"{}", b"{\"format\":1}"] {
-            assert_eq!(read(Some(bad), &rows, false, None), Err("its head cannot be read"));
+            assert_eq!(read(Some(bad), &rows, false, None, None), Err("its head cannot be read"));
         }
         let bad: [(&[u8], &[u8]); 5] = [
             (b"[\"usd\",\"a\",\"policy\"]", b"{\"window_ns\":1,\"charges\":[],\"open\":0}"),
@@ -179,7 +262,7 @@ mod tests {
         ];
         for (key, row) in bad {
             let rows = [&rows[..], &[(Bytes::from(key), Bytes::from(row))]].concat();
-            assert_eq!(read(Some(&head), &rows, false, None), Err("a row of it cannot be read"));
+            assert_eq!(read(Some(&head), &rows, false, None, None), Err("a row of it cannot be read"));
         }
     }
 }

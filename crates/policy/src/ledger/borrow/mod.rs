@@ -11,6 +11,7 @@ mod wait;
 use std::{collections::VecDeque, time::Duration};
 
 use self::float::Float;
+pub(super) use self::take::obey;
 pub use self::wait::Wait;
 use super::{
     Ledger,
@@ -67,7 +68,7 @@ pub(super) struct Borrower {
     next_edition: u64,
     phase: Phase,
     /// What the lender says of each cap.
-    terms: Vec<Terms>,
+    pub(super) terms: Vec<Terms>,
     /// The lender has not heard of every key.
     wants_full: bool,
     /// A hold waits.
@@ -103,6 +104,11 @@ impl Borrower {
             is_silent: false,
             active: vec![],
         }
+    }
+
+    /// Whose terms are obeyed, and which.
+    pub(super) fn obeys(&self) -> (u64, u64) {
+        (self.term, self.edition)
     }
 
     /// Borrowed coins may be held now, for bills that are final `horizon` nanoseconds later.
@@ -161,7 +167,8 @@ impl Ledger {
     /// counts on for caps of the same name.
     pub fn move_on(&mut self, fresh: Incarnation, now: Tick) -> Vec<Report> {
         let Some(phase) = self.borrower.as_ref().filter(|b| !b.is_silent).map(|b| b.phase) else { return vec![] };
-        let words = self.end(now);
+        let words = self.words(now);
+        self.journal.leave_share();
         let epoch = self.borrower.as_ref().map_or(0, |b| b.epoch);
         self.borrower = Some(Borrower { epoch, phase, ..Borrower::new(fresh) });
         self.share = Share::NONE;

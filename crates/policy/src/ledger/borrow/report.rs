@@ -38,7 +38,8 @@ impl Ledger {
             return vec![];
         }
         self.shrink(now);
-        let agreed = if self.unseen_until(now).is_none() { self.share.number } else { 0 };
+        let obeyed = self.obeyed_for_good();
+        let agreed = if self.unseen_until(now).is_none() { obeyed.number } else { 0 };
         let Some(borrower) = &mut self.borrower else { return vec![] };
         let is_full = borrower.wants_full;
         // Between the whole ones, what somebody waits for here or elsewhere.
@@ -82,7 +83,7 @@ impl Ledger {
                 full: is_full.then_some(Part { number: n as u32, is_last: n + 1 == most }),
                 keys: rows.by_ref().take(MOST_KEYS).collect(),
                 share: ShareReport { number: agreed, remaining: Duration::ZERO },
-                edition: borrower.edition,
+                edition: obeyed.edition,
                 phase: borrower.phase,
             });
         }
@@ -95,8 +96,20 @@ impl Ledger {
         reports
     }
 
-    /// The last words: every coin goes back, what cools with its time. What is held is left: the lender waits for it.
+    /// The last words: every coin goes back, what cools with its time. What is held is left: the lender waits for it. None
+    /// where the disk may still have the share that they give back: it would be found again by the next process.
     pub fn end(&mut self, now: Tick) -> Vec<Report> {
+        match &mut self.borrower {
+            Some(borrower) if self.journal.keeps_share() => {
+                borrower.is_silent = true;
+                vec![]
+            }
+            _ => self.words(now),
+        }
+    }
+
+    /// The last words, whatever the disk has.
+    pub(super) fn words(&mut self, now: Tick) -> Vec<Report> {
         let Some(borrower) = self.borrower.as_mut().filter(|b| !b.is_silent) else { return vec![] };
         (borrower.phase, borrower.wants_full) = (Phase::Last, true);
         let reports = self.report(Incarnation::default(), now);
@@ -204,7 +217,10 @@ impl Ledger {
             return Duration::ZERO;
         }
         let known = self.accounts.iter().filter(|a| a.live).filter_map(last).max();
-        known.max(self.unseen_until(now)).map(|at| at.since(now)).unwrap_or_default()
+        // Who was granted nothing and finds nothing does not know what a process before it drew.
+        let is_blind = self.share.number == 0 && !self.journal.is_kept;
+        let before = self.books.iter().filter(|_| is_blind).map(|book| book.grid.free_at(horizon)).max();
+        known.max(before).max(self.unseen_until(now)).map(|at| at.since(now)).unwrap_or_default()
     }
 
     /// Obeys a smaller share and newer terms, where what is drawn of every key allows.

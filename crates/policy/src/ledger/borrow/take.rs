@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{
     Ledger,
+    cap::Book,
     hold::Key,
     message::{Answer, Incarnation, KeyLease, Lease, Terms},
     rules::{Rule, on},
@@ -52,25 +53,15 @@ impl Ledger {
     fn take_lease(&mut self, lease: &Lease, now: Tick) {
         let Some(borrower) = &mut self.borrower else { return };
         let sent = borrower.heard(lease, now);
+        obey(&mut self.books, &borrower.terms);
         if let Some(grant) = lease.share {
             if grant.is_known {
                 self.share_was_drawn(now);
             }
             self.share.grant(grant, sent);
         }
-        self.obey();
         for row in &lease.keys {
             self.take_key(row, now);
-        }
-    }
-
-    /// Goes by what the lender says of each cap.
-    pub(in crate::ledger) fn obey(&mut self) {
-        let Some(borrower) = &self.borrower else { return };
-        for Terms { unit, name, scope, guaranteed, is_long } in &borrower.terms {
-            if let Some(book) = self.books.iter_mut().find(|b| b.is_named(*unit, name, *scope)) {
-                (book.guaranteed, book.is_long) = (*guaranteed, *is_long);
-            }
         }
     }
 
@@ -99,6 +90,15 @@ impl Ledger {
             Some(value) => book.keys.get(value).copied(),
             None if key.scope == Scope::Policy => book.shared,
             None => None,
+        }
+    }
+}
+
+/// Goes by what a lender says of each cap.
+pub(in crate::ledger) fn obey(books: &mut [Book], terms: &[Terms]) {
+    for Terms { unit, name, scope, guaranteed, is_long } in terms {
+        if let Some(book) = books.iter_mut().find(|b| b.is_named(*unit, name, *scope)) {
+            (book.guaranteed, book.is_long) = (*guaranteed, *is_long);
         }
     }
 }

@@ -97,7 +97,7 @@ impl Lender {
         if report.phase == Phase::Last && is_complete && is_last_part {
             self.close(incarnation, now, now);
             let remaining = by_other_clock(super::super::terms::nanos(report.share.remaining));
-            self.shares.end(pod, Tick(now.0.saturating_add(remaining)));
+            self.shares.leave(pod, Tick(now.0.saturating_add(remaining)));
         }
         Heard::Nothing
     }

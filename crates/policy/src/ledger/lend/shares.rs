@@ -85,6 +85,13 @@ impl Shares {
         }
     }
 
+    /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so.
+    pub(super) fn leave(&mut self, pod: &Arc<str>, at: Tick) {
+        if let Some(share) = self.pods.get_mut(pod) {
+            share.free_at = share.free_at.max(Some(at));
+        }
+    }
+
     /// The pod ended: its share is free at `at`, or sooner if that was known.
     pub(super) fn end(&mut self, pod: &Arc<str>, at: Tick) {
         if let Some(share) = self.pods.get_mut(pod) {

@@ -16,6 +16,9 @@ pub(in crate::ledger) struct Disk {
 
 impl Disk {
     pub(in crate::ledger) fn put(&mut self, checkpoint: Checkpoint, clock: u32) {
+        if !checkpoint.is_news {
+            return;
+        }
         self.clock = clock;
         if std::mem::take(&mut self.is_bad) {
             self.rows.clear();

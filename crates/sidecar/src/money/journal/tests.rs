@@ -1,5 +1,9 @@
 use policy::{
-    ledger::{self, Amounts, Cap, Denied, Hold, How, Unit},
+    ledger::{
+        self, Amounts, Cap, Denied, Hold, How, Unit,
+        lend::{Heard, Lender},
+        message::Phase,
+    },
     money::Usd,
     snapshot::Scope,
 };
@@ -15,6 +19,7 @@ use crate::{
 
 const LIMIT: u64 = 1_000_000;
 const PERCENT: u64 = LIMIT / 100;
+const HORIZON: Duration = Duration::from_secs(120);
 
 /// One life of a process on a state directory.
 struct Life {
@@ -25,28 +30,45 @@ struct Life {
 }
 
 fn state() -> Arc<State> {
+    with(Money::new(true, false))
+}
+
+fn with(money: Money) -> Arc<State> {
     let mut state = State::new(Upstream::from_env().unwrap(), Memory::new(1000), Telemetry::default());
-    state.money = Money::new(true, false);
-    let state = Arc::new(state);
-    let cap = Cap {
+    state.money = money;
+    state.money.ledger.lock().configure(vec![cap()], HORIZON, clock::now());
+    Arc::new(state)
+}
+
+/// All of it is guaranteed, where it is lent.
+fn cap() -> Cap {
+    Cap {
         unit: Unit::Money,
         name: "hour".into(),
         scope: Scope::Tenant,
         window: Duration::from_secs(3600),
         limit: LIMIT,
-        guaranteed: 0,
+        guaranteed: LIMIT,
         warn_at: None,
         degrade_at: None,
-    };
-    state.money.ledger.lock().configure(vec![cap], Duration::from_secs(120), clock::now());
-    state
+    }
 }
 
 impl Life {
     async fn begin(dir: &Dir) -> Life {
-        let state = state();
+        Life::of(state(), dir, None).await
+    }
+
+    /// In the pod of this UID, under a policy whose caps are lent.
+    async fn lent(dir: &Dir, pod: &str, policy: &str) -> Life {
+        let money = Money::new(true, true);
+        money.borrowing.as_ref().unwrap().follows(&policy.into(), Vec::new);
+        Life::of(with(money), dir, Some(pod.to_owned())).await
+    }
+
+    async fn of(state: Arc<State>, dir: &Dir, pod: Option<String>) -> Life {
         let store = store(dir);
-        let keeper = Keeper::open(&state.money, store.clone()).await.unwrap();
+        let keeper = Keeper::open(&state.money, store.clone(), pod).await.unwrap();
         let ended = CancellationToken::new();
         let running = tokio::spawn(keeper.run(state.clone(), ended.clone()));
         Life { state, store, ended, running }
@@ -75,6 +97,28 @@ impl Life {
     fn taken(&self) -> (u64, u64) {
         let view = self.money().nearest(clock::now()).remove(0);
         (view.spent, view.held)
+    }
+
+    /// Reports go to the lender of `shop/p`, and its answers come back.
+    fn talk(&self, lender: &mut Lender) {
+        for _ in 0..3 {
+            for (_, report) in self.money().reports() {
+                if let Heard::Answer(answer) = lender.hear(&"pod".into(), &report, clock::now()) {
+                    self.money().take_answer("shop/p", &answer);
+                }
+            }
+            while let Some(write) = lender.tick(clock::now()) {
+                lender.written(write.id, clock::now());
+            }
+            for (_, answer) in lender.answers(clock::now()) {
+                self.money().take_answer("shop/p", &answer);
+            }
+        }
+    }
+
+    /// The pod's part of what is guaranteed, in percent.
+    fn share(&self) -> u64 {
+        self.money().lease().unwrap().share * 100 / ledger::terms::WHOLE
     }
 
     async fn end(self) {
@@ -208,5 +252,91 @@ async fn the_first_in_line_waits_for_a_write_too() {
     assert!(life.money().journal().unwrap().waits > 0);
     drop(turn);
     life.settle(held, 0);
+    life.end().await;
+}
+
+fn lender() -> Lender {
+    let now = clock::now();
+    let mut lender = Lender::take_over(1, None, false, now);
+    lender.renewed(now.after(Duration::from_secs(3_600)));
+    lender.configure(vec![cap()], HORIZON);
+    lender
+}
+
+#[tokio::test]
+async fn a_share_outlives_its_process_in_the_same_pod_under_the_same_policy() {
+    let dir = Dir::new();
+    let mut lender = lender();
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert!(matches!(hold(life.money(), 1), Err(Denied::Short { .. })), "nobody has lent or granted anything");
+    life.talk(&mut lender);
+    let number = |life: &Life| life.money().reports()[0].1.share.number;
+    assert_eq!((life.share(), number(&life)), (80, 0), "it is not on the disk yet");
+    let held = life.held(30 * PERCENT).await;
+    assert!(number(&life) > 0);
+    life.settle(held, 20 * PERCENT);
+    let _open = life.held(10 * PERCENT).await;
+    life.die().await;
+
+    // No operator answers.
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert_eq!(life.share(), 80);
+    let (spent, _) = life.taken();
+    assert!((30 * PERCENT..70 * PERCENT).contains(&spent), "{spent}");
+    let rest = life.held(80 * PERCENT - spent).await;
+    assert!(matches!(hold(life.money(), 1), Err(Denied::Short { .. })), "the share and no more");
+    life.settle(rest, 0);
+    life.die().await;
+
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert_eq!(life.share(), 80, "a second time");
+    life.die().await;
+    for (pod, policy) in [("u-2", "shop/p"), ("u-1", "shop/q")] {
+        let other = Dir::new();
+        std::fs::create_dir_all(&other.0).unwrap();
+        for file in std::fs::read_dir(&dir.0).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), other.0.join(file.file_name())).unwrap();
+        }
+        let life = Life::lent(&other, pod, policy).await;
+        assert_eq!(life.share(), 0, "{pod} {policy}");
+        life.die().await;
+    }
+}
+
+#[tokio::test]
+async fn a_share_is_given_back_once_the_disk_has_none() {
+    let dir = Dir::new();
+    let mut lender = lender();
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    life.talk(&mut lender);
+    let held = life.held(PERCENT).await;
+    life.settle(held, PERCENT);
+    let state = life.state.clone();
+    life.die().await;
+    assert_eq!(state.money.last_words(), [], "the disk still has it");
+
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert_eq!(life.share(), 80);
+    // Another policy: the words for the lender before wait for the disk.
+    let words = |money: &Money| {
+        let all = money.reports();
+        all.iter().filter(|(to, report)| **to == *"shop/p" && report.phase == Phase::Last).count()
+    };
+    {
+        let money = life.money();
+        let mut ledger = money.ledger.lock();
+        let leave = || ledger.move_on(super::super::borrow::incarnation(), clock::now());
+        money.borrowing.as_ref().unwrap().follows(&"shop/q".into(), leave);
+    }
+    assert_eq!(words(life.money()), 0, "the disk still has it");
+    let (state, ended) = (life.state.clone(), life.ended.clone());
+    life.end().await;
+    assert!(ended.is_cancelled());
+    assert_eq!(words(&state.money), 1);
+    assert!(state.money.last_words().iter().all(|(to, _)| **to == *"shop/q"));
+
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert_eq!(life.share(), 0, "it was given back");
     life.end().await;
 }

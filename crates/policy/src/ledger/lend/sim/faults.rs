@@ -8,7 +8,7 @@ use super::{
     op::Operator,
     shape::{FAULTS, Fault},
     store::PARTS,
-    world::{Event, OPERATORS, World},
+    world::{Event, Found, OPERATORS, World},
 };
 use crate::ledger::{
     rules::{Rule, on},
@@ -67,10 +67,21 @@ impl World {
                     }
                 }
             }
-            Fault::Crash | Fault::CrashAndLose => {
+            Fault::Crash | Fault::CrashAndLose | Fault::Reboot => {
                 if let Some(n) = self.any_pod() {
                     let after = self.rng.u64(..5 * S);
-                    self.crash_pod(n, fault == Fault::CrashAndLose, after);
+                    let found = match fault {
+                        Fault::Crash => Found::Kept,
+                        Fault::CrashAndLose => Found::Lost,
+                        _ => Found::Rebooted,
+                    };
+                    self.crash_pod(n, found, after);
+                }
+            }
+            Fault::Restart => {
+                if let Some(n) = self.any_pod().filter(|n| !self.pods[*n].is_draining) {
+                    let grace = self.rng.u64(..30);
+                    self.fault(Fault::RestartOf(n, grace));
                 }
             }
             Fault::Drain => {
@@ -175,7 +186,12 @@ impl World {
                 let life = self.pods[n].life;
                 self.at(self.now + seconds * S, Event::LastWords(n, life));
             }
-            Fault::CrashOf(n, lose) => self.crash_pod(n, lose, S),
+            Fault::CrashOf(n, lose) => self.crash_pod(n, if lose { Found::Lost } else { Found::Kept }, S),
+            Fault::RebootOf(n, seconds) => self.crash_pod(n, Found::Rebooted, seconds * S),
+            Fault::RestartOf(n, seconds) => {
+                self.pods[n].comes_back = true;
+                self.fault(Fault::DrainOf(n, seconds));
+            }
             Fault::Failover(seconds) => {
                 if let Some(n) = self.leader() {
                     self.kill_op(n, seconds * S);
@@ -218,10 +234,10 @@ impl World {
         }
     }
 
-    fn crash_pod(&mut self, n: usize, lose: bool, after: u64) {
+    fn crash_pod(&mut self, n: usize, found: Found, after: u64) {
         self.kill_pod(n);
         let (life, back) = (self.pods[n].life, self.now + after);
-        self.at(back, Event::Restart(n, life, lose));
+        self.at(back, Event::Restart(n, life, found));
         if !on(Rule::SuccessorIsNotEnd) {
             self.at(back + 3 * S, Event::Ended(n));
         }

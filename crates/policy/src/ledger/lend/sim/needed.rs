@@ -17,7 +17,7 @@ use crate::{
 fn every_rule_of_shared_caps_is_needed() {
     assert_eq!(SHARED.first().map(|r| *r as usize), Some(Rule::OwnHold as usize + 1), "those of one sidecar go before");
     assert!(SHARED.iter().zip(SHARED.iter().skip(1)).all(|(a, b)| *a as usize + 1 == *b as usize));
-    assert_eq!(SHARED.last(), Some(&Rule::UnlistedOverTerms), "the last rule is in the list");
+    assert_eq!(SHARED.last(), Some(&Rule::ShareOfThisBoot), "the last rule is in the list");
     let mut missed = vec![];
     for rule in SHARED {
         let run = |seed| World::new(directed(*rule), seed).run();
@@ -289,6 +289,23 @@ fn directed(rule: Rule) -> Shape {
             let drained = [(20, DrainOf(1, 1)), (21, DrainOf(2, 1)), (160, CutApi(30)), (160, DrainOf(3, 1))];
             let then = [(169, Failover(1)), (170, Add), (170, Add), (171, Add)];
             script(base, &[&drained[..], &then].concat())
+        }
+        Rule::AgreedWhenDurable => {
+            let base = Shape { pods: 1, busy: 0, journal: true, lasts: 500 * S, ..shared(60) };
+            let then = [(32, CrashOf(0, false)), (32, Cut(0, 300)), (34, Add), (35, Add), (40, Busy(9))];
+            script(base, &[&[(30, Add), (31, Add)][..], &then].concat())
+        }
+        Rule::ShareLeavesTheDisk => {
+            let base = Shape { journal: true, pods: 2, lasts: 500 * S, ..shared(60) };
+            script(base, &[(60, RestartOf(0, 1)), (61, Cut(0, 300)), (62, Add), (62, Add), (63, Add)])
+        }
+        Rule::ShareOfThisBoot => {
+            let slow = Shape { thinks: 20_000..40_000, backs_off: 20_000, callers: 6, pods: 2, ..shared(300) };
+            let base = Shape { journal: true, lasts: 88_300 * S, asks: CAP / 100..CAP / 100 + 1, ..slow };
+            script(
+                base,
+                &[(60, RebootOf(0, 87_300)), (100, Add), (87_200, Add), (87_201, Add), (87_300, Cut(0, 1_000))],
+            )
         }
         other => panic!("{other:?} is one of a single sidecar"),
     }

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     provider::{Fate, amounts, fate},
-    world::{Clock, Event, MS, World},
+    world::{Clock, Event, Found, MS, World},
 };
 use crate::ledger::{
-    Ask, Checkpoint, Denied, Hold, How, Key, Ledger, Past, Unit, Wait,
+    self, Ask, Checkpoint, Denied, Hold, How, Key, Ledger, Past, Unit, Wait,
     message::{Answer, Incarnation, Report},
     rules::{Rule, on},
     sim::{disk::Disk, oracle::S},
@@ -23,6 +23,8 @@ pub(super) struct Pod {
     pub(super) is_ended: bool,
     pub(super) is_busy: bool,
     pub(super) is_draining: bool,
+    /// Once it has ended, its container starts again.
+    pub(super) comes_back: bool,
     pub(super) life: u32,
     pub(super) clock: Clock,
     pub(super) ledger: Ledger,
@@ -71,6 +73,7 @@ impl World {
             is_ended: false,
             is_busy: n < self.shape.busy,
             is_draining: false,
+            comes_back: false,
             life: 0,
             clock,
             ledger: Ledger::new(Default::default(), false),
@@ -86,7 +89,7 @@ impl World {
         };
         pod.callers.resize_with(self.shape.callers, Caller::default);
         self.pods.push(pod);
-        self.start_pod(n, Past::None);
+        self.start_pod(n, Past::None, ledger::Clock::Same);
         n
     }
 
@@ -96,7 +99,7 @@ impl World {
     }
 
     /// A process starts.
-    fn start_pod(&mut self, n: usize, past: Past) {
+    fn start_pod(&mut self, n: usize, past: Past, ticks: ledger::Clock) {
         self.trace(|| format!("pod {n} starts"));
         let fresh = self.fresh();
         let (peer, first) = (self.any_peer(), self.rng.u64(..S));
@@ -105,7 +108,7 @@ impl World {
         pod.ledger = Ledger::new(Default::default(), pod.disk.is_some());
         pod.ledger.borrow(fresh);
         pod.ledger.configure(self.caps.clone(), Duration::from_nanos(self.shape.bill_horizon), now);
-        pod.ledger.restore(past, super::super::super::Clock::Same, now);
+        pod.ledger.restore(past, ticks, now);
         (pod.peer, pod.heard, pod.writing) = (peer, self.now, None);
         pod.due = u64::MAX;
         let life = pod.life;
@@ -140,18 +143,21 @@ impl World {
         pod.life += 1;
     }
 
-    pub(super) fn restart_pod(&mut self, n: usize, lose: bool) {
+    pub(super) fn restart_pod(&mut self, n: usize, found: Found) {
         let pod = &mut self.pods[n];
-        pod.is_alive = true;
-        if lose && let Some(disk) = &mut pod.disk {
+        (pod.is_alive, pod.is_draining, pod.comes_back) = (true, false, false);
+        if found == Found::Lost
+            && let Some(disk) = &mut pod.disk
+        {
             *disk = Disk::default();
         }
         let kept = |disk: &Disk| {
-            let head = disk.head?;
+            let head = disk.head.clone()?;
             on(Rule::RestoreRing).then(|| Past::Kept(head, disk.rows.values().cloned().collect()))
         };
         let past = pod.disk.as_ref().and_then(kept).unwrap_or(Past::None);
-        self.start_pod(n, past);
+        let ticks = if found == Found::Rebooted { ledger::Clock::Other } else { ledger::Clock::Same };
+        self.start_pod(n, past, ticks);
     }
 
     pub(super) fn drain_pod(&mut self, n: usize) {
@@ -161,13 +167,27 @@ impl World {
         self.schedule_report(n);
     }
 
-    /// Says its last and ends.
+    /// Writes for the last time, says its last and ends.
     pub(super) fn end_pod(&mut self, n: usize) {
+        let fails = self.rng.u32(..4) == 0;
         let pod = &mut self.pods[n];
         let now = pod.clock.tick(self.now);
+        if let Some(disk) = pod.disk.as_mut().filter(|_| !fails) {
+            if let Some(before) = pod.writing.take() {
+                disk.put(before, 0);
+            }
+            let last = pod.ledger.checkpoint(true, now);
+            let id = last.id;
+            disk.put(last, 0);
+            pod.ledger.durable(id);
+        }
         let reports = pod.ledger.end(now);
         self.send_reports(n, reports);
         self.kill_pod(n);
+        let (back, life) = (self.now + self.rng.u64(..5 * S), self.pods[n].life);
+        if self.pods[n].comes_back {
+            self.at(back, Event::Restart(n, life, Found::Kept));
+        }
     }
 
     fn any_peer(&mut self) -> usize {

@@ -100,6 +100,10 @@ pub(super) enum Fault {
     Window,
     /// A cap gets another name, or its old one again.
     Rename,
+    /// A pod's machine is started anew.
+    Reboot,
+    /// A pod is drained, and its container starts again.
+    Restart,
     /// The pod of this number is cut off for so many seconds.
     Cut(usize, u64),
     /// What it says is lost for so many seconds.
@@ -112,6 +116,10 @@ pub(super) enum Fault {
     DrainOf(usize, u64),
     /// Its container ends and starts again; whether its journal is lost.
     CrashOf(usize, bool),
+    /// Its machine ends, and is back after so many seconds.
+    RebootOf(usize, u64),
+    /// It is drained, ends after so many seconds, and its container starts again.
+    RestartOf(usize, u64),
     /// The leader is killed, and another is there after so many seconds.
     Failover(u64),
     /// All pods ask from now on, or those up to this number.
@@ -123,7 +131,7 @@ pub(super) enum Fault {
 }
 
 /// All that happen at random.
-pub(super) const FAULTS: [Fault; 19] = [
+pub(super) const FAULTS: [Fault; 21] = [
     Fault::Kill(true),
     Fault::Kill(false),
     Fault::Crash,
@@ -143,6 +151,8 @@ pub(super) const FAULTS: [Fault; 19] = [
     Fault::NoOperator,
     Fault::Window,
     Fault::Rename,
+    Fault::Reboot,
+    Fault::Restart,
 ];
 
 const LOSE: usize = 13;

@@ -64,10 +64,19 @@ pub(super) enum Event {
     ApiBack(usize, u32, u64, Box<Reply>),
     Fault(Fault),
     AnyFault,
-    Restart(usize, u32, bool),
+    Restart(usize, u32, Found),
     LastWords(usize, u32),
     Ended(usize),
     StartOp(usize),
+}
+
+/// What a container that starts again finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Kept,
+    Lost,
+    /// The machine was started anew: its clock says nothing of the time away.
+    Rebooted,
 }
 
 struct At(u64, u64, Event);
@@ -294,9 +303,9 @@ impl World {
             Event::ApiBack(n, _, id, reply) => self.api_back(n, id, *reply),
             Event::Fault(fault) => self.fault(fault),
             Event::AnyFault => self.any_fault(),
-            Event::Restart(n, life, lose) => {
+            Event::Restart(n, life, found) => {
                 if self.pods[n].life == life && !self.pods[n].is_ended {
-                    self.restart_pod(n, lose);
+                    self.restart_pod(n, found);
                 }
             }
             Event::LastWords(n, _) => self.end_pod(n),

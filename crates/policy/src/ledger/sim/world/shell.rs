@@ -111,7 +111,10 @@ impl World {
         let past = if self.disk.is_bad {
             Past::Lost
         } else {
-            self.disk.head.map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
+            self.disk
+                .head
+                .clone()
+                .map_or(Past::None, |head| Past::Kept(head, self.disk.rows.values().cloned().collect()))
         };
         if other {
             let hours = self.rng.u64(..100);

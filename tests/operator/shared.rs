@@ -282,7 +282,7 @@ async fn a_container_that_starts_again_while_no_operator_answers_goes_on_with_it
     .await;
     // There is nothing else to write.
     crate::stage::until("it is on the disk", async || {
-        (budgets(&sidecar).await["journal"]["writes"] != 0).then_some(())
+        (budgets(&sidecar).await["journal"]["writes"].as_u64()? > 0).then_some(())
     })
     .await;
     operator.kill().await;

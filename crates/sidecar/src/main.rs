@@ -21,6 +21,7 @@ use sidecar::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Unusable flags, or a bad initial policy.
 const UNUSABLE: u8 = 2;
+/// Between tries to read the state directory.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Log lines may take so long to be written when the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -103,9 +106,17 @@ async fn keep_money(state: Arc<State>, store: Store, pod: Option<String>, ended:
         () = state.first_policy() => {}
         () = ended.cancelled() => return,
     }
-    match Keeper::open(&state.money, store, pod).await {
-        Ok(keeper) => keeper.run(state, ended).await,
-        Err(e) => tracing::error!(error = %e, "what was spent cannot be read: under a budget nothing is sent"),
+    loop {
+        match Keeper::open(&state.money, store.clone(), pod.clone()).await {
+            Ok(keeper) => return keeper.run(state, ended).await,
+            Err(e) => {
+                tracing::error!(error = %e, "what was spent cannot be read: until it is, nothing is sent under a budget")
+            }
+        }
+        tokio::select! {
+            () = sleep(AGAIN) => {}
+            () = ended.cancelled() => return,
+        }
     }
 }
 

@@ -61,27 +61,6 @@ pub struct Checkpoint {
     pub rows: Vec<Row>,
 }
 
-/// What a process finds of those before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Past {
-    /// There was none.
-    None,
-    /// The head and all rows.
-    Kept(Head, Vec<Row>),
-    /// There was one, and its file is gone or cannot be read. A bad file stays in its place until the first checkpoint is
-    /// durable: a crash before that must find it again, not a first start.
-    Lost,
-}
-
-/// What ticks on disk mean now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// They are of the clock that goes on, which counts time asleep: the same boot, the same origin, as noted beside the head.
-    Same,
-    /// They are of another one. How long we were away is unknown, and does not count.
-    Other,
-}
-
 /// The state of the journal, and the accounts that it is about.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
@@ -95,16 +74,18 @@ pub(super) struct Journal {
     dirty: Vec<u32>,
     flying: Vec<u32>,
     /// Deleted rows that may still be on disk.
-    gone: BTreeSet<Key>,
+    pub(super) gone: BTreeSet<Key>,
     gone_flying: BTreeSet<Key>,
-    lost: Option<Tick>,
-    crashed: Option<Tick>,
-    /// What earlier processes spent was found.
-    pub(super) is_kept: bool,
+    pub(super) lost: Option<Tick>,
+    pub(super) crashed: Option<Tick>,
+    /// Whatever earlier processes left is taken over.
+    pub(super) is_restored: bool,
+    /// And what they drew of the pod's share is known, or known to be lost.
+    pub(super) knows_past: bool,
     /// What the newest write says of the share, and whether that is durable.
     share: Option<KeptShare>,
     is_durable: bool,
-    /// The disk may have a share of our lender,
+    /// The disk may have a share of our lender, as it may before it was read,
     has_share: bool,
     /// or of one that we left.
     pub(super) has_left: bool,
@@ -115,7 +96,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn new(on: bool) -> Journal {
-        Journal { on, ..Journal::default() }
+        Journal { on, has_share: on, ..Journal::default() }
     }
 
     /// An account of a key that was not seen yet: what it may have spent unseen, and its first room.
@@ -157,6 +138,11 @@ impl Journal {
         }
     }
 
+    /// What earlier processes left is not taken over yet, or would be found again after a crash.
+    pub(super) fn is_opening(&self) -> bool {
+        self.on && !self.opened
+    }
+
     /// The disk may have a share of our lender.
     pub(super) fn keeps_share(&self) -> bool {
         self.has_share && on(Rule::ShareLeavesTheDisk)
@@ -165,7 +151,7 @@ impl Journal {
     /// The share is another lender's from now on. A write under way that says otherwise counts for nothing.
     pub(super) fn leave_share(&mut self) {
         self.has_left |= std::mem::take(&mut self.has_share);
-        self.id += 1;
+        (self.id, self.is_durable, self.knows_past) = (self.id + 1, false, false);
         (self.obeyed, self.obeyed_flying) = (Obeyed::default(), Obeyed::default());
     }
 
@@ -219,8 +205,9 @@ impl Ledger {
         let rows: Vec<Row> = rows.collect();
         let journal = &self.journal;
         let gone: Vec<Key> = journal.gone_flying.iter().cloned().collect();
-        // What is given back with the last words is not to be found again.
-        let share = self.share_to_keep().map(|share| if closed { KeptShare::default() } else { share });
+        // What is given back with the last words is not to be found again; where nobody hears them, it is.
+        let is_over = closed && self.borrower.as_ref().is_some_and(|b| b.is_live(now));
+        let share = self.share_to_keep().map(|share| if is_over { share.given_back() } else { share });
         let obeyed = self.obeyed();
         let journal = &mut self.journal;
         journal.obeyed_flying = obeyed;
@@ -253,95 +240,6 @@ impl Ledger {
                 account.room = account.next_room;
             }
         }
-    }
-
-    /// Takes over what a past process left; after the first [`Ledger::configure`] and before anything is held. What it may
-    /// have sent last counts as sent now. A checkpoint should follow at once.
-    pub fn restore(&mut self, past: Past, clock: Clock, now: Tick) {
-        let (head, rows) = match past {
-            Past::None => return,
-            Past::Lost => {
-                self.journal.lost = on(Rule::LostIsSpent).then_some(now);
-                return;
-            }
-            Past::Kept(head, rows) => (head, rows),
-        };
-        self.journal.is_kept = true;
-        let is_same = clock == Clock::Same && head.at <= now || !on(Rule::UnknownAway);
-        let here = |tick: Tick| match tick.0.checked_sub(head.at.0) {
-            _ if is_same => tick,
-            Some(ahead) => Tick(now.0.saturating_add(ahead)),
-            None => Tick(now.0.saturating_sub(head.at.0 - tick.0)),
-        };
-        self.journal.lost = head.lost.filter(|_| on(Rule::LostIsKept)).map(here);
-        self.journal.crashed = if head.clean { head.crashed.map(here) } else { Some(now) };
-        if self.borrower.is_some() {
-            let unlisted = self.journal.crashed.take();
-            match head.share {
-                // What is lent is listed before it is spent.
-                Some(share) => {
-                    self.journal.has_share = share.parts > 0;
-                    if is_same || !on(Rule::ShareOfThisBoot) {
-                        self.restore_share(KeptShare { until: here(share.until), ..share });
-                    }
-                }
-                None => self.journal.lost = self.journal.lost.max(unlisted),
-            }
-        }
-        if !on(Rule::RestoreUnlisted) {
-            self.journal.crashed = None;
-        }
-        let final_at = Tick(now.0.saturating_add(self.horizon));
-        for row in rows {
-            let Some(index) = self.restored(&row) else { continue };
-            let account = &mut self.accounts[index as usize];
-            let book = &self.books[usize::from(account.cap)];
-            if on(Rule::RestoreRing) {
-                row.charges.iter().for_each(|(stamp, n)| account.ring.charge(*n, here(*stamp), now, &book.grid));
-            }
-            account.ring.charge(row.open, final_at, now, &book.grid);
-            if account.value == row.key.value {
-                account.listed = true;
-            } else {
-                self.journal.gone.insert(row.key);
-            }
-            self.journal.changed(index, account);
-        }
-    }
-
-    /// Another process of this pod may have drawn on its share: where nothing of that is kept, all of it counts as spent.
-    pub(super) fn share_was_drawn(&mut self, now: Tick) {
-        if self.journal.is_kept || self.share.number > 0 || !on(Rule::LostShareIsSpent) {
-            return;
-        }
-        self.journal.lost = Some(now);
-        let stamp = Tick(now.0.saturating_add(self.horizon));
-        for account in self.accounts.iter_mut().filter(|a| a.live) {
-            account.share_from = self.books[usize::from(account.cap)].grid.free_at(stamp);
-        }
-    }
-
-    /// Until the last charge has cooled that earlier processes made and nothing is known of.
-    pub(super) fn unseen_until(&self, now: Tick) -> Option<Tick> {
-        let event = self.journal.lost.max(self.journal.crashed)?;
-        let stamp = Tick(event.0.saturating_add(self.horizon));
-        self.books.iter().map(|b| b.grid.free_at(stamp)).max().filter(|at| *at > now)
-    }
-
-    /// The account of a row's key, made where there is none; its cap may be in no policy any more.
-    fn restored(&mut self, row: &Row) -> Option<u32> {
-        let Key { unit, name, scope, value } = row.key.clone();
-        let (warn_at, degrade_at) = (None, None);
-        let cap = Cap { unit, name, scope, window: row.window, limit: 0, guaranteed: 0, warn_at, degrade_at };
-        let at = self.books.iter().position(|b| b.is(&cap)).unwrap_or_else(|| {
-            self.books.push(Book::new(cap, self.borrower.is_some(), self.horizon, &self.hasher));
-            self.books.len() - 1
-        });
-        let book = &self.books[at];
-        let value = value.filter(|v| book.keys.contains_key(v) || book.keys.len() < self.most_values);
-        let known = value.as_ref().map_or(book.shared, |v| book.keys.get(v).copied());
-        let cap = u16::try_from(at).ok()?;
-        Some(known.unwrap_or_else(|| self.insert(Account::new(cap, value, 0))))
     }
 }
 

@@ -11,6 +11,7 @@ mod journal;
 pub mod lend;
 pub mod message;
 mod overrun;
+mod restore;
 mod ring;
 mod rules;
 mod share;
@@ -27,8 +28,9 @@ use std::{hash::RandomState, sync::Arc, time::Duration};
 pub use borrow::{LeaseView, Wait};
 pub use cap::{Cap, bill_horizon, caps};
 pub use hold::{Amounts, Ask, Denied, Hold, How, Key, Pressure, Settled, Unit};
-pub use journal::{Checkpoint, Clock, Head, Past, Row};
+pub use journal::{Checkpoint, Head, Row};
 pub use overrun::ModelKey;
+pub use restore::{Clock, Past};
 pub use share::KeptShare;
 pub use view::{Standing, View};
 

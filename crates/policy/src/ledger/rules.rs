@@ -174,6 +174,10 @@ pub(super) enum Rule {
     ShareLeavesTheDisk,
     /// The share on the disk is over where the time away is not known.
     ShareOfThisBoot,
+    /// What was drawn before a loss is not known after the next restart either.
+    LostOutlivesRows,
+    /// Of a pod's processes the one that was granted its share last gives it back.
+    HolderGivesBack,
 }
 
 /// Whether `rule` is in force.
@@ -294,5 +298,7 @@ mod breakable {
         Rule::AgreedWhenDurable,
         Rule::ShareLeavesTheDisk,
         Rule::ShareOfThisBoot,
+        Rule::LostOutlivesRows,
+        Rule::HolderGivesBack,
     ];
 }

@@ -18,6 +18,10 @@ pub struct KeptShare {
     pub number: u64,
     /// When it ends.
     pub until: Tick,
+    /// The newest term of a lender that was heard.
+    pub term: u64,
+    /// What earlier processes of the pod drew is known, or known to be lost.
+    pub knows_past: bool,
     /// What all shares together may draw of one key of each cap.
     pub terms: Vec<Terms>,
 }
@@ -34,10 +38,15 @@ pub(super) struct Obeyed {
 }
 
 impl KeptShare {
+    /// None, once this is given back.
+    pub(super) fn given_back(self) -> KeptShare {
+        KeptShare { knows_past: self.knows_past, ..KeptShare::default() }
+    }
+
     /// Says what `newer` says, but for when it ends: a little sooner does no harm.
     pub(super) fn says(&self, newer: &KeptShare) -> bool {
-        let is_same = (self.parts, self.number, &self.terms) == (newer.parts, newer.number, &newer.terms);
-        is_same && newer.until.since(self.until) < SHARE_TTL / 24
+        let what = |kept: &KeptShare| (kept.parts, kept.number, kept.term, kept.knows_past);
+        what(self) == what(newer) && self.terms == newer.terms && newer.until.since(self.until) < SHARE_TTL / 24
     }
 }
 
@@ -50,44 +59,48 @@ pub(super) struct Share {
     /// Of the grant that is obeyed; 0 before the first.
     pub(super) number: u64,
     until: Tick,
-    /// A smaller one, obeyed as soon as what is drawn fits it.
-    next: Option<ShareGrant>,
+    /// Another one, obeyed as soon as what is drawn fits it, and until when it is good.
+    next: Option<(ShareGrant, Tick)>,
 }
 
 impl Share {
     /// Of a sidecar that has no lender.
     pub(super) const ALL: Share = Share { parts: WHOLE, number: 0, until: Tick(u64::MAX), next: None };
-    /// Of one that no lender has heard.
-    pub(super) const NONE: Share = Share { parts: 0, number: 0, until: Tick(0), next: None };
+    /// Of one that was granted none. How large that of an earlier process was, whose draws may still count, nobody knows.
+    pub(super) const NONE: Share = Share { parts: WHOLE, number: 0, until: Tick(0), next: None };
 
     /// What may be drawn of a key, of which all shares together have `guaranteed`. Nothing more is drawn than fits a smaller
     /// share to come, or it would never come.
     pub(super) fn of(&self, guaranteed: u64, now: Tick) -> u64 {
-        let parts = self.next.map_or(self.parts, |next| next.parts.min(self.parts));
-        if now < self.until || !on(Rule::ShareEnds) { parts_of(guaranteed, parts) } else { 0 }
+        let (parts, until) = match self.next {
+            Some((next, until)) => (next.parts.min(self.parts), until),
+            None => (self.parts, self.until),
+        };
+        let is_over = now >= until && (on(Rule::ShareEnds) || until == Tick(0));
+        if is_over { 0 } else { parts_of(guaranteed, parts) }
     }
 
-    /// Takes the newest grant; it answers a report of `sent`.
+    /// Takes the newest grant; it answers a report of `sent`. What it takes the place of is good for no longer than before:
+    /// whoever granted that may have waited its end out.
     pub(super) fn grant(&mut self, grant: ShareGrant, sent: Option<Tick>) {
-        if let Some(sent) = sent {
-            self.until = self.until.max(sent.after(SHARE_TTL));
-        }
-        if grant.parts >= self.parts {
-            (self.parts, self.number, self.next) = (grant.parts, grant.number, None);
+        let later = |known: Tick| sent.map_or(known, |sent| known.max(sent.after(SHARE_TTL)));
+        if grant.number == self.number {
+            (self.until, self.next) = (later(self.until), None);
         } else {
-            self.next = Some(grant);
+            let known = self.next.map_or(self.until, |(_, until)| until);
+            self.next = Some((grant, later(known)));
         }
     }
 
-    /// Obeys a smaller share if every key's draws fit it: `(drawn, guaranteed)`.
-    pub(super) fn shrink(&mut self, mut keys: impl Iterator<Item = (u64, u64)>) {
-        if let Some(next) = self.next.take_if(|next| keys.all(|(n, of)| n <= parts_of(of, next.parts))) {
-            (self.parts, self.number) = (next.parts, next.number);
+    /// Obeys a new grant if every key's draws fit it: `(drawn, guaranteed)`.
+    pub(super) fn obey(&mut self, mut keys: impl Iterator<Item = (u64, u64)>) {
+        if let Some((next, until)) = self.next.take_if(|(next, _)| keys.all(|(n, of)| n <= parts_of(of, next.parts))) {
+            *self = Share { parts: next.parts, number: next.number, until, next: None };
         }
     }
 
-    /// A smaller share waits to be obeyed.
-    pub(super) fn is_shrinking(&self) -> bool {
+    /// A grant waits to be obeyed.
+    pub(super) fn is_pending(&self) -> bool {
         self.next.is_some()
     }
 }
@@ -95,10 +108,11 @@ impl Share {
 impl Ledger {
     /// What the journal is to say of the share; `None` where no caps are lent.
     pub(super) fn share_to_keep(&self) -> Option<KeptShare> {
-        self.borrower.as_ref()?;
+        let (term, _) = self.borrower.as_ref()?.obeys();
         let Share { parts, number, until, next: _ } = self.share;
-        if parts == 0 {
-            return Some(KeptShare::default());
+        let knows_past = self.journal.knows_past;
+        if number == 0 {
+            return Some(KeptShare { knows_past, ..KeptShare::default() });
         }
         let terms = self.books.iter().filter(|book| book.guaranteed > 0).map(|book| Terms {
             unit: book.cap.unit,
@@ -107,7 +121,7 @@ impl Ledger {
             guaranteed: book.guaranteed,
             is_long: book.is_long,
         });
-        Some(KeptShare { parts, number, until, terms: terms.collect() })
+        Some(KeptShare { parts, number, until, term, knows_past, terms: terms.collect() })
     }
 
     /// What is obeyed by now.
@@ -133,8 +147,54 @@ impl Ledger {
 
     /// Goes on with the share that an earlier process of this pod had of this lender.
     pub(super) fn restore_share(&mut self, kept: KeptShare) {
-        let KeptShare { parts, number, until, terms } = kept;
+        let KeptShare { parts, number, until, term, terms, knows_past: _ } = kept;
         self.share = Share { parts, number, until, next: None };
+        if let Some(borrower) = &mut self.borrower {
+            borrower.knows(term);
+        }
         obey(&mut self.books, &terms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PART: u64 = WHOLE / 10;
+
+    fn granted(number: u64, parts: u64) -> ShareGrant {
+        ShareGrant { number, parts: parts * PART, is_known: false }
+    }
+
+    #[test]
+    fn a_grant_is_obeyed_once_what_is_drawn_fits() {
+        let (day, now) = (SHARE_TTL, Tick(0).after(SHARE_TTL * 50));
+        let mut share = Share::NONE;
+        assert_eq!(share.of(1_000, now), 0);
+        share.grant(granted(1, 8), Some(now));
+        assert_eq!((share.of(1_000, now), share.number), (800, 0), "it is drawn on at once");
+        share.obey([(900, 1_000)].into_iter());
+        assert_eq!(share.number, 0, "an earlier process drew more");
+        share.obey([(0, 0), (800, 1_000)].into_iter());
+        assert_eq!((share.number, share.is_pending()), (1, false));
+
+        // Smaller ones count at once, larger ones when they are obeyed.
+        share.grant(granted(2, 5), Some(now));
+        assert_eq!((share.of(1_000, now), share.number), (500, 1));
+        share.grant(granted(3, 9), Some(now));
+        assert_eq!((share.of(1_000, now), share.number), (800, 1));
+        share.obey([(500, 1_000)].into_iter());
+        assert_eq!((share.of(1_000, now), share.number), (900, 3));
+
+        // The same one again is good for longer; one in its place does not make it so.
+        let later = now.after(Duration::from_secs(60));
+        share.grant(granted(3, 9), Some(later));
+        assert_eq!(share.until, later.after(day));
+        let back = later.after(day * 2);
+        assert_eq!(share.of(1_000, back), 0, "it is over");
+        share.grant(granted(9, 4), Some(back));
+        assert_eq!((share.of(1_000, back), share.until), (400, later.after(day)));
     }
 }

@@ -283,3 +283,22 @@ fn who_knows_nothing_of_processes_before_it_gives_their_share_back_late() {
     assert!((125.0 + 60.0..125.3 + 1.0 + 60.4).contains(&remaining), "{remaining}");
     assert_eq!(l.end(at(11.0)), [], "it said its last");
 }
+
+#[test]
+fn a_cap_that_the_lenders_terms_leave_out_has_no_guaranteed_part() {
+    let mut l = Ledger::new(Default::default(), false);
+    l.borrow(message::Incarnation(1));
+    let caps = ["kept", "gone"].map(|name| cap(Unit::Money, name, Scope::Policy, 1_000));
+    l.configure(caps.to_vec(), Duration::from_secs(120), NOW);
+    let terms = |name: &str| {
+        let (unit, scope) = (Unit::Money, Scope::Policy);
+        message::Terms { unit, name: name.into(), scope, guaranteed: 50, is_long: false }
+    };
+    let guaranteed = |l: &Ledger| l.books.iter().map(|b| b.guaranteed).collect::<Vec<_>>();
+    let rows = [(vec![terms("kept"), terms("gone")], [50, 50]), (vec![], [50, 50]), (vec![terms("kept")], [50, 0])];
+    for (seq, (terms, want)) in (1..).zip(rows) {
+        let lease = message::Lease { incarnation: message::Incarnation(1), seq, terms, ..Default::default() };
+        l.take_answer(&message::Answer::Lease(lease), message::Incarnation(2), NOW);
+        assert_eq!(guaranteed(&l), want);
+    }
+}

@@ -33,7 +33,7 @@ const FIRST: Duration = Duration::from_secs(3);
 /// A report, and the policy whose lender it is for: `namespace/name`.
 pub type Addressed = (Arc<str>, Report);
 
-/// What is borrowed, as requests and the control stream see it.
+/// What is borrowed, as requests and the control stream see it. Its locks are taken under the ledger's, if both are.
 #[derive(Default)]
 pub(super) struct Borrowing {
     /// Whose lender lends: the policy in force.
@@ -76,8 +76,16 @@ impl Borrowing {
         let before = self.policy.lock().replace(policy.clone());
         if let Some(before) = before.filter(|before| before != policy) {
             let words = leave().into_iter().map(|report| (before.clone(), report));
-            self.last_words.lock().extend(words);
+            let mut last = self.last_words.lock();
+            // A lender whose policy is back would take them for those of who borrows now.
+            last.retain(|(to, _)| to != policy);
+            last.extend(words);
         }
+        self.urgent.notify_one();
+    }
+
+    /// The lender is to be told something.
+    pub(super) fn due_now(&self) {
         self.urgent.notify_one();
     }
 
@@ -121,31 +129,30 @@ impl Money {
     /// What is to be told now, in this order.
     pub fn reports(&self) -> Vec<Addressed> {
         let Some(borrowing) = &self.borrowing else { return vec![] };
-        let (reports, keeps) = {
-            let mut ledger = self.ledger.lock();
-            let reports = if ledger.has_caps() { ledger.report(incarnation(), clock::now()) } else { vec![] };
-            (reports, ledger.keeps_left_share())
-        };
-        borrowing.addressed(reports, keeps)
+        // A policy comes into force under this lock.
+        let mut ledger = self.ledger.lock();
+        let reports = if ledger.has_caps() { ledger.report(incarnation(), clock::now()) } else { vec![] };
+        borrowing.addressed(reports, ledger.keeps_left_share())
     }
 
     /// The process ends: what goes back with its last words.
     pub fn last_words(&self) -> Vec<Addressed> {
         let Some(borrowing) = &self.borrowing else { return vec![] };
-        let (reports, keeps) = {
-            let mut ledger = self.ledger.lock();
-            (ledger.end(clock::now()), ledger.keeps_left_share())
-        };
-        borrowing.addressed(reports, keeps)
+        let mut ledger = self.ledger.lock();
+        let reports = ledger.end(clock::now());
+        borrowing.addressed(reports, ledger.keeps_left_share())
     }
 
     /// An answer of the lender of `policy`, `namespace/name`.
     pub fn take_answer(&self, policy: &str, answer: &Answer) {
         let Some(borrowing) = &self.borrowing else { return };
-        if borrowing.policy.lock().as_deref() != Some(policy) {
-            return;
+        {
+            let mut ledger = self.ledger.lock();
+            if borrowing.policy.lock().as_deref() != Some(policy) {
+                return;
+            }
+            ledger.take_answer(answer, incarnation(), clock::now());
         }
-        self.ledger.lock().take_answer(answer, incarnation(), clock::now());
         borrowing.answered.notify_waiters();
         borrowing.urgent.notify_one();
         self.freed.notify_waiters();
@@ -166,11 +173,13 @@ impl Money {
         }
     }
 
-    /// Whether the first coins may still come, of caps that are shared: for a moment after a policy came into force.
+    /// Whether the first coins may still come, of caps that are shared: for a moment after a policy came into force, unless
+    /// an earlier process left its share.
     #[must_use]
     pub fn awaits_first(&self, in_force: &InForce) -> bool {
         let is_young = || clock::unix().saturating_sub(in_force.since) < FIRST;
-        in_force.has_caps && is_young() && self.lease().is_some_and(|lease| lease.ends.is_none())
+        let has_none = |lease: LeaseView| lease.ends.is_none() && lease.share == 0;
+        in_force.has_caps && is_young() && self.lease().is_some_and(has_none)
     }
 
     /// Waits for that.

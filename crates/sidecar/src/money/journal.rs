@@ -16,7 +16,7 @@ use policy::{
 };
 use tokio::{
     sync::{Notify, futures::Notified},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ use crate::{
 const APART: Duration = Duration::from_millis(20);
 /// What changed is written this often, and a write that failed is tried again.
 const EVERY: Duration = Duration::from_secs(1);
+/// Of the last write.
+const LAST_TRIES: u32 = 3;
 
 /// The journal as requests and pages see it.
 #[derive(Default)]
@@ -139,7 +141,7 @@ impl<'a> NextWrite<'a> {
 
 impl Keeper {
     /// Takes over what earlier processes left for `money`, whose policy is in force, in the pod of this UID. The first write
-    /// is durable when this returns, and nothing can be held before.
+    /// is durable when this returns; before, nothing can be held and no lender is talked to.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -169,6 +171,12 @@ impl Keeper {
         };
         store.write(kept::write(batch, &first, boot.as_deref(), owner.as_ref())).await?;
         money.ledger.lock().durable(first.id);
+        if let Some(borrowing) = &money.borrowing {
+            if keeper.pod.is_none() {
+                tracing::warn!("the control token names no pod: a guaranteed share is not kept over a restart");
+            }
+            borrowing.due_now();
+        }
         Ok(keeper)
     }
 
@@ -205,25 +213,33 @@ impl Keeper {
             began = Instant::now();
             self.write(&state.money, journal, false).await;
         }
-        self.write(&state.money, journal, true).await;
+        // What it leaves is the next process's, or goes back: a disk that is busy gets a second chance.
+        for _ in 0..LAST_TRIES {
+            if self.write(&state.money, journal, true).await {
+                return;
+            }
+            sleep(EVERY).await;
+        }
     }
 
-    async fn write(&self, money: &Money, journal: &Journal, last: bool) {
+    /// True once what there is to say is on the disk.
+    async fn write(&self, money: &Money, journal: &Journal, last: bool) -> bool {
         let (checkpoint, owner) = {
             let mut ledger = money.ledger.lock();
             (ledger.checkpoint(last, clock::now()), self.owner(money))
         };
         // With nothing to say, what is on the disk says it.
-        if checkpoint.is_news {
-            let batch = kept::write(Batch::default(), &checkpoint, self.boot.as_deref(), owner.as_ref());
-            let written = self.store.write(batch).await;
-            if written.is_ok() {
-                money.ledger.lock().durable(checkpoint.id);
-            }
-            journal.ended(&written);
-        } else {
+        if !checkpoint.is_news {
+            money.ledger.lock().durable(checkpoint.id);
+            return true;
+        }
+        let batch = kept::write(Batch::default(), &checkpoint, self.boot.as_deref(), owner.as_ref());
+        let written = self.store.write(batch).await;
+        if written.is_ok() {
             money.ledger.lock().durable(checkpoint.id);
         }
+        journal.ended(&written);
+        written.is_ok()
     }
 }
 

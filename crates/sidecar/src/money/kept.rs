@@ -42,6 +42,8 @@ struct KeptGrant {
     parts: u64,
     number: u64,
     until: u64,
+    term: u64,
+    knows_past: bool,
     /// Unit, name, scope, guaranteed, whether its window is long.
     terms: Vec<(String, String, String, u64, bool)>,
 }
@@ -115,16 +117,24 @@ pub(super) fn read(
 
 fn write_share(share: &KeptShare, owner: Option<&Owner>) -> KeptGrant {
     let none = KeptShare::default();
-    let KeptShare { parts, number, until, terms } = if owner.is_some() { share } else { &none };
+    let KeptShare { parts, number, until, term: of, knows_past, terms } = if owner.is_some() { share } else { &none };
     let term =
         |t: &Terms| (t.unit.name().to_owned(), t.name.to_string(), t.scope.name().to_owned(), t.guaranteed, t.is_long);
     let terms = terms.iter().map(term).collect();
-    KeptGrant { owner: owner.cloned(), parts: *parts, number: *number, until: until.0, terms }
+    KeptGrant {
+        owner: owner.cloned(),
+        parts: *parts,
+        number: *number,
+        until: until.0,
+        term: *of,
+        knows_past: *knows_past,
+        terms,
+    }
 }
 
 /// None of another's.
 fn read_share(kept: KeptGrant, owner: Option<&Owner>) -> Option<KeptShare> {
-    let KeptGrant { owner: whose, parts, number, until, terms } = kept;
+    let KeptGrant { owner: whose, parts, number, until, term: of, knows_past, terms } = kept;
     if owner.is_none() || whose.as_ref() != owner {
         return Some(KeptShare::default());
     }
@@ -133,7 +143,7 @@ fn read_share(kept: KeptGrant, owner: Option<&Owner>) -> Option<KeptShare> {
         Some(Terms { unit, name: name.into(), scope, guaranteed, is_long })
     };
     let terms = terms.into_iter().map(term).collect::<Option<_>>()?;
-    Some(KeptShare { parts, number, until: Tick(until), terms })
+    Some(KeptShare { parts, number, until: Tick(until), term: of, knows_past, terms })
 }
 
 fn read_row(key: &[u8], row: &[u8]) -> Option<Row> {
@@ -180,7 +190,14 @@ mod tests {
         rows.sort_by_key(|row| write_key(&row.key));
         let long =
             Terms { unit: Unit::Tokens, name: "a".into(), scope: Scope::Scene, guaranteed: u64::MAX, is_long: true };
-        let share = KeptShare { parts: 3, number: 1 << 33, until: Tick(u64::MAX), terms: vec![long] };
+        let share = KeptShare {
+            parts: 3,
+            number: 1 << 33,
+            until: Tick(u64::MAX),
+            term: 2,
+            knows_past: true,
+            terms: vec![long],
+        };
         let head = Head { at: Tick(9), clean: true, lost: Some(Tick(3)), crashed: None, share: Some(share) };
         Checkpoint { id: 7, is_news: true, head, gone: vec![key(Unit::Money, Scope::Tenant, Some("gone"))], rows }
     }

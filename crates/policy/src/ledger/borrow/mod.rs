@@ -111,13 +111,18 @@ impl Borrower {
         (self.term, self.edition)
     }
 
+    /// An earlier process of this pod knew a lender of `term`: one of a lower term has lost what that one knew.
+    pub(super) fn knows(&mut self, term: u64) {
+        self.term = self.term.max(term);
+    }
+
     /// Borrowed coins may be held now, for bills that are final `horizon` nanoseconds later.
     pub(super) fn may_hold(&self, horizon: u64, now: Tick) -> bool {
         self.is_live(now) && horizon <= self.horizon
     }
 
     /// The lease has not ended.
-    fn is_live(&self, now: Tick) -> bool {
+    pub(super) fn is_live(&self, now: Tick) -> bool {
         self.lease_end.is_some_and(|end| now < end) || self.seq > 0 && !on(Rule::LeaseEnds)
     }
 

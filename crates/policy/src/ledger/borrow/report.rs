@@ -20,9 +20,9 @@ impl Ledger {
     /// When the next report is due, while the lender can be reached.
     #[must_use]
     pub fn next_report(&self) -> Option<Tick> {
-        let borrower = self.borrower.as_ref().filter(|b| !b.is_silent)?;
+        let borrower = self.borrower.as_ref().filter(|b| !b.is_silent && !self.journal.is_opening())?;
         let (Some(reported), Some(told_all)) = (borrower.reported, borrower.told_all) else { return Some(Tick(0)) };
-        let is_idle = borrower.active.is_empty() && !self.share.is_shrinking();
+        let is_idle = borrower.active.is_empty() && !self.share.is_pending();
         let due = told_all.after(if is_idle { REPORT_IDLE } else { REPORT });
         let is_urgent = borrower.is_urgent || borrower.wants_full;
         Some(if is_urgent { due.min(reported.after(REPORT_URGENT)) } else { due })
@@ -34,10 +34,10 @@ impl Ledger {
         if self.borrower.as_ref().is_some_and(|b| b.is_void(now)) {
             self.void(fresh);
         }
-        if self.borrower.as_ref().is_none_or(|b| b.is_silent) {
+        if self.journal.is_opening() || self.borrower.as_ref().is_none_or(|b| b.is_silent) {
             return vec![];
         }
-        self.shrink(now);
+        self.agree(now);
         let obeyed = self.obeyed_for_good();
         let agreed = if self.unseen_until(now).is_none() { obeyed.number } else { 0 };
         let Some(borrower) = &mut self.borrower else { return vec![] };
@@ -217,14 +217,14 @@ impl Ledger {
             return Duration::ZERO;
         }
         let known = self.accounts.iter().filter(|a| a.live).filter_map(last).max();
-        // Who was granted nothing and finds nothing does not know what a process before it drew.
-        let is_blind = self.share.number == 0 && !self.journal.is_kept;
-        let before = self.books.iter().filter(|_| is_blind).map(|book| book.grid.free_at(horizon)).max();
+        // Who finds nothing does not know what a process before it drew, until it is told.
+        let before =
+            self.books.iter().filter(|_| !self.journal.knows_past).map(|book| book.grid.free_at(horizon)).max();
         known.max(before).max(self.unseen_until(now)).map(|at| at.since(now)).unwrap_or_default()
     }
 
-    /// Obeys a smaller share and newer terms, where what is drawn of every key allows.
-    fn shrink(&mut self, now: Tick) {
+    /// Obeys a new share and newer terms, where what is drawn of every key allows.
+    fn agree(&mut self, now: Tick) {
         // What an earlier process drew may be more than fits, and nothing is known of it.
         let is_seen = self.unseen_until(now).is_none();
         let Some(borrower) = self.borrower.as_mut().filter(|_| is_seen) else { return };
@@ -235,8 +235,8 @@ impl Ledger {
                 (account.taken(book, now), book.guaranteed)
             })
         };
-        if self.share.is_shrinking() {
-            self.share.shrink(drawn());
+        if self.share.is_pending() {
+            self.share.obey(drawn());
         }
         if borrower.edition < borrower.next_edition && drawn().all(|(n, of)| n <= self.share.of(of, now)) {
             borrower.edition = borrower.next_edition;

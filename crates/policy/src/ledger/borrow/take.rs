@@ -17,7 +17,7 @@ impl Ledger {
     /// Takes an answer of the lender; `fresh` names the next incarnation, should this one be over. Answers to another
     /// incarnation, of another term or overtaken by a newer one change nothing.
     pub fn take_answer(&mut self, answer: &Answer, fresh: Incarnation, now: Tick) {
-        let Some(borrower) = &mut self.borrower else { return };
+        let Some(borrower) = self.borrower.as_mut().filter(|_| !self.journal.is_opening()) else { return };
         let is_of_our_lender = |term: u64| term == borrower.term || !on(Rule::NewestTerm);
         match answer {
             Answer::Welcome { term } if *term > borrower.term => {
@@ -55,9 +55,7 @@ impl Ledger {
         let sent = borrower.heard(lease, now);
         obey(&mut self.books, &borrower.terms);
         if let Some(grant) = lease.share {
-            if grant.is_known {
-                self.share_was_drawn(now);
-            }
+            self.share_may_be_drawn(grant.is_known, now);
             self.share.grant(grant, sent);
         }
         for row in &lease.keys {
@@ -94,12 +92,12 @@ impl Ledger {
     }
 }
 
-/// Goes by what a lender says of each cap.
+/// Goes by what a lender says of all caps, if it does.
 pub(in crate::ledger) fn obey(books: &mut [Book], terms: &[Terms]) {
-    for Terms { unit, name, scope, guaranteed, is_long } in terms {
-        if let Some(book) = books.iter_mut().find(|b| b.is_named(*unit, name, *scope)) {
-            (book.guaranteed, book.is_long) = (*guaranteed, *is_long);
-        }
+    for book in books.iter_mut().filter(|_| !terms.is_empty()) {
+        let said = terms.iter().find(|t| book.is_named(t.unit, &t.name, t.scope));
+        book.guaranteed = said.map_or(0, |t| t.guaranteed);
+        book.is_long = said.map_or(book.is_long, |t| t.is_long);
     }
 }
 

@@ -72,6 +72,9 @@ impl Lender {
         member.edition = report.edition;
         let may_claim = was_unheard && takes_claims && (member.on_roll || self.is_lost);
         let edition = if is_complete { report.edition } else { 0 };
+        if was_unheard && report.phase < Phase::Last {
+            self.shares.begin(pod);
+        }
         self.shares.hear(pod, &report.share, edition, now);
         for row in &report.keys {
             let Some(at) = self.pot(&row.key, now) else { continue };
@@ -97,7 +100,7 @@ impl Lender {
         if report.phase == Phase::Last && is_complete && is_last_part {
             self.close(incarnation, now, now);
             let remaining = by_other_clock(super::super::terms::nanos(report.share.remaining));
-            self.shares.leave(pod, Tick(now.0.saturating_add(remaining)));
+            self.shares.leave(pod, incarnation, Tick(now.0.saturating_add(remaining)));
         }
         Heard::Nothing
     }

@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub(super) is_due: bool,
     /// The newest terms that it obeys.
     pub(super) edition: u64,
+    /// It was told of the pod's share.
+    pub(super) knows_share: bool,
     /// When it goes from the roll.
     pub(super) leaves: Option<Tick>,
 }
@@ -66,6 +68,7 @@ impl Member {
             tell: BTreeSet::new(),
             is_due: false,
             edition: 0,
+            knows_share: false,
             leaves: None,
         }
     }

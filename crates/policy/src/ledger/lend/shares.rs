@@ -31,14 +31,18 @@ pub(super) struct PodShare {
     number: u64,
     /// It was told less than it has, and did not agree yet.
     is_shrinking: bool,
-    /// Whom it was told first.
+    /// Whom it was told first,
     told_to: Option<Incarnation>,
+    /// and who was the last to be told it first.
+    holder: Option<Incarnation>,
     /// Somebody of this pod may have drawn on it under another lender.
     is_known: bool,
     /// When it was heard last.
     pub(super) contact: Tick,
-    /// When it is free, of a pod that ended.
+    /// When it is free, of a pod that ended or gave it back.
     pub(super) free_at: Option<Tick>,
+    /// No process of the pod comes any more.
+    is_over: bool,
     /// The newest terms that it obeys.
     pub(super) edition: u64,
 }
@@ -52,9 +56,11 @@ impl PodShare {
             number: 0,
             is_shrinking: false,
             told_to: None,
+            holder: None,
             is_known: false,
             contact,
             free_at: None,
+            is_over: false,
             edition: 0,
         }
     }
@@ -67,7 +73,7 @@ impl Shares {
     }
 
     pub(super) fn found(&mut self, pod: Arc<str>, parts: u64, contact: Tick, free_at: Option<Tick>) {
-        let allowed = Allowed::of(parts);
+        let allowed = Allowed::of(if free_at.is_some() { 0 } else { parts });
         self.pods.insert(pod, PodShare { parts, allowed, is_known: true, free_at, ..PodShare::new(contact) });
     }
 
@@ -85,9 +91,19 @@ impl Shares {
         }
     }
 
-    /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so.
-    pub(super) fn leave(&mut self, pod: &Arc<str>, at: Tick) {
-        if let Some(share) = self.pods.get_mut(pod) {
+    /// A process of the pod was heard for the first time: what one before it gave back is this one's. It knows what that
+    /// one drew, or is told that it does not.
+    pub(super) fn begin(&mut self, pod: &Arc<str>) {
+        if let Some(share) = self.pods.get_mut(pod).filter(|share| !share.is_over) {
+            share.free_at = None;
+        }
+    }
+
+    /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so. Nothing is given
+    /// back by one that another has followed: what it says may come late.
+    pub(super) fn leave(&mut self, pod: &Arc<str>, by: Incarnation, at: Tick) {
+        let is_holder = |share: &PodShare| share.holder.is_none_or(|holder| holder == by);
+        if let Some(share) = self.pods.get_mut(pod).filter(|s| is_holder(s) || !on(Rule::HolderGivesBack)) {
             share.free_at = share.free_at.max(Some(at));
         }
     }
@@ -96,6 +112,7 @@ impl Shares {
     pub(super) fn end(&mut self, pod: &Arc<str>, at: Tick) {
         if let Some(share) = self.pods.get_mut(pod) {
             share.free_at = Some(share.free_at.map_or(at, |known| known.min(at)));
+            share.is_over = true;
         }
     }
 
@@ -145,9 +162,13 @@ impl Shares {
         wants_write
     }
 
-    /// What an incarnation of `pod` is told.
-    pub(super) fn grant(&mut self, pod: &Arc<str>, to: Incarnation) -> Option<ShareGrant> {
-        let share = self.pods.get_mut(pod).filter(|s| s.number > 0 && s.free_at.is_none())?;
+    /// What an incarnation of `pod` is told, which `knows` of a grant or not.
+    pub(super) fn grant(&mut self, pod: &Arc<str>, to: Incarnation, knows: bool) -> Option<ShareGrant> {
+        let is_written = |s: &PodShare| s.told <= s.allowed.now() || !on(Rule::ShareWhenWritten);
+        let share = self.pods.get_mut(pod).filter(|s| s.number > 0 && s.free_at.is_none() && is_written(s))?;
+        if !knows {
+            share.holder = Some(to);
+        }
         let first = *share.told_to.get_or_insert(to);
         Some(ShareGrant { number: share.number, parts: share.told, is_known: share.is_known || first != to })
     }

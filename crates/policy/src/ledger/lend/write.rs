@@ -146,7 +146,7 @@ impl Lender {
         });
         let roll = roll.collect();
         let shares = self.shares.pods.iter_mut().filter_map(|(pod, share)| {
-            share.allowed.compose(share.parts);
+            share.allowed.compose(if share.free_at.is_some() { 0 } else { share.parts });
             let remaining = share.free_at.map(|at| at.since(now));
             (share.parts > 0).then(|| WrittenShare { pod: pod.clone(), parts: share.parts, remaining })
         });

@@ -2,7 +2,7 @@ use policy::{
     ledger::{
         self, Amounts, Cap, Denied, Hold, How, Unit,
         lend::{Heard, Lender},
-        message::Phase,
+        message::{Answer, Phase},
     },
     money::Usd,
     snapshot::Scope,
@@ -101,7 +101,7 @@ impl Life {
 
     /// Reports go to the lender of `shop/p`, and its answers come back.
     fn talk(&self, lender: &mut Lender) {
-        for _ in 0..3 {
+        for _ in 0..4 {
             for (_, report) in self.money().reports() {
                 if let Heard::Answer(answer) = lender.hear(&"pod".into(), &report, clock::now()) {
                     self.money().take_answer("shop/p", &answer);
@@ -316,8 +316,14 @@ async fn a_share_is_given_back_once_the_disk_has_none() {
     life.die().await;
     assert_eq!(state.money.last_words(), [], "the disk still has it");
 
+    for _ in 0..2 {
+        let life = Life::lent(&dir, "u-1", "shop/p").await;
+        assert_eq!(life.share(), 80, "nobody heard of an end in peace");
+        let state = life.state.clone();
+        life.end().await;
+        assert_eq!(state.money.last_words(), []);
+    }
     let life = Life::lent(&dir, "u-1", "shop/p").await;
-    assert_eq!(life.share(), 80);
     // Another policy: the words for the lender before wait for the disk.
     let words = |money: &Money| {
         let all = money.reports();
@@ -339,4 +345,42 @@ async fn a_share_is_given_back_once_the_disk_has_none() {
     let life = Life::lent(&dir, "u-1", "shop/p").await;
     assert_eq!(life.share(), 0, "it was given back");
     life.end().await;
+}
+
+#[tokio::test]
+async fn an_end_in_peace_gives_the_share_back_to_a_lender_that_hears_it() {
+    let dir = Dir::new();
+    let mut lender = lender();
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    life.talk(&mut lender);
+    let held = life.held(PERCENT).await;
+    life.settle(held, PERCENT);
+    let state = life.state.clone();
+    life.end().await;
+    let words = state.money.last_words();
+    assert_eq!(words.iter().map(|(_, report)| report.phase).collect::<Vec<_>>(), [Phase::Last]);
+    for (_, report) in words {
+        lender.hear(&"pod".into(), &report, clock::now());
+    }
+    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    assert_eq!(life.share(), 0);
+    life.talk(&mut lender);
+    assert_eq!(life.share(), 80, "the pod has it anew, and what was drawn counts");
+    let (spent, _) = life.taken();
+    assert_eq!(spent, PERCENT);
+    let rest = life.held(79 * PERCENT).await;
+    assert!(matches!(hold(life.money(), 1), Err(Denied::Short { .. })));
+    life.settle(rest, 0);
+    life.end().await;
+}
+
+#[tokio::test]
+async fn no_lender_is_talked_to_before_the_disk_was_read() {
+    let state = with(Money::new(true, true));
+    let money = &state.money;
+    money.borrowing.as_ref().unwrap().follows(&"shop/p".into(), Vec::new);
+    assert_eq!(money.reports(), []);
+    money.take_answer("shop/p", &Answer::Welcome { term: 7 });
+    assert_eq!(money.lease().unwrap().term, 0);
+    assert_eq!(money.last_words(), [], "the disk may have a share");
 }

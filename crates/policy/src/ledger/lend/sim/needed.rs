@@ -17,7 +17,7 @@ use crate::{
 fn every_rule_of_shared_caps_is_needed() {
     assert_eq!(SHARED.first().map(|r| *r as usize), Some(Rule::OwnHold as usize + 1), "those of one sidecar go before");
     assert!(SHARED.iter().zip(SHARED.iter().skip(1)).all(|(a, b)| *a as usize + 1 == *b as usize));
-    assert_eq!(SHARED.last(), Some(&Rule::ShareOfThisBoot), "the last rule is in the list");
+    assert_eq!(SHARED.last(), Some(&Rule::HolderGivesBack), "the last rule is in the list");
     let mut missed = vec![];
     for rule in SHARED {
         let run = |seed| World::new(directed(*rule), seed).run();
@@ -306,6 +306,16 @@ fn directed(rule: Rule) -> Shape {
                 base,
                 &[(60, RebootOf(0, 87_300)), (100, Add), (87_200, Add), (87_201, Add), (87_300, Cut(0, 1_000))],
             )
+        }
+        Rule::LostOutlivesRows => {
+            let base = Shape { journal: true, pods: 2, lasts: 500 * S, ..shared(300) };
+            script(base, &[(60, CrashOf(0, true)), (66, Mute(0, 4)), (67, RestartOf(0, 1))])
+        }
+        Rule::HolderGivesBack => {
+            let late = Net { delay: 1..5, lost: 0, doubled: 0, late: 30 };
+            let base = Shape { net: late, pods: 2, lasts: 900 * S, ..shared(60) };
+            let all = [(60, RestartOf(0, 1)), (120, RestartOf(1, 1)), (180, RestartOf(0, 1)), (240, RestartOf(1, 1))];
+            script(base, &[&all[..], &[(300, Add), (301, Add), (302, Add)]].concat())
         }
         other => panic!("{other:?} is one of a single sidecar"),
     }

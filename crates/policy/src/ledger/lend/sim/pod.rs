@@ -424,12 +424,18 @@ impl World {
     }
 
     pub(super) fn kept(&mut self, n: usize, id: u64) {
+        let (fails, is_put) = (self.rng.u32(..8) == 0, self.rng.bool());
         let pod = &mut self.pods[n];
         if let (Some(checkpoint), Some(disk)) = (pod.writing.take_if(|c| c.id == id), &mut pod.disk) {
-            disk.put(checkpoint, 0);
-            pod.ledger.durable(id);
+            if !fails || is_put {
+                disk.put(checkpoint, 0);
+            }
+            if !fails {
+                pod.ledger.durable(id);
+            }
         }
-        let life = pod.life;
+        self.schedule_report(n);
+        let life = self.pods[n].life;
         self.at(self.now + 2 * S, Event::Compose(n, life));
     }
 }

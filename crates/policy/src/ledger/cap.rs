@@ -92,6 +92,8 @@ pub(super) struct Book {
     pub(super) grid: Grid,
     /// What all shares together may draw of one key: what the lender says, or without one the cap.
     pub(super) guaranteed: u64,
+    /// The most of that since terms were agreed to: until newer ones are, the lender goes by it.
+    pub(super) guaranteed_hi: u64,
     /// The lender keeps what is spent: charges go to it as they are settled.
     pub(super) is_long: bool,
     /// Accounts by scope value. Its hash is keyed: tenants' names are foreign and could be chosen to collide.
@@ -105,7 +107,7 @@ impl Book {
     pub(super) fn new(cap: Cap, lent: bool, horizon: u64, hasher: &RandomState) -> Book {
         let guaranteed = if lent { 0 } else { cap.limit };
         let (keys, shared, is_long) = (HashMap::with_hasher(hasher.clone()), None, false);
-        Book { grid: grid(&cap, horizon), cap, guaranteed, is_long, keys, shared }
+        Book { grid: grid(&cap, horizon), cap, guaranteed, guaranteed_hi: guaranteed, is_long, keys, shared }
     }
 
     pub(super) fn is(&self, cap: &Cap) -> bool {

@@ -69,7 +69,7 @@ pub(super) struct Journal {
     opened: bool,
     /// The last write is composed.
     closed: bool,
-    low: bool,
+    pub(super) low: bool,
     id: u64,
     dirty: Vec<u32>,
     flying: Vec<u32>,
@@ -195,12 +195,15 @@ impl Ledger {
         }
         journal.flying = std::mem::take(&mut journal.dirty);
         let closed = journal.closed;
-        let (in_force, share) = (&self.in_force, &self.share);
+        let (in_force, share, is_lent) = (&self.in_force, &self.share, self.borrower.is_some());
         let rows = journal.flying.iter().filter_map(|index| {
             let account = self.accounts.get_mut(*index as usize)?;
             let book = &self.books[usize::from(account.cap)];
             let is_over = closed || !in_force.contains(&account.cap);
-            Some(row(account, book, share.of(book.guaranteed, now), is_over, now))
+            let own = share.of(book.guaranteed, now);
+            // A share is drawn seldom: no more is written ahead of it than is left.
+            let left = if is_lent { own.saturating_sub(account.taken(book, now)) } else { own };
+            Some(row(account, book, (own, left), is_over, now))
         });
         let rows: Vec<Row> = rows.collect();
         let journal = &self.journal;
@@ -250,13 +253,13 @@ fn ahead(cap: &Cap, own: u64) -> u64 {
     part(own, percent)
 }
 
-/// The row of `account`, and the room that it gives once it is durable.
-fn row(account: &mut Account, book: &Book, own: u64, is_over: bool, now: Tick) -> Row {
+/// The row of `account`, and the room that it gives once it is durable, of what is its own and what is left of that.
+fn row(account: &mut Account, book: &Book, (own, left): (u64, u64), is_over: bool, now: Tick) -> Row {
     // The last hold that did not fit fits, with as much again for its neighbours. A key that nobody asked for in this
     // process gets nothing: in a loop of crashes it would be spent unused.
     let wanted = std::mem::take(&mut account.wanted).saturating_mul(2);
     let none = is_over || !account.asked;
-    let ahead = if none { 0 } else { ahead(&book.cap, own).max(wanted).min(own) };
+    let ahead = if none { 0 } else { ahead(&book.cap, own).max(wanted).min(left) };
     account.next_room = ahead;
     account.room = if on(Rule::RoomWhenDurable) { account.room.min(ahead) } else { ahead };
     (account.dirty, account.flying, account.listed) = (false, true, true);

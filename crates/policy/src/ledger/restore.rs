@@ -95,7 +95,11 @@ impl Ledger {
     /// The lender says whether another process of this pod may have drawn on its share: where nothing of that is known, all
     /// of it counts as spent.
     pub(super) fn share_may_be_drawn(&mut self, was_drawn: bool, now: Tick) {
-        if std::mem::replace(&mut self.journal.knows_past, true) || !was_drawn || !on(Rule::LostShareIsSpent) {
+        if std::mem::replace(&mut self.journal.knows_past, true) {
+            return;
+        }
+        self.journal.low = true;
+        if !was_drawn || !on(Rule::LostShareIsSpent) {
             return;
         }
         self.journal.lost = Some(now);

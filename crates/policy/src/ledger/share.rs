@@ -92,11 +92,13 @@ impl Share {
         }
     }
 
-    /// Obeys a new grant if every key's draws fit it: `(drawn, guaranteed)`.
-    pub(super) fn obey(&mut self, mut keys: impl Iterator<Item = (u64, u64)>) {
-        if let Some((next, until)) = self.next.take_if(|(next, _)| keys.all(|(n, of)| n <= parts_of(of, next.parts))) {
+    /// Obeys a new grant if every key's draws fit it: `(drawn, guaranteed)`. True if it does.
+    pub(super) fn obey(&mut self, mut keys: impl Iterator<Item = (u64, u64)>) -> bool {
+        let next = self.next.take_if(|(next, _)| keys.all(|(n, of)| n <= parts_of(of, next.parts)));
+        if let Some((next, until)) = next {
             *self = Share { parts: next.parts, number: next.number, until, next: None };
         }
+        next.is_some()
     }
 
     /// A grant waits to be obeyed.

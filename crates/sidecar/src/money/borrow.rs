@@ -132,7 +132,15 @@ impl Money {
         // A policy comes into force under this lock.
         let mut ledger = self.ledger.lock();
         let reports = if ledger.has_caps() { ledger.report(incarnation(), clock::now()) } else { vec![] };
+        self.keep_soon(ledger.wants_checkpoint());
         borrowing.addressed(reports, ledger.keeps_left_share())
+    }
+
+    /// The journal is written soon, if it `is_low`.
+    fn keep_soon(&self, is_low: bool) {
+        if let Some(journal) = &self.journal {
+            journal.held(false, is_low);
+        }
     }
 
     /// The process ends: what goes back with its last words.
@@ -152,6 +160,7 @@ impl Money {
                 return;
             }
             ledger.take_answer(answer, incarnation(), clock::now());
+            self.keep_soon(ledger.wants_checkpoint());
         }
         borrowing.answered.notify_waiters();
         borrowing.urgent.notify_one();

@@ -77,7 +77,7 @@ pub struct Keeper {
 }
 
 impl Journal {
-    /// A hold was answered.
+    /// A hold was answered, or the share changed.
     pub(super) fn held(&self, is_short: bool, is_low: bool) {
         if is_short {
             self.waits.fetch_add(1, Ordering::Relaxed);

@@ -22,7 +22,9 @@ impl Ledger {
     pub fn next_report(&self) -> Option<Tick> {
         let borrower = self.borrower.as_ref().filter(|b| !b.is_silent && !self.journal.is_opening())?;
         let (Some(reported), Some(told_all)) = (borrower.reported, borrower.told_all) else { return Some(Tick(0)) };
-        let is_idle = borrower.active.is_empty() && !self.share.is_pending();
+        // Nothing is agreed to for long where something was lost.
+        let is_agreeing = self.share.is_pending() && self.journal.lost.is_none();
+        let is_idle = borrower.active.is_empty() && !is_agreeing;
         let due = told_all.after(if is_idle { REPORT_IDLE } else { REPORT });
         let is_urgent = borrower.is_urgent || borrower.wants_full;
         Some(if is_urgent { due.min(reported.after(REPORT_URGENT)) } else { due })
@@ -226,20 +228,22 @@ impl Ledger {
     /// Obeys a new share and newer terms, where what is drawn of every key allows.
     fn agree(&mut self, now: Tick) {
         // What an earlier process drew may be more than fits, and nothing is known of it.
-        let is_seen = self.unseen_until(now).is_none();
+        let is_seen = self.journal.knows_past && self.unseen_until(now).is_none();
         let Some(borrower) = self.borrower.as_mut().filter(|_| is_seen) else { return };
         let books = &self.books;
         let drawn = || {
             self.accounts.iter().filter(|a| a.live).map(|account| {
                 let book: &Book = &books[usize::from(account.cap)];
-                (account.taken(book, now), book.guaranteed)
+                (account.taken(book, now), book)
             })
         };
-        if self.share.is_pending() {
-            self.share.obey(drawn());
+        if self.share.is_pending() && self.share.obey(drawn().map(|(n, book)| (n, book.guaranteed_hi))) {
+            self.journal.low = true;
         }
-        if borrower.edition < borrower.next_edition && drawn().all(|(n, of)| n <= self.share.of(of, now)) {
+        if borrower.edition < borrower.next_edition && drawn().all(|(n, book)| n <= self.share.of(book.guaranteed, now))
+        {
             borrower.edition = borrower.next_edition;
+            self.books.iter_mut().for_each(|book| book.guaranteed_hi = book.guaranteed);
         }
     }
 }

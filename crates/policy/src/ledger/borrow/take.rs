@@ -97,6 +97,7 @@ pub(in crate::ledger) fn obey(books: &mut [Book], terms: &[Terms]) {
     for book in books.iter_mut().filter(|_| !terms.is_empty()) {
         let said = terms.iter().find(|t| book.is_named(t.unit, &t.name, t.scope));
         book.guaranteed = said.map_or(0, |t| t.guaranteed);
+        book.guaranteed_hi = book.guaranteed_hi.max(book.guaranteed);
         book.is_long = said.map_or(book.is_long, |t| t.is_long);
     }
 }

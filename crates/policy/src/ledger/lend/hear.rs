@@ -72,10 +72,10 @@ impl Lender {
         member.edition = report.edition;
         let may_claim = was_unheard && takes_claims && (member.on_roll || self.is_lost);
         let edition = if is_complete { report.edition } else { 0 };
-        if was_unheard && report.phase < Phase::Last {
-            self.shares.begin(pod);
-        }
         self.shares.hear(pod, &report.share, edition, now);
+        if was_unheard {
+            self.shares.begin(pod, incarnation);
+        }
         for row in &report.keys {
             let Some(at) = self.pot(&row.key, now) else { continue };
             let Some(pot) = &mut self.pots[at] else { continue };

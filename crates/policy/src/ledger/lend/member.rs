@@ -30,8 +30,6 @@ pub(super) struct Member {
     pub(super) is_due: bool,
     /// The newest terms that it obeys.
     pub(super) edition: u64,
-    /// It was told of the pod's share.
-    pub(super) knows_share: bool,
     /// When it goes from the roll.
     pub(super) leaves: Option<Tick>,
 }
@@ -68,7 +66,6 @@ impl Member {
             tell: BTreeSet::new(),
             is_due: false,
             edition: 0,
-            knows_share: false,
             leaves: None,
         }
     }

@@ -114,12 +114,11 @@ impl Lender {
             ttl: TTL,
             claim: Duration::from_nanos(self.claim.1.now()),
             horizon: Duration::from_nanos(self.horizon.1.now()),
-            share: self.shares.grant(&member.pod, incarnation, member.knows_share),
+            share: self.shares.grant(&member.pod, incarnation),
             edition: self.edition,
             terms,
             ..Lease::default()
         };
-        member.knows_share |= lease.share.is_some();
         let count = rows.len().div_ceil(MOST_KEYS).max(1);
         let mut rows = rows.into_iter();
         let leases = (1..=count).map(|n| {

@@ -31,9 +31,9 @@ pub(super) struct PodShare {
     number: u64,
     /// It was told less than it has, and did not agree yet.
     is_shrinking: bool,
-    /// Whom it was told first,
+    /// Whom it was told first.
     told_to: Option<Incarnation>,
-    /// and who was the last to be told it first.
+    /// The process of the pod that began last: it is told to no other, and given back by no other.
     holder: Option<Incarnation>,
     /// Somebody of this pod may have drawn on it under another lender.
     is_known: bool,
@@ -93,16 +93,16 @@ impl Shares {
 
     /// A process of the pod was heard for the first time: what one before it gave back is this one's. It knows what that
     /// one drew, or is told that it does not.
-    pub(super) fn begin(&mut self, pod: &Arc<str>) {
+    pub(super) fn begin(&mut self, pod: &Arc<str>, by: Incarnation) {
         if let Some(share) = self.pods.get_mut(pod).filter(|share| !share.is_over) {
-            share.free_at = None;
+            (share.free_at, share.holder) = (None, Some(by));
         }
     }
 
     /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so. Nothing is given
     /// back by one that another has followed: what it says may come late.
     pub(super) fn leave(&mut self, pod: &Arc<str>, by: Incarnation, at: Tick) {
-        let is_holder = |share: &PodShare| share.holder.is_none_or(|holder| holder == by);
+        let is_holder = |share: &PodShare| share.holder == Some(by);
         if let Some(share) = self.pods.get_mut(pod).filter(|s| is_holder(s) || !on(Rule::HolderGivesBack)) {
             share.free_at = share.free_at.max(Some(at));
         }
@@ -162,12 +162,13 @@ impl Shares {
         wants_write
     }
 
-    /// What an incarnation of `pod` is told, which `knows` of a grant or not.
-    pub(super) fn grant(&mut self, pod: &Arc<str>, to: Incarnation, knows: bool) -> Option<ShareGrant> {
-        let is_written = |s: &PodShare| s.told <= s.allowed.now() || !on(Rule::ShareWhenWritten);
-        let share = self.pods.get_mut(pod).filter(|s| s.number > 0 && s.free_at.is_none() && is_written(s))?;
-        if !knows {
-            share.holder = Some(to);
+    /// What an incarnation of `pod` is told.
+    pub(super) fn grant(&mut self, pod: &Arc<str>, to: Incarnation) -> Option<ShareGrant> {
+        let share = self.pods.get_mut(pod).filter(|s| s.number > 0 && s.free_at.is_none())?;
+        let is_holder = share.holder == Some(to) || !on(Rule::HolderGivesBack);
+        let is_written = share.told <= share.allowed.now() || !on(Rule::ShareWhenWritten);
+        if !is_holder || !is_written {
+            return None;
         }
         let first = *share.told_to.get_or_insert(to);
         Some(ShareGrant { number: share.number, parts: share.told, is_known: share.is_known || first != to })

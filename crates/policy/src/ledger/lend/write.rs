@@ -232,6 +232,8 @@ impl Lender {
         }
         let silent = by_other_clock(nanos(super::super::terms::SHARE_TTL));
         let until = silent.saturating_add(self.settled_after(self.longest()));
+        // And shares be renewed as long.
+        let until = until.saturating_add(by_other_clock(nanos(super::VALID)));
         let left = if lost_here { Some(until) } else { found.lost.map(|lost| nanos(lost.shares)) };
         self.shares.unknown_until = left.filter(|left| *left > 0).map(|left| Tick(now.0.saturating_add(left)));
         self.begin(unheard, now);
@@ -279,7 +281,8 @@ impl Lender {
         let edition = self.edition;
         let obeys = self.members.values().filter(|m| m.is_open()).all(|m| m.edition >= edition)
             && self.shares.pods.values().filter(|p| p.parts > 0).all(|p| p.edition >= edition);
-        if !obeys {
+        // After a lost ledger there may be others.
+        if !obeys || self.shares.unknown_until.is_some() {
             self.writes.obeyed = None;
             return;
         }

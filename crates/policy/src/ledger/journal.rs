@@ -2,7 +2,8 @@
 //!
 //! A row says what a key has spent, what it holds, and how much it may hold until the next row is durable; nothing is held
 //! beyond that. So at any moment the row on disk covers every coin that is taken. Keys that it does not list yet may hold a
-//! small part of their cap, and after a crash all of those start with that part spent.
+//! small part of their cap, and after a crash all of those start with that part spent. Of a share of a lent cap nothing is
+//! held that is not listed.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -304,14 +304,20 @@ async fn a_share_outlives_its_process_in_the_same_pod_under_the_same_policy() {
     }
 }
 
-#[tokio::test]
-async fn a_share_is_given_back_once_the_disk_has_none() {
-    let dir = Dir::new();
+/// A process that was granted a share and drew on it.
+async fn drawn(dir: &Dir) -> (Life, Lender) {
     let mut lender = lender();
-    let life = Life::lent(&dir, "u-1", "shop/p").await;
+    let life = Life::lent(dir, "u-1", "shop/p").await;
     life.talk(&mut lender);
     let held = life.held(PERCENT).await;
     life.settle(held, PERCENT);
+    (life, lender)
+}
+
+#[tokio::test]
+async fn a_share_is_given_back_once_the_disk_has_none() {
+    let dir = Dir::new();
+    let (life, _) = drawn(&dir).await;
     let state = life.state.clone();
     life.die().await;
     assert_eq!(state.money.last_words(), [], "the disk still has it");
@@ -350,11 +356,7 @@ async fn a_share_is_given_back_once_the_disk_has_none() {
 #[tokio::test]
 async fn an_end_in_peace_gives_the_share_back_to_a_lender_that_hears_it() {
     let dir = Dir::new();
-    let mut lender = lender();
-    let life = Life::lent(&dir, "u-1", "shop/p").await;
-    life.talk(&mut lender);
-    let held = life.held(PERCENT).await;
-    life.settle(held, PERCENT);
+    let (life, mut lender) = drawn(&dir).await;
     let state = life.state.clone();
     life.end().await;
     let words = state.money.last_words();

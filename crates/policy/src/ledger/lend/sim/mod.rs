@@ -83,6 +83,7 @@ fn most_of_a_cap_is_used() {
     };
     let fourth_is_killed = |pod| if pod % 4 == 3 { Fault::KillOf(pod, true) } else { Fault::DrainOf(pod, 3) };
     let alone = Shape { script: vec![(60, Fault::Failover(10_000))], lasts: 720 * S, ..busy(20, 1, 200..400) };
+    let turns_busy = Shape { busy: 0, lasts: 22 * S, script: vec![(11, Fault::Busy(1))], ..busy(100, 22, 0..1) };
     let long = |pods| Shape {
         caps: vec![cap(Unit::Money, "all", Scope::Policy, 3_600, CAP)],
         busy: 1,
@@ -90,11 +91,12 @@ fn most_of_a_cap_is_used() {
         lasts: 4 * 3_600 * S,
         ..holding(2_000, busy(pods, 2, 200..400))
     };
-    let rows: [(&str, f64, Shape); 13] = [
+    let rows: [(&str, f64, Shape); 14] = [
         ("one pod", 0.945, Shape { lasts: 3_600 * S, ..busy(1, 11, 0..1) }),
         ("one pod, five seconds a request", 0.896, slow),
         ("one pod, five seconds a request, holds of four times the cost", 0.723, slow_and_dear),
         ("100 pods, one busy", 0.917, Shape { busy: 1, ..busy(100, 11, 0..1) }),
+        ("100 idle pods, one turns busy: nine tenths within 11 s", 0.9 * 60.0 / 11.0, turns_busy),
         ("1,000 pods, one busy", 0.92, Shape { busy: 1, lasts: 240 * S, ..busy(1_000, 11, 0..1) }),
         ("100 pods, a hold is half of a fair part", 0.901, busy(100, 1, 8_000..10_000)),
         ("100 pods, a hold is more than two fair parts", 0.859, holding(40, busy(100, 1, 40_000..50_000))),

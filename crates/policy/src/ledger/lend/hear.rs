@@ -100,7 +100,9 @@ impl Lender {
         if report.phase == Phase::Last && is_complete && is_last_part {
             self.close(incarnation, now, now);
             let remaining = by_other_clock(super::super::terms::nanos(report.share.remaining));
-            self.shares.leave(pod, incarnation, Tick(now.0.saturating_add(remaining)));
+            let others = self.members.iter().filter(|(_, m)| m.pod == *pod && m.is_open());
+            let heir = others.max_by_key(|(_, m)| m.lease_end).map(|(other, _)| *other);
+            self.shares.leave(pod, incarnation, heir, Tick(now.0.saturating_add(remaining)));
         }
         Heard::Nothing
     }
@@ -151,6 +153,26 @@ mod tests {
         let roll = lender.tick(NOW).unwrap().object.roll;
         let of = |pod: &str| roll.iter().filter(|(p, _)| **p == *pod).count();
         assert_eq!((of("a"), of("b")), (MOST_OF_A_POD, 1));
+    }
+
+    /// A lender that was stopped reads what two processes of a pod said meanwhile in any order.
+    #[test]
+    fn a_share_is_free_once_no_process_of_its_pod_is_left() {
+        let mut lender = open();
+        let is_free = |lender: &Lender| lender.shares.pods["a"].free_at.is_some();
+        let last = |incarnation| Report { number: 2, phase: Phase::Last, ..report(incarnation, None) };
+        lender.hear(&"a".into(), &report(2, None), NOW);
+        lender.hear(&"a".into(), &report(1, None), NOW);
+        lender.hear(&"a".into(), &last(1), NOW);
+        assert!(!is_free(&lender), "the second draws on it");
+        while let Some(write) = lender.tick(NOW) {
+            lender.written(write.id, NOW);
+        }
+        let tells =
+            |(_, answer): &(_, Answer)| matches!(answer, Answer::Lease(l) if l.share.is_some() && l.incarnation.0 == 2);
+        assert!(lender.answers(NOW).iter().any(tells), "it goes on with it");
+        lender.hear(&"a".into(), &last(2), NOW);
+        assert!(is_free(&lender));
     }
 
     #[test]

@@ -99,12 +99,17 @@ impl Shares {
         }
     }
 
-    /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so. Nothing is given
-    /// back by one that another has followed: what it says may come late.
-    pub(super) fn leave(&mut self, pod: &Arc<str>, by: Incarnation, at: Tick) {
+    /// A process of the pod gave its share back, which is free at `at`, or later if one before it said so; unless there is
+    /// an `heir`, another process that may draw on it. Nothing is given back by one that another has followed: what it says
+    /// may come late.
+    pub(super) fn leave(&mut self, pod: &Arc<str>, by: Incarnation, heir: Option<Incarnation>, at: Tick) {
         let is_holder = |share: &PodShare| share.holder == Some(by);
-        if let Some(share) = self.pods.get_mut(pod).filter(|s| is_holder(s) || !on(Rule::HolderGivesBack)) {
-            share.free_at = share.free_at.max(Some(at));
+        let rule = on(Rule::HolderGivesBack);
+        if let Some(share) = self.pods.get_mut(pod).filter(|s| is_holder(s) || !rule) {
+            match heir.filter(|_| rule) {
+                Some(_) => share.holder = heir,
+                None => share.free_at = share.free_at.max(Some(at)),
+            }
         }
     }
 

@@ -37,6 +37,7 @@ fn main() {
         };
         for kib in [1usize, 32] {
             let body = Bytes::from(request(caller, kib << 10));
+            time(&format!("  read_head, {kib} KiB"), 1, || read_head(caller, &body).unwrap());
             let head = read_head(caller, &body).unwrap();
             time(&format!("  translate_request, {kib} KiB"), 1, || {
                 translate_request(caller, provider, &body, &head, &to).unwrap()
@@ -111,14 +112,23 @@ fn answer() -> Vec<u8> {
     format!(r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":150,"total_tokens":159}},"service_tier":"default"}}"#).into_bytes()
 }
 
-/// A prompt with an escape or two in each line.
+/// A prompt with an escape in each third word or so, a turn for each 8 KiB.
 fn request(dialect: Dialect, size: usize) -> Vec<u8> {
-    let line = r#"He said \"no\",\nand left. Then it rained for forty days. "#;
-    let text = line.repeat(size / line.len());
+    const WORDS: [&str; 8] =
+        ["he ", "said ", r#"\"no\", "#, r"and left.\n", "Then ", "it ", "na\u{ef}vely ", "rained "];
+    let turns = (size / 8192).max(1);
+    let mut text = String::new();
+    let mut n = 1u64;
+    while text.len() < size / turns {
+        n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        text += WORDS[(n >> 61) as usize];
+    }
+    let turn = format!(r#"{{"role":"user","content":"{text}"}}"#);
+    let turns = vec![turn; turns].join(r#",{"role":"assistant","content":"Go on."},"#);
     match dialect {
-        Dialect::Chat => format!(r#"{{"model":"m","messages":[{{"role":"system","content":"Be brief."}},{{"role":"user","content":"{text}"}}],"temperature":0.7,"max_tokens":256}}"#),
-        Dialect::Messages => format!(r#"{{"model":"m","max_tokens":256,"system":"Be brief.","messages":[{{"role":"user","content":"{text}"}}],"tools":[{{"name":"get_weather","description":"The weather at a place, now.","input_schema":{{"type":"object","properties":{{"place":{{"type":"string"}}}},"required":["place"]}}}}]}}"#),
-        Dialect::Responses => format!(r#"{{"model":"m","instructions":"Be brief.","input":[{{"role":"user","content":"{text}"}}],"max_output_tokens":256,"store":false}}"#),
+        Dialect::Chat => format!(r#"{{"model":"m","messages":[{{"role":"system","content":"Be brief."}},{turns}],"temperature":0.7,"max_tokens":256}}"#),
+        Dialect::Messages => format!(r#"{{"model":"m","max_tokens":256,"system":"Be brief.","messages":[{turns}],"tools":[{{"name":"get_weather","description":"The weather at a place, now.","input_schema":{{"type":"object","properties":{{"place":{{"type":"string"}}}},"required":["place"]}}}}]}}"#),
+        Dialect::Responses => format!(r#"{{"model":"m","instructions":"Be brief.","input":[{turns}],"max_output_tokens":256,"store":false}}"#),
     }
     .into_bytes()
 }

@@ -198,8 +198,8 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\') {
-        let (plain, from) = rest.split_at(at);
+    loop {
+        let (plain, from) = rest.split_at(json::plain_length(rest.as_bytes()));
         out.push_str(plain);
         let mut chars = from.chars();
         match chars.next() {
@@ -211,11 +211,10 @@ pub(crate) fn quote(text: &str, out: &mut String) {
             Some('\r') => out.push_str("\\r"),
             Some('\t') => out.push_str("\\t"),
             Some(other) => _ = write!(out, "\\u{:04x}", u32::from(other)),
-            None => {}
+            None => break,
         }
         rest = chars.as_str();
     }
-    out.push_str(rest);
     out.push('"');
 }
 

@@ -8,8 +8,8 @@ mod string;
 
 use std::{borrow::Cow, ops::Range};
 
-pub(crate) use string::string_end;
 pub use string::unescape;
+pub(crate) use string::{plain_length, string_end};
 
 /// Deepest nesting of arrays and objects; no deeper than what the JSON library reads, so that what is accepted here can
 /// be translated.

@@ -39,6 +39,7 @@ impl Scanner<'_> {
     fn rest_of_string(&mut self) -> Result<(), JsonError> {
         let text = self.text;
         let mut last = [b' '; BLOCK];
+        let mut escapes = Escapes::default();
         loop {
             let rest = &text[self.at..];
             let block = match rest.first_chunk() {
@@ -49,33 +50,67 @@ impl Scanner<'_> {
                     &last
                 }
             };
-            let mut stops = block_stops(block);
-            let mut passed = BLOCK;
-            while stops != 0 {
-                let i = stops.trailing_zeros() as usize;
-                match block[i] {
-                    b'"' => {
-                        self.at += i + 1;
-                        return Ok(());
-                    }
-                    b'\\' => {
-                        self.escaped = true;
-                        let end = i + escape(text, self.at + i)?;
-                        // Stops inside the escape are none; it may end in the next block.
-                        if end >= BLOCK {
-                            passed = end;
-                            break;
-                        }
-                        stops &= u64::MAX << end;
-                    }
-                    _ => return Err(JsonError::Syntax(self.at + i)),
+            let stops = block_stops(block);
+            if stops != 0 || escapes.open {
+                let quotes = mask(block, b'"');
+                let backslashes = mask(block, b'\\');
+                let escaped = escapes.escaped(backslashes);
+                let end = (quotes & !escaped).trailing_zeros();
+                let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
+                self.escaped |= backslashes & inside != 0;
+                // Most escapes are of a quote, a backslash or a line's end.
+                let odd = escaped & inside & !(quotes | backslashes | mask(block, b'n'));
+                let control = stops & inside & !(quotes | backslashes);
+                if odd | control != 0 {
+                    escapes.check(text, self.at, odd, control)?;
+                }
+                if end < u64::BITS {
+                    self.at += end as usize + 1;
+                    return Ok(());
                 }
             }
-            if rest.len() <= passed {
+            if rest.len() <= BLOCK {
                 return Err(JsonError::Syntax(text.len()));
             }
-            self.at += passed;
+            self.at += BLOCK;
         }
+    }
+}
+
+/// The escapes of a string, from block to block.
+#[derive(Default)]
+struct Escapes {
+    /// The last block ended in a backslash that begins one.
+    open: bool,
+    /// Up to here they are known to be right.
+    checked: usize,
+}
+
+impl Escapes {
+    /// A bit for each byte of a block that a backslash in front escapes: of a row of backslashes, every second. As simdjson
+    /// does it (`json_escape_scanner.h`): a subtraction that carries through each row flips the bit behind its end.
+    fn escaped(&mut self, backslashes: u64) -> u64 {
+        const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+        let first = u64::from(self.open);
+        let begins = backslashes & !first;
+        let ends = (begins << 1 | ODD).wrapping_sub(begins) ^ ODD;
+        self.open = (ends & backslashes) >> 63 == 1;
+        ends ^ (backslashes | first)
+    }
+
+    /// Checks escapes, one by one: `letters` has a bit for each byte behind a backslash, `controls` for each control
+    /// character, of the block at `at`.
+    #[cold]
+    fn check(&mut self, text: &[u8], at: usize, mut letters: u64, controls: u64) -> Result<(), JsonError> {
+        let control = controls.trailing_zeros();
+        while letters.trailing_zeros() <= control.min(63) {
+            let letter = at + letters.trailing_zeros() as usize;
+            letters &= letters - 1;
+            if letter >= self.checked {
+                self.checked = letter - 1 + escape(text, letter - 1)?;
+            }
+        }
+        if control < u64::BITS { Err(JsonError::Syntax(at + control as usize)) } else { Ok(()) }
     }
 }
 
@@ -90,10 +125,35 @@ fn stops(chunk: &[u8; 16]) -> u32 {
     (chunk.simd_eq(quote) | chunk.simd_eq(backslash) | chunk.min(control).simd_eq(chunk)).to_bitmask()
 }
 
+/// How many bytes at the beginning of `text` a JSON string has as they are.
+#[must_use]
+pub(crate) fn plain_length(text: &[u8]) -> usize {
+    let (chunks, rest) = text.as_chunks();
+    for (at, chunk) in (0..).step_by(16).zip(chunks) {
+        let stops = stops(chunk);
+        if stops != 0 {
+            return at + stops.trailing_zeros() as usize;
+        }
+    }
+    let stop = rest.iter().position(|b| matches!(b, b'"' | b'\\' | ..b' '));
+    text.len() - rest.len() + stop.unwrap_or(rest.len())
+}
+
 #[inline]
 fn block_stops(block: &[u8; BLOCK]) -> u64 {
+    bits(block, stops)
+}
+
+/// A bit for each byte of a block that is `byte`.
+#[inline]
+fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
+    bits(block, |chunk| u8x16::new(*chunk).simd_eq(u8x16::splat(byte)).to_bitmask())
+}
+
+#[inline]
+fn bits(block: &[u8; BLOCK], of: impl Fn(&[u8; 16]) -> u32) -> u64 {
     let (chunks, _) = block.as_chunks();
-    chunks.iter().rev().fold(0, |mask, chunk| mask << 16 | u64::from(stops(chunk)))
+    chunks.iter().rev().fold(0, |mask, chunk| mask << 16 | u64::from(of(chunk)))
 }
 
 /// Letters that alone make an escape; a table, since a jump by letter is guessed wrong too often.

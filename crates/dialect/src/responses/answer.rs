@@ -119,7 +119,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
         // The last one is where it was cut.
         let is_cut = state.why == Some("max_output_tokens") && index + 1 == parts.len();
         let id = named.item(context, index, &content);
-        output.push(item(context, &id, if is_cut { "incomplete" } else { "completed" }, &content).to_string());
+        output.push(item(context, &id, if is_cut { "incomplete" } else { "completed" }, &content));
     }
     response(context, &named, &state, &output.join(","), a.usage.as_ref())
 }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::{
     edit::quoted,
     model::{Seal, Stop},
-    names, seal,
+    names,
+    object::{Object, list},
+    seal,
     translate::Context,
     usage::Usage,
 };
@@ -65,51 +67,77 @@ pub(super) fn free_input(arguments: &str) -> String {
 }
 
 /// An item. One that begins (`in_progress`) has no content yet.
-pub(super) fn item(context: &Context, id: &str, status: &str, content: &Content<'_>) -> Value {
+pub(super) fn item(context: &Context, id: &str, status: &str, content: &Content<'_>) -> String {
     let begins = status == "in_progress";
+    let push = |part: String, out: &mut String| out.push_str(&part);
+    let mut out = String::with_capacity(256);
+    let mut o = Object::new(&mut out);
+    o.text("id", id);
     match content {
         Content::Text(_) | Content::Refusal(_) => {
-            let parts = if begins { json!([]) } else { json!([part(content)]) };
-            json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": parts})
+            o.text("type", "message");
+            o.text("status", status);
+            o.text("role", "assistant");
+            list(o.member("content"), (!begins).then(|| part(content)), push);
         }
         Content::Thought { text, seal } => {
-            let summary = if begins || text.is_empty() { json!([]) } else { json!([part(content)]) };
-            let sealed = (!begins).then(|| seal::close(*seal, &context.provider_name));
-            json!({"id": id, "type": "reasoning", "summary": summary, "encrypted_content": sealed})
-        }
-        Content::Call { id: call, name, arguments } if is_free(context, name) => {
-            let input = if begins { String::new() } else { free_input(arguments) };
-            let item = json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call, "name": "", "input": input});
-            named(context, name, item)
+            o.text("type", "reasoning");
+            list(o.member("summary"), (!begins && !text.is_empty()).then(|| part(content)), push);
+            match begins {
+                true => o.plain("encrypted_content", "null"),
+                false => o.text("encrypted_content", &seal::close(*seal, &context.provider_name)),
+            }
         }
         Content::Call { id: call, name, arguments } => {
-            let arguments = if begins { "" } else { arguments };
-            let item = json!({"id": id, "type": "function_call", "status": status, "call_id": call, "name": "", "arguments": arguments});
-            named(context, name, item)
+            let free = is_free(context, name);
+            o.text("type", if free { "custom_tool_call" } else { "function_call" });
+            o.text("status", status);
+            o.text("call_id", call);
+            let (own, group) = own_name(context, name);
+            o.text("name", &own);
+            match (free, begins) {
+                (true, true) => o.text("input", ""),
+                (true, false) => o.text("input", &free_input(arguments)),
+                (false, true) => o.text("arguments", ""),
+                (false, false) => o.text("arguments", arguments),
+            }
+            if let Some(group) = group {
+                o.text("namespace", group);
+            }
         }
     }
+    o.end();
+    out
 }
 
-/// A call under the caller's name of the tool, and of the group that it stands in.
-fn named(context: &Context, wire: &str, mut item: Value) -> Value {
+/// The caller's name of a tool, and the group that it stands in.
+pub(super) fn own_name<'a>(context: &'a Context, wire: &str) -> (String, Option<&'a str>) {
     let own = context.restore(wire);
     let group = context.groups.iter().find(|(both, _)| *both == own).map(|(_, group)| group.as_str());
-    let name = group.and_then(|group| own.strip_prefix(group)?.strip_prefix('.'));
-    item["name"] = name.unwrap_or(&own).into();
-    if let Some(group) = group {
-        item["namespace"] = group.into();
+    match group.and_then(|group| own.strip_prefix(group)?.strip_prefix('.')) {
+        Some(name) => (name.to_owned(), group),
+        None => (own, group),
     }
-    item
 }
 
 /// The part of an item that holds its text; null for a call.
-pub(super) fn part(content: &Content<'_>) -> Value {
-    match content {
-        Content::Text(text) => json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []}),
-        Content::Refusal(text) => json!({"type": "refusal", "refusal": text}),
-        Content::Thought { text, .. } => json!({"type": "summary_text", "text": text}),
-        Content::Call { .. } => Value::Null,
+pub(super) fn part(content: &Content<'_>) -> String {
+    let (kind, member, text) = match content {
+        Content::Text(text) => ("output_text", "text", text),
+        Content::Refusal(text) => ("refusal", "refusal", text),
+        Content::Thought { text, .. } => ("summary_text", "text", text),
+        Content::Call { .. } => return "null".into(),
+    };
+    let mut out = String::with_capacity(text.len() + 80);
+    let mut o = Object::new(&mut out);
+    o.text("type", kind);
+    o.text(member, text);
+    if kind == "output_text" {
+        o.plain("annotations", "[]");
+        o.plain("logprobs", "[]");
     }
+    o.end();
+    out
 }
 
 /// How a response stands.
@@ -153,18 +181,21 @@ pub(super) fn response(
         Value::from(error),
         Value::from(details),
         quoted(model),
-        Value::from(usage.map(counted)),
+        usage.map_or_else(|| "null".into(), counted),
         context.echo,
     )
 }
 
 /// The count in Responses' words: cached and written tokens are inside the input's.
-fn counted(u: &Usage) -> Value {
-    json!({
-        "input_tokens": u.input,
-        "input_tokens_details": {"cached_tokens": u.cached, "cache_write_tokens": u.cache_write + u.cache_write_long},
-        "output_tokens": u.output,
-        "output_tokens_details": {"reasoning_tokens": u.reasoning},
-        "total_tokens": u.input.saturating_add(u.output),
-    })
+fn counted(u: &Usage) -> String {
+    format!(
+        "{{\"input_tokens\":{},\"input_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}},\
+         \"output_tokens\":{},\"output_tokens_details\":{{\"reasoning_tokens\":{}}},\"total_tokens\":{}}}",
+        u.input,
+        u.cached,
+        u.cache_write + u.cache_write_long,
+        u.output,
+        u.reasoning,
+        u.input.saturating_add(u.output),
+    )
 }

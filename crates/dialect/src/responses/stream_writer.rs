@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::output::{Content, Named, State, free_input, is_free, item, part, response, state};
+use super::output::{Content, Named, State, free_input, is_free, item, own_name, part, response, state};
 use crate::{
     Dialect, ErrorShape, Fault,
     blocks::{Block, Blocks, Kind, Step},
@@ -178,11 +178,12 @@ impl Told {
             }
             Kind::Hidden(_) => {}
             Kind::Call { name, .. } if is_free(&self.context, name) => {
-                let input = &done["input"];
+                let input = quoted(&free_input(&text));
                 self.put_at("response.custom_tool_call_input.done", format_args!(",\"input\":{input}"), out);
             }
-            Kind::Call { .. } => {
-                let members = format_args!(",\"name\":{},\"arguments\":{whole}", done["name"]);
+            Kind::Call { name, .. } => {
+                let (own, _) = own_name(&self.context, name);
+                let members = format_args!(",\"name\":{},\"arguments\":{whole}", quoted(&own));
                 self.put_at("response.function_call_arguments.done", members, out);
             }
         }

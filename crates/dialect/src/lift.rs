@@ -129,6 +129,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_follows_the_last_plain_letter_stays() {
+        let far = format!("abcdef{}", " ".repeat(TAIL));
+        for (end, stays) in [
+            ("abcdef", Some(0)),
+            ("abcdef \\n", Some(3)),
+            ("abcdef\\u00e9\u{e9}", Some(8)),
+            ("abcd", None),
+            ("\\ncdef", None),
+            (&far, None),
+        ] {
+            let raw = "\\\"".repeat(300) + end;
+            assert_eq!(liftable(raw.as_bytes()), stays.map(|n| raw.len() - n), "{end}");
+        }
+    }
+
     /// What a request can cost is read in its outline.
     #[test]
     fn the_outline_says_the_same_but_for_bytes_of_text() {

@@ -181,11 +181,30 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE ?= release
 STATIC = $(or $(CARGO_TARGET_DIR),target)/$(HOST)/$(patsubst dev,debug,$(PROFILE))
 IMAGES := operator sidecar sim
+# How often a sidecar under load takes which way: the compiler puts the busy ways together.
+LOAD_PROFILE := crates/sidecar/load.profdata
+static_flags := -C target-feature=+crt-static
+used_profile = $(if $(filter release,$(PROFILE)), -C profile-use=$(abspath $(LOAD_PROFILE)))
 
+STATIC_PROGRAMS := $(IMAGES:%=static-%)
 .PHONY: static
-static: ## release programs that need nothing of the machine they run on
-	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_DEV_DEBUG=0 \
-	  cargo build --locked --profile $(PROFILE) --target $(HOST) -p operator -p sidecar -p sim
+static: $(STATIC_PROGRAMS) ## release programs that need nothing of the machine they run on
+
+# One by one: together they would share features.
+.PHONY: $(STATIC_PROGRAMS)
+$(STATIC_PROGRAMS): static-%:
+	RUSTFLAGS="$(static_flags)$(used_profile)" CARGO_PROFILE_DEV_DEBUG=0 \
+	  cargo build --locked --profile $(PROFILE) --target $(HOST) -p $*
+
+TRAINING = $(abspath $(or $(CARGO_TARGET_DIR),target))/training
+.PHONY: profile
+profile: bench-peers ## takes the profile that release builds are optimised by anew, at the loads of the benchmark
+	rustup component add llvm-tools
+	rm -rf $(TRAINING)/seen
+	RUSTFLAGS="$(static_flags) -C profile-generate=$(TRAINING)/seen" \
+	  cargo build --locked --release --target $(HOST) --target-dir $(TRAINING) -p sidecar
+	tests/bench/run --only llmroute --scenarios load --reps 1 --sidecar $(TRAINING)/$(HOST)/release/llmroute-sidecar
+	"$$(rustc --print sysroot)/lib/rustlib/$(HOST)/bin/llvm-profdata" merge --sparse --output $(LOAD_PROFILE) $(TRAINING)/seen
 
 .PHONY: images
 images: static ## container images in dist/images, without a Docker daemon

@@ -144,6 +144,8 @@ SCENARIOS = {
     "tls_1k": Scenario(64, 3, scene("secure"), tls=True, peers=("nginx", SIDECAR)),
     **arrows(),
 }
+# What a sidecar can be loaded with, as fast as it goes.
+LOAD = [name for name, s in SCENARIOS.items() if not s.latency and s.warmup]
 QUICK = ["max_1k", "max_256k", "open_2000", "stream_max", "stream_10k", "rss_500", "tls_1k",
          "chat_passed_1k", "chat_to_messages_1k", "chat_passed_stream", "chat_to_messages_stream"]
 

@@ -100,7 +100,7 @@ async fn http2_where_the_policy_asks_for_it() {
     let mut used: Vec<_> = log.iter().map(|e| e.connection).collect();
     used.sort_unstable();
     used.dedup();
-    assert!(used.len() < 40, "{} connections for 40 requests", used.len());
+    assert_eq!(used.len(), 1, "a burst shares the connection that is being opened");
     // A reset before any byte of the answer is the death of a reused connection, and costs nothing.
     for (fault, attempts) in [(Fault::CutStream, "2"), (Fault::Reset, "1"), (Fault::ServerError, "2")] {
         sim.script(vec![Rule::fault(fault).times(1)]);
@@ -113,6 +113,32 @@ async fn http2_where_the_policy_asks_for_it() {
             reply.text()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_over_http2_onto_a_dead_address_fails_at_once() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", silent.local_addr().expect("an address"));
+    let tier = "{name: quick, sla: 10s, retries: {attempts: 1}, \
+         timeouts: {connect: 5s, tls: 300ms, firstByte: 8s, idle: 8s, total: 9s}}";
+    let policy = Policy::new()
+        .provider_with("openai", "OpenAI", &url, ", http2: true")
+        .scene("chat", &[("openai", "gpt-6-sol")])
+        .tier(tier)
+        .field(PATIENT);
+    let world = World::builder().start_with(&policy.yaml()).await;
+    let all = (0..20).map(|_| world.app.say(Speech::Chat, "hi", false).send());
+    for reply in futures_util::future::join_all(all).await {
+        assert_eq!(
+            (reply.status, reply.header("x-llmroute-reason")),
+            (504, "openai_connect_timeout"),
+            "{}",
+            reply.text()
+        );
+    }
+    silent.set_nonblocking(true).expect("a listener that does not wait");
+    let asked = std::iter::from_fn(|| silent.accept().ok()).count();
+    assert_eq!(asked, 20, "those who waited for the first in vain each asked once, none after another's failure");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

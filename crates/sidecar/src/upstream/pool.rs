@@ -6,7 +6,7 @@ use hyper::{Request, Response, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use policy::{Tick, snapshot::BaseUrl};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::{
     ConnectLimits,
@@ -30,6 +30,8 @@ pub struct Pool {
     http2: bool,
     connector: Arc<Network>,
     idle: Mutex<Vec<Idle>>,
+    /// Held while an HTTP/2 connection is being opened; whether the last one failed.
+    opening: tokio::sync::Mutex<bool>,
 }
 
 struct Idle {
@@ -82,7 +84,7 @@ impl From<NoHead> for SendError {
 
 impl Pool {
     pub(super) fn new(base: BaseUrl, http2: bool, connector: Arc<Network>) -> Pool {
-        Pool { base, http2, connector, idle: Mutex::default() }
+        Pool { base, http2, connector, idle: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// The address.
@@ -152,7 +154,7 @@ impl Pool {
         let mut idle = self.idle.lock();
         if self.http2 {
             idle.retain_mut(|i| i.sender.is_open());
-            let i = idle.iter_mut().find(|i| i.sender.is_young(now) && i.sender.load() < MAX_STREAMS)?;
+            let i = idle.iter_mut().rev().find(|i| i.sender.is_young(now) && i.sender.load() < MAX_STREAMS)?;
             i.since = now;
             return i.sender.share();
         }
@@ -186,12 +188,38 @@ impl Pool {
     }
 
     async fn open(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {
-        let io = self.connector.connect(&self.base, self.http2, limits).await?;
-        let born = clock::now();
-        if !self.http2 {
-            let link = Link::new(io).await.map_err(|_| ConnectError::Refused)?;
-            return Ok(Sender { kind: Kind::H1(Box::new(link)), born });
+        if self.http2 {
+            return self.open_shared(limits).await;
         }
+        let io = self.connector.connect(&self.base, false, limits).await?;
+        let link = Link::new(io).await.map_err(|_| ConnectError::Refused)?;
+        Ok(Sender { kind: Kind::H1(Box::new(link)), born: clock::now() })
+    }
+
+    /// One at a time: a burst shares the connection that is being opened. Who waited in vain opens its own, in what is
+    /// left of its limit, so that a dead address fails all of them at once and not one after another.
+    async fn open_shared(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {
+        let began = clock::now();
+        loop {
+            if let Ok(mut failed) = self.opening.try_lock() {
+                let opened = self.open_http2(limits).await;
+                *failed = opened.is_err();
+                return opened;
+            }
+            let left = || limits.connect.saturating_sub(clock::now().since(began));
+            let turn = timeout(left(), self.opening.lock()).await;
+            let failed = *turn.map_err(|_| ConnectError::Timeout)?;
+            if let Some(sender) = self.checkout() {
+                return Ok(sender);
+            }
+            if failed {
+                return self.open_http2(ConnectLimits { connect: left(), ..limits }).await;
+            }
+        }
+    }
+
+    async fn open_http2(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {
+        let io = self.connector.connect(&self.base, true, limits).await?;
         let (send, conn) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD as u32)
@@ -201,6 +229,7 @@ impl Pool {
             .await
             .map_err(|_| ConnectError::Refused)?;
         tokio::spawn(conn);
+        let born = clock::now();
         let sender = Sender { kind: Kind::H2(send, Arc::new(())), born };
         let shared = sender.share();
         self.idle.lock().push(Idle { sender, since: born });

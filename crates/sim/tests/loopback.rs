@@ -22,8 +22,10 @@ fn connect(sim: &Sim) -> TcpStream {
 fn send(stream: &mut TcpStream, method: &str, path: &str, body: &Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let key = "authorization: Bearer sk-test\r\nanthropic-version: 2023-06-01";
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: sim\r\n{key}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-        .unwrap();
+    let length = body.len();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: sim\r\n{key}\r\ncontent-length: {length}\r\n\r\n{body}");
+    // All at once: some connections end at the first byte that comes.
+    stream.write_all(request.as_bytes()).unwrap();
 }
 
 /// Reads one whole answer: head and body.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wide::u8x16;
+use fearless_simd::{Level, Simd, dispatch, mask8x64, prelude::*, u8x16, u8x64};
 
 use super::{JsonError, Scanner, Span};
 
@@ -11,7 +11,7 @@ use super::{JsonError, Scanner, Span};
 /// # Errors
 /// Where there is no string that JSON allows.
 pub(crate) fn string_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    let mut s = Scanner { text, at, around: 0, escaped: false };
+    let mut s = Scanner::new(text, at);
     s.string()?;
     Ok(s.at)
 }
@@ -25,56 +25,63 @@ impl Scanner<'_> {
         let start = self.at;
         // Names and most values are short and plain.
         if let Some(chunk) = self.text[start..].first_chunk() {
-            let stop = stops(chunk).trailing_zeros() as usize;
+            let stop = stops(chunk);
             if chunk.get(stop) == Some(&b'"') {
+                self.high |= u128::from_ne_bytes(*chunk);
                 self.at = start + stop + 1;
                 return Ok(start..start + stop);
             }
         }
-        self.rest_of_string()?;
+        dispatch!(Level::new(), simd => rest_of_string(simd, self))?;
         Ok(start..self.at - 1)
     }
+}
 
-    /// What is left of a string, block by block, with its closing quote.
-    fn rest_of_string(&mut self) -> Result<(), JsonError> {
-        let text = self.text;
-        let mut last = [b' '; BLOCK];
-        let mut escapes = Escapes::default();
-        loop {
-            let rest = &text[self.at..];
-            let block = match rest.first_chunk() {
-                Some(block) => block,
-                None => {
-                    last[..rest.len()].copy_from_slice(rest);
-                    last[rest.len()..].fill(b' ');
-                    &last
-                }
-            };
-            let stops = block_stops(block);
-            if stops != 0 || escapes.open {
-                let quotes = mask(block, b'"');
-                let backslashes = mask(block, b'\\');
-                let escaped = escapes.escaped(backslashes);
-                let end = (quotes & !escaped).trailing_zeros();
-                let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
-                self.escaped |= backslashes & inside != 0;
-                // Most escapes are of a quote, a backslash or a line's end.
-                let odd = escaped & inside & !(quotes | backslashes | mask(block, b'n'));
-                let control = stops & inside & !(quotes | backslashes);
-                if odd | control != 0 {
-                    escapes.check(text, self.at, odd, control)?;
-                }
-                if end < u64::BITS {
-                    self.at += end as usize + 1;
-                    return Ok(());
-                }
+/// What is left of a string, block by block, with its closing quote.
+#[inline(always)]
+fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<(), JsonError> {
+    let text = s.text;
+    let mut last = [b' '; BLOCK];
+    let mut escapes = Escapes::default();
+    let mut high = u8x64::splat(simd, 0);
+    loop {
+        let rest = &text[s.at..];
+        let bytes = match rest.first_chunk() {
+            Some(bytes) => bytes,
+            None => {
+                last[..rest.len()].copy_from_slice(rest);
+                last[rest.len()..].fill(b' ');
+                &last
             }
-            if rest.len() <= BLOCK {
-                return Err(JsonError::Syntax(text.len()));
+        };
+        let block = u8x64::simd_from(simd, *bytes);
+        high |= block;
+        let (quotes, backslashes) = (block.simd_eq(b'"'), block.simd_eq(b'\\'));
+        let controls = block.simd_le(0x1f);
+        if (quotes | backslashes | controls).any_true() || escapes.open {
+            let [quotes, backslashes, controls] = [quotes, backslashes, controls].map(mask8x64::to_bitmask);
+            let escaped = escapes.escaped(backslashes);
+            let end = (quotes & !escaped).trailing_zeros();
+            let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
+            s.escaped |= backslashes & inside != 0;
+            // Most escapes are of a quote, a backslash or a line's end.
+            let odd = escaped & inside & !(quotes | backslashes | block.simd_eq(b'n').to_bitmask());
+            let controls = controls & inside;
+            if odd | controls != 0 {
+                escapes.check(text, s.at, odd, controls)?;
             }
-            self.at += BLOCK;
+            if end < u64::BITS {
+                s.at += end as usize + 1;
+                break;
+            }
         }
+        if rest.len() <= BLOCK {
+            return Err(JsonError::Syntax(text.len()));
+        }
+        s.at += BLOCK;
     }
+    s.high |= u128::from(high.simd_ge(0x80).any_true()) << 7;
+    Ok(())
 }
 
 /// The escapes of a string, from block to block.
@@ -117,12 +124,13 @@ impl Escapes {
 /// Bytes looked at together in long strings.
 const BLOCK: usize = 64;
 
-/// A bit for each byte that is no plain string content: a quote, a backslash, a control character.
+/// Where the first byte is that is no plain string content: a quote, a backslash, a control character.
 #[inline]
-fn stops(chunk: &[u8; 16]) -> u32 {
-    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
-    let chunk = u8x16::new(*chunk);
-    (chunk.simd_eq(quote) | chunk.simd_eq(backslash) | chunk.min(control).simd_eq(chunk)).to_bitmask()
+fn stops(chunk: &[u8; 16]) -> usize {
+    dispatch!(Level::baseline(), simd => {
+        let chunk = u8x16::simd_from(simd, *chunk);
+        (chunk.simd_eq(b'"') | chunk.simd_eq(b'\\') | chunk.simd_le(0x1f)).to_bitmask().trailing_zeros() as usize
+    })
 }
 
 /// How many bytes at the beginning of `text` a JSON string has as they are.
@@ -130,30 +138,13 @@ fn stops(chunk: &[u8; 16]) -> u32 {
 pub(crate) fn plain_length(text: &[u8]) -> usize {
     let (chunks, rest) = text.as_chunks();
     for (at, chunk) in (0..).step_by(16).zip(chunks) {
-        let stops = stops(chunk);
-        if stops != 0 {
-            return at + stops.trailing_zeros() as usize;
+        let stop = stops(chunk);
+        if stop < 16 {
+            return at + stop;
         }
     }
     let stop = rest.iter().position(|b| matches!(b, b'"' | b'\\' | ..b' '));
     text.len() - rest.len() + stop.unwrap_or(rest.len())
-}
-
-#[inline]
-fn block_stops(block: &[u8; BLOCK]) -> u64 {
-    bits(block, stops)
-}
-
-/// A bit for each byte of a block that is `byte`.
-#[inline]
-fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
-    bits(block, |chunk| u8x16::new(*chunk).simd_eq(u8x16::splat(byte)).to_bitmask())
-}
-
-#[inline]
-fn bits(block: &[u8; BLOCK], of: impl Fn(&[u8; 16]) -> u32) -> u64 {
-    let (chunks, _) = block.as_chunks();
-    chunks.iter().rev().fold(0, |mask, chunk| mask << 16 | u64::from(of(chunk)))
 }
 
 /// Letters that alone make an escape; a table, since a jump by letter is guessed wrong too often.

@@ -189,6 +189,8 @@ fn strings_of_all_lengths() {
                 };
                 // The second half of a pair is at fault, or the whole of an escape.
                 assert!((before + 1..=before + 7).contains(&at), "{at} {}", String::from_utf8_lossy(&text));
+                let among = [br#"{"a":"plain","#, &*text, br#":"plain too"}"#].concat();
+                assert!(check(&among).is_err(), "{}", String::from_utf8_lossy(&among));
             }
         }
     }

@@ -88,7 +88,7 @@ impl Watched {
 }
 
 /// Where a head ends: at its first empty line, whose end and whose predecessor's may lack the CR.
-fn end_of_head(text: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_head(text: &[u8]) -> Option<usize> {
     let crlf = memchr::memmem::find(text, b"\n\r\n");
     let before = crlf.map_or(text, |i| &text[..i + 1]);
     memchr::memmem::find(before, b"\n\n").or(crlf)

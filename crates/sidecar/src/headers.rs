@@ -6,7 +6,7 @@ use policy::snapshot::{Api, Classify, Provider};
 use crate::{credentials::Secret, state::LiveProvider};
 
 /// About how many headers an answer carries, the provider's and ours.
-const MOST_HEADERS: usize = 24;
+pub(crate) const MOST_HEADERS: usize = 24;
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -17,7 +17,7 @@ const NO_SAMPLING: &str = "2026-10-21";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// The headers of a request to a provider in the making: few, so a list, from which a map is made when they leave.
+/// The headers of a request to a provider: few, so a list.
 #[derive(Clone, Debug, Default)]
 pub struct List(Vec<(HeaderName, HeaderValue)>);
 
@@ -37,20 +37,30 @@ impl List {
         self.0.iter().any(|(n, _)| n == name)
     }
 
-    /// As they go out.
+    /// One after another.
+    pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.0.iter()
+    }
+
+    /// As a map.
     #[must_use]
     pub fn map(&self) -> HeaderMap {
-        // The connection takes this map for the answer's head, too, which then has room for what we add to it.
-        let mut map = HeaderMap::with_capacity(self.0.len().max(MOST_HEADERS));
+        let mut map = HeaderMap::with_capacity(self.0.len());
         self.0.iter().for_each(|(name, value)| _ = map.append(name.clone(), value.clone()));
         map
+    }
+}
+
+impl FromIterator<(HeaderName, HeaderValue)> for List {
+    fn from_iter<T: IntoIterator<Item = (HeaderName, HeaderValue)>>(headers: T) -> List {
+        List(headers.into_iter().collect())
     }
 }
 
 /// The head of a same-dialect request: the caller's headers less what is kept back.
 #[must_use]
 pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> List {
-    let listed = |name: &str| from.get_all(header::CONNECTION).iter().any(|v| names_header(v, name));
+    let listed = |name: &str| from.get_all(header::CONNECTION).iter().any(|v| names_token(v, name));
     let lists = from.contains_key(header::CONNECTION);
     let mut out = List(Vec::with_capacity(from.len() + 6));
     for (name, value) in from {
@@ -120,7 +130,7 @@ fn is_kept_back(name: &str, classify: &Classify, api: Api) -> bool {
 }
 
 /// Whether a `Connection` value lists `name`.
-fn names_header(value: &HeaderValue, name: &str) -> bool {
+pub(crate) fn names_token(value: &HeaderValue, name: &str) -> bool {
     value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }
 
@@ -183,7 +193,7 @@ mod tests {
     #[test]
     fn connection_lists_are_read_by_token() {
         let v = HeaderValue::from_static("close, X-Foo ");
-        assert!(names_header(&v, "x-foo"));
-        assert!(!names_header(&v, "x-fo"));
+        assert!(names_token(&v, "x-foo"));
+        assert!(!names_token(&v, "x-fo"));
     }
 }

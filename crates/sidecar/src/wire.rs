@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use dialect::{Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
 use hyper::{
-    HeaderMap, Method, Request, Uri,
+    HeaderMap, Method, Uri,
     http::{request::Parts, uri::PathAndQuery},
 };
 use policy::{
@@ -16,7 +16,13 @@ use policy::{
 };
 
 use crate::{
-    capable::capability, clock, credentials::Secret, headers, memory::Room, state::InForce, upstream::OutBody,
+    capable::capability,
+    clock,
+    credentials::Secret,
+    headers,
+    memory::Room,
+    state::InForce,
+    upstream::{OutBody, Outgoing},
 };
 
 /// What the caller sent, as far as it is needed to build requests to providers, again for each try.
@@ -366,20 +372,14 @@ impl Wire {
 
     /// The request, once more.
     #[must_use]
-    pub fn build(&self) -> Request<OutBody> {
-        let mut request = Request::new(OutBody::Rope(VecDeque::from(self.body.clone())));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.map();
-        request
+    pub fn build(&self) -> Outgoing<'_> {
+        self.around(OutBody::Rope(VecDeque::from(self.body.clone())))
     }
 
     /// The head of the request around another body.
     #[must_use]
-    pub fn around(&self, body: OutBody) -> Request<OutBody> {
-        let mut request = self.build();
-        *request.body_mut() = body;
-        request
+    pub fn around(&self, body: OutBody) -> Outgoing<'_> {
+        Outgoing { method: &self.method, uri: &self.uri, headers: &self.headers, body }
     }
 }
 

@@ -1,3 +1,4 @@
+use hyper::Request;
 use policy::{
     catalogue::{self, Capabilities},
     plan::{Standing, TargetKey, Worst},

@@ -28,7 +28,7 @@ use crate::{
     events::{EventError, Events},
     headers,
     memory::Room,
-    upstream::{ConnectError, ConnectLimits, Died, OutBody, SendError},
+    upstream::{ConnectError, ConnectLimits, Died, Lost, OutBody, SendError},
     wire::Wire,
 };
 
@@ -303,7 +303,7 @@ fn of_send(e: &SendError) -> Failure {
         SendError::Connect(ConnectError::Tls) => Failure::Tls,
         SendError::TooLate => Failure::ConnectTimeout,
         SendError::Timeout => Failure::Timeout,
-        SendError::Lost(e) if e.is_parse() => Failure::NoAnswer,
+        SendError::Lost(Lost::NotHttp) => Failure::NoAnswer,
         SendError::Lost(_) => Failure::Lost,
     }
 }

@@ -23,7 +23,7 @@ use tower_service::Service;
 use super::settings::{Protocol, Settings};
 use crate::{
     clock,
-    upstream::{ConnectError, ConnectLimits, Io, Network, OutBody, Pool, Upstream},
+    upstream::{ConnectError, ConnectLimits, Io, Network, OutBody, Outgoing, Pool, Upstream},
 };
 
 /// Longest answer of a collector that is read.
@@ -85,8 +85,11 @@ impl HttpClient for Http {
         if let Some(authority) = parts.uri.authority() {
             parts.headers.insert(HOST, authority.as_str().try_into()?);
         }
-        parts.uri = parts.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
-        let mut build = |_| Some(Request::from_parts(parts.clone(), OutBody::Rope([body.clone()].into())));
+        let headers = parts.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut build = |_| {
+            let body = OutBody::Rope([body.clone()].into());
+            Some(Outgoing { method: &parts.method, uri: &parts.uri, headers: &headers, body })
+        };
         let until = clock::now().after(self.timeout);
         let answer = self.pool.send(&mut build, LIMITS, until).await.map_err(|e| format!("{e:?}"))?;
         let (parts, body) = answer.into_parts();

@@ -2,40 +2,47 @@
 //! handed from task to task. Between two requests nobody drives it; what happened meanwhile is seen at the next use.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    io::{self, ErrorKind},
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
-use futures_util::task::AtomicWaker;
-use hyper::{Request, Response, body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use hyper::{Method, http::response::Parts};
 use policy::Tick;
-use tokio::time::{Sleep, sleep_until};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep_until},
+};
 
-use super::{body::OutBody, connect::Io};
+use super::{
+    answer::{self, Head, NotHttp},
+    connect::Io,
+    framing::Framing,
+    request::{Outgoing, Unwritten},
+};
 use crate::{burst::behind_others, clock};
 
-/// Longest head of an answer.
-pub(super) const MAX_HEAD: usize = 64 << 10;
-
-/// Turns at one go, before other tasks have theirs.
-const MOST_TURNS: usize = 16;
-
-type Conn = http1::Connection<TokioIo<Io>, OutBody>;
+/// Bytes that are read at once, as long as no read brought so many; then twice as many,
+const STEP: usize = 8 << 10;
+/// up to this.
+const MAX_STEP: usize = 64 << 10;
 
 /// One connection.
-pub(super) struct Link {
-    sender: http1::SendRequest<OutBody>,
-    /// `None` once it has ended.
-    conn: Option<Conn>,
-    nudge: Arc<Nudge>,
-    /// Of `nudge`.
-    waker: Waker,
+pub(super) struct Link<S = Io> {
+    io: S,
+    /// Read and not yet taken.
+    read: BytesMut,
+    step: usize,
+    /// Something came since the request began.
+    heard: bool,
+    unwritten: Unwritten,
+    to_head: bool,
+    /// What is to come of the answer's body.
+    framing: Framing,
+    /// It can take another request after this one.
+    keeps: bool,
     alarm: Option<Alarm>,
 }
 
@@ -45,29 +52,59 @@ pub(super) enum NoHead {
     /// Not in time.
     Late,
     /// The connection died, or what came was not HTTP.
-    Lost(hyper::Error),
+    Lost(Lost),
 }
 
-impl Link {
+/// How a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// It was closed before any byte of the request left.
+    #[error("the connection was closed before the request left")]
+    Unsent,
+    /// It was closed without a byte of an answer.
+    #[error("the connection was closed without an answer")]
+    Unanswered,
+    /// It died within the answer.
+    #[error("the connection died within the answer")]
+    Cut,
+    /// What came is not HTTP.
+    #[error("what came is not HTTP")]
+    NotHttp,
+}
+
+impl From<NotHttp> for Lost {
+    fn from(NotHttp: NotHttp) -> Lost {
+        Lost::NotHttp
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Over an open connection.
-    pub(super) async fn new(io: Io) -> hyper::Result<Link> {
-        let (sender, conn) = http1::Builder::new().max_header_size(MAX_HEAD).handshake(TokioIo::new(io)).await?;
-        let nudge = Arc::new(Nudge::default());
-        let waker = Waker::from(nudge.clone());
-        let mut link = Link { sender, conn: Some(conn), nudge, waker, alarm: None };
-        // Its first turn says that it takes a request.
-        link.is_free();
-        Ok(link)
+    pub(super) fn new(io: S) -> Link<S> {
+        Link {
+            io,
+            read: BytesMut::new(),
+            step: STEP,
+            heard: false,
+            unwritten: Unwritten::default(),
+            to_head: false,
+            framing: Framing::Over,
+            keeps: true,
+            alarm: None,
+        }
     }
 
     /// Sends `request`, and drives the connection until the head of the answer is here or it is `until`.
-    pub(super) async fn send(&mut self, request: Request<OutBody>, until: Tick) -> Result<Response<Incoming>, NoHead> {
+    pub(super) async fn send(&mut self, request: Outgoing<'_>, until: Tick) -> Result<Parts, NoHead> {
         behind_others().await;
-        let mut answer = pin!(self.sender.send_request(request));
-        self.nudge.note();
-        std::future::poll_fn(|cx| {
-            let unheard = &mut Context::from_waker(Waker::noop());
-            if let Poll::Ready(head) = self.drive(cx, || answer.as_mut().poll(unheard)) {
+        if !self.is_free() {
+            return Err(NoHead::Lost(Lost::Unsent));
+        }
+        (self.heard, self.step) = (false, STEP);
+        self.to_head = *request.method == Method::HEAD;
+        self.unwritten.begin(request);
+        poll_fn(|cx| {
+            if let Poll::Ready(head) = self.poll_head(cx) {
                 return Poll::Ready(head.map_err(NoHead::Lost));
             }
             let rings = self.alarm.get_or_insert_with(|| Alarm::new(until)).poll(until, cx);
@@ -76,88 +113,93 @@ impl Link {
         .await
     }
 
-    /// Gives the connection turns until `done` is, or nothing moves any more; none where nothing happened since the last
-    /// one. `done` may look at what belongs to the connection with a waker that nobody hears: all that changes it happens
-    /// in these turns.
-    pub(super) fn drive<T>(&mut self, cx: &mut Context<'_>, mut done: impl FnMut() -> Poll<T>) -> Poll<T> {
-        self.nudge.task.register(cx.waker());
-        for _ in 0..MOST_TURNS {
-            if !self.nudge.begin() {
-                return Poll::Pending;
-            }
-            turn(&mut self.conn, &self.waker);
-            let polled = done();
-            if polled.is_ready() || self.conn.is_none() {
-                // The next call begins with a turn, whatever happens until then.
-                self.nudge.note();
-                return polled;
-            }
-            self.nudge.end();
+    /// The next piece of the answer's body, of which [`Self::framing`] tells how much is to come.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Lost>>> {
+        let polled = self.poll_piece(cx);
+        if let Poll::Ready(Some(Err(_))) = polled {
+            (self.framing, self.keeps) = (Framing::Over, false);
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        polled
     }
 
-    /// Its user is done with it: whether it can take another request. Nobody is woken by it until it is driven again.
-    pub(super) fn rest(&mut self) -> bool {
-        self.nudge.task.take();
-        (self.conn.is_some() && self.sender.is_ready()) || self.is_free()
+    /// What is to come of the answer's body.
+    pub(super) fn framing(&self) -> Framing {
+        self.framing
     }
 
-    /// Whether it can take a request: its last answer is over, and the provider has not closed it.
+    /// Whether it can take a request: its last answer is over, and the provider has not closed it. Nobody is woken by it
+    /// until it is driven again.
     pub(super) fn is_free(&mut self) -> bool {
-        turn(&mut self.conn, Waker::noop());
-        self.conn.is_some() && self.sender.is_ready()
-    }
-}
-
-fn turn(conn: &mut Option<Conn>, waker: &Waker) {
-    let Some(running) = conn else { return };
-    if Pin::new(running).poll(&mut Context::from_waker(waker)).is_ready() {
-        // Who still waits for something of it is told by its drop.
-        *conn = None;
-    }
-}
-
-/// Wakes the task that uses a connection, but not while that task is at it: most wake-ups are then its own doing.
-#[derive(Default)]
-struct Nudge {
-    task: AtomicWaker,
-    state: AtomicU8,
-}
-
-/// The task is away, and nothing happened.
-const QUIET: u8 = 0;
-/// The task is at it.
-const AT_IT: u8 = 1;
-/// Something happened that the task has not looked at.
-const NUDGED: u8 = 2;
-
-impl Nudge {
-    /// Something happened, and the task knows.
-    fn note(&self) {
-        self.state.store(NUDGED, Ordering::SeqCst);
+        let is_idle = self.keeps && self.framing == Framing::Over && self.unwritten.is_over() && self.read.is_empty();
+        // Whatever comes now was not asked for.
+        let cx = &mut Context::from_waker(Waker::noop());
+        is_idle && Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending()
     }
 
-    /// The task is at it, if there is anything to look at.
-    fn begin(&self) -> bool {
-        self.state.compare_exchange(NUDGED, AT_IT, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parts, Lost>> {
+        // A provider may answer and close before it has read the whole request: its answer counts.
+        let broken = matches!(self.unwritten.poll(&mut self.io, cx), Poll::Ready(Err(_)));
+        loop {
+            if let Some(Head { parts, framing, keeps }) = answer::take_head(&mut self.read, self.to_head)? {
+                if parts.status.is_informational() {
+                    continue;
+                }
+                (self.framing, self.keeps) = (framing, keeps);
+                return Poll::Ready(Ok(parts));
+            }
+            match self.poll_fill(cx) {
+                Poll::Pending if broken => return Poll::Ready(Err(self.lost(None))),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.lost(None))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(self.lost(Some(e.kind())))),
+            }
+        }
     }
 
-    /// The task goes away, unless something happened meanwhile: then there is more to look at.
-    fn end(&self) {
-        let _ = self.state.compare_exchange(AT_IT, QUIET, Ordering::SeqCst, Ordering::SeqCst);
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Lost>>> {
+        loop {
+            if let Some(data) = self.framing.take(&mut self.read)? {
+                return Poll::Ready(Some(Ok(data)));
+            }
+            if self.framing == Framing::Over {
+                return Poll::Ready(None);
+            }
+            // What is left of the request goes on; where it cannot, that shows when reading.
+            let _ = self.unwritten.poll(&mut self.io, cx);
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) if self.framing == Framing::UntilClose => {
+                    (self.framing, self.keeps) = (Framing::Over, false);
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Lost::Cut))),
+                Ok(_) => {}
+            }
+        }
     }
-}
 
-impl Wake for Nudge {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+    /// Reads what is there.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < self.step / 2 {
+            self.read.reserve(self.step);
+        }
+        let count = ready!(pin!(self.io.read_buf(&mut self.read)).poll(cx))?;
+        self.heard |= count > 0;
+        if self.read.len() == self.read.capacity() {
+            self.step = (2 * self.step).min(MAX_STEP);
+        }
+        Poll::Ready(Ok(count))
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(NUDGED, Ordering::SeqCst) == QUIET {
-            self.task.wake();
+    /// What it means that no head came, where reading ended with this error or without one.
+    fn lost(&self, error: Option<ErrorKind>) -> Lost {
+        use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+        let is_closed = error.is_none_or(|kind| {
+            matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+        });
+        match self.heard || !is_closed {
+            true => Lost::Cut,
+            false if self.unwritten.is_untouched() => Lost::Unsent,
+            false => Lost::Unanswered,
         }
     }
 }
@@ -195,38 +237,9 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::AtomicUsize, time::Duration};
+    use std::time::Duration;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn a_task_is_woken_for_what_happens_while_it_is_away() {
-        let count = Arc::new(Count::default());
-        let nudge = Arc::new(Nudge::default());
-        nudge.task.register(&count.clone().into());
-        let woken = || count.0.swap(0, Ordering::Relaxed);
-        nudge.note();
-        assert!(nudge.begin());
-        nudge.wake_by_ref();
-        nudge.end();
-        assert_eq!(woken(), 0, "it is still there, and sees it at once");
-        assert!(nudge.begin());
-        nudge.end();
-        assert!(!nudge.begin(), "nothing happened");
-        nudge.wake_by_ref();
-        nudge.wake_by_ref();
-        assert_eq!(woken(), 1);
-        assert!(nudge.begin());
-    }
 
     /// Whole seconds until the alarm says that it is `until` seconds from now.
     async fn rings(alarm: &mut Alarm, until: u64) -> u64 {

@@ -1,10 +1,15 @@
 //! The only opener of provider connections: pools of HTTP/1.1 and HTTP/2 connections over TCP, TLS or a proxy.
 
+mod answer;
 mod body;
 mod connect;
+mod framing;
 mod link;
 mod pool;
 mod proxy;
+mod request;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -12,9 +17,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use policy::snapshot::BaseUrl;
 
-pub use body::{LentBody, OutBody};
+pub use body::LentBody;
 pub use connect::{ConnectError, Io, Network};
+pub use link::Lost;
 pub use pool::{Died, Pool, SendError};
+pub use request::{OutBody, Outgoing};
 pub use tls::extra_roots;
 
 /// Bounds on opening a connection.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hyper::{Request, Response, client::conn::http2};
+use hyper::{Response, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use policy::{Tick, snapshot::BaseUrl};
@@ -10,9 +10,12 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{
     ConnectLimits,
-    body::{LentBody, OutBody},
+    answer::MAX_HEAD,
+    body::LentBody,
     connect::{ConnectError, Network},
-    link::{Link, MAX_HEAD, NoHead},
+    framing::Framing,
+    link::{Link, Lost, NoHead},
+    request::{OutBody, Outgoing},
 };
 use crate::clock;
 
@@ -70,7 +73,7 @@ pub enum SendError {
     /// Nothing came in time.
     Timeout,
     /// The connection died, or what came was not HTTP.
-    Lost(hyper::Error),
+    Lost(Lost),
 }
 
 impl From<NoHead> for SendError {
@@ -98,16 +101,16 @@ impl Pool {
     ///
     /// # Errors
     /// The connection could not be opened, or died, or it is too late.
-    pub async fn send(
+    pub async fn send<'a>(
         self: &Arc<Self>,
-        build: &mut (dyn FnMut(Option<Died>) -> Option<Request<OutBody>> + Send),
+        build: &mut (dyn FnMut(Option<Died>) -> Option<Outgoing<'a>> + Send),
         limits: ConnectLimits,
         until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
         if let Some(sender) = self.checkout() {
             let request = build(None).ok_or(SendError::TooLate)?;
             let died = match self.send_on(sender, request, until).await {
-                Err(NoHead::Lost(e)) if died_before_answering(&e) => e,
+                Err(NoHead::Lost(lost @ (Lost::Unsent | Lost::Unanswered))) => lost,
                 sent => return sent.map_err(SendError::from),
             };
             return Box::pin(self.send_again(died, build, limits, until)).await;
@@ -118,15 +121,15 @@ impl Pool {
     }
 
     /// Once more, afresh, where a reused connection died.
-    async fn send_again(
+    async fn send_again<'a>(
         self: &Arc<Self>,
-        died: hyper::Error,
-        build: &mut (dyn FnMut(Option<Died>) -> Option<Request<OutBody>> + Send),
+        died: Lost,
+        build: &mut (dyn FnMut(Option<Died>) -> Option<Outgoing<'a>> + Send),
         limits: ConnectLimits,
         until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
         let fresh = self.open_until(limits, until).await?;
-        let how = if died.is_canceled() { Died::BeforeSending } else { Died::AfterSending };
+        let how = if died == Lost::Unsent { Died::BeforeSending } else { Died::AfterSending };
         let Some(request) = build(Some(how)) else { return Err(SendError::Lost(died)) };
         self.send_on(fresh, request, until).await.map_err(SendError::from)
     }
@@ -134,18 +137,19 @@ impl Pool {
     async fn send_on(
         self: &Arc<Self>,
         mut sender: Sender,
-        request: Request<OutBody>,
+        request: Outgoing<'_>,
         until: Tick,
     ) -> Result<Response<LentBody>, NoHead> {
-        let answer = match &mut sender.kind {
-            Kind::H1(link) => link.send(request, until).await?,
+        let (parts, stream) = match &mut sender.kind {
+            Kind::H1(link) => (link.send(request, until).await?, None),
             Kind::H2(s, _) => {
-                let answer = Box::pin(timeout_at(clock::instant(until), s.send_request(request)));
-                answer.await.map_err(|_| NoHead::Late)?.map_err(NoHead::Lost)?
+                let answer = s.send_request(request.into_request());
+                let answer = Box::pin(timeout_at(clock::instant(until), answer)).await.map_err(|_| NoHead::Late)?;
+                let (parts, body) = answer.map_err(|e| NoHead::Lost(e.into()))?.into_parts();
+                (parts, Some(body))
             }
         };
-        let (parts, body) = answer.into_parts();
-        Ok(Response::from_parts(parts, LentBody::new(body, self.clone(), sender)))
+        Ok(Response::from_parts(parts, LentBody::new(stream, self.clone(), sender)))
     }
 
     /// The most recently used connection that is still good.
@@ -168,7 +172,7 @@ impl Pool {
 
     pub(super) fn put_back(&self, mut sender: Sender) {
         let now = clock::now();
-        if !sender.link().is_some_and(Link::rest) || !sender.is_young(now) {
+        if !sender.link().is_some_and(Link::is_free) || !sender.is_young(now) {
             return;
         }
         let mut idle = self.idle.lock();
@@ -192,8 +196,7 @@ impl Pool {
             return self.open_shared(limits).await;
         }
         let io = self.connector.connect(&self.base, false, limits).await?;
-        let link = Link::new(io).await.map_err(|_| ConnectError::Refused)?;
-        Ok(Sender { kind: Kind::H1(Box::new(link)), born: clock::now() })
+        Ok(Sender { kind: Kind::H1(Box::new(Link::new(io))), born: clock::now() })
     }
 
     /// One at a time: a burst shares the connection that is being opened. Who waited in vain opens its own, in what is
@@ -262,6 +265,14 @@ impl Sender {
         }
     }
 
+    /// What is to come of the answer over HTTP/1.1.
+    pub(super) fn framing(&self) -> Framing {
+        match &self.kind {
+            Kind::H1(link) => link.framing(),
+            Kind::H2(..) => Framing::Over,
+        }
+    }
+
     fn is_young(&self, now: Tick) -> bool {
         now.since(self.born) < MAX_AGE
     }
@@ -282,9 +293,16 @@ impl Sender {
     }
 }
 
-/// Whether the connection closed with no byte of the answer read: the server had given up an idle connection.
-fn died_before_answering(e: &hyper::Error) -> bool {
-    e.is_canceled() || e.is_closed() || e.is_incomplete_message() || is_reset(e)
+impl From<hyper::Error> for Lost {
+    /// As HTTP/2's library tells it.
+    fn from(e: hyper::Error) -> Lost {
+        match e {
+            e if e.is_canceled() => Lost::Unsent,
+            e if e.is_closed() || e.is_incomplete_message() || is_reset(&e) => Lost::Unanswered,
+            e if e.is_parse() => Lost::NotHttp,
+            _ => Lost::Cut,
+        }
+    }
 }
 
 fn is_reset(e: &hyper::Error) -> bool {

@@ -1,0 +1,272 @@
+//! A request on its way to a provider, and what is not written yet of one over HTTP/1.1.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Write},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{Method, Request, Uri, body::Incoming};
+use tokio::io::AsyncWrite;
+
+use crate::headers::List;
+
+/// Pieces written at once.
+const MOST_SLICES: usize = 16;
+
+/// A request to a provider.
+pub struct Outgoing<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// All headers but those that say where the body ends.
+    pub headers: &'a List,
+    /// The body.
+    pub body: OutBody,
+}
+
+/// What is sent to a provider.
+pub enum OutBody {
+    /// Pieces of the caller's bytes with edits between; replayable by building it again.
+    Rope(VecDeque<Bytes>),
+    /// Streamed through, once.
+    Stream(Incoming),
+}
+
+impl Outgoing<'_> {
+    /// As the HTTP/2 library takes it.
+    pub(super) fn into_request(self) -> Request<OutBody> {
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.map();
+        request
+    }
+
+    /// Writes the head, and says whether the body is to be chunked.
+    fn write_head(&self, out: &mut Vec<u8>) -> bool {
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        put(&[self.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
+        for (name, value) in self.headers.iter() {
+            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        let length = self.body.size_hint().exact();
+        // RFC 9110 section 8.6: no length where the method has no use for a body.
+        let tells = length != Some(0) || [Method::POST, Method::PUT, Method::PATCH].contains(self.method);
+        // Writing into memory cannot fail.
+        let _ = match length {
+            Some(length) if tells => write!(out, "content-length: {length}\r\n\r\n"),
+            Some(_) => out.write_all(b"\r\n"),
+            None => out.write_all(b"transfer-encoding: chunked\r\n\r\n"),
+        };
+        length.is_none()
+    }
+}
+
+impl Body for OutBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            OutBody::Rope(pieces) => Poll::Ready(pieces.pop_front().map(|b| Ok(Frame::data(b)))),
+            OutBody::Stream(s) => Pin::new(s).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            OutBody::Rope(pieces) => pieces.is_empty(),
+            OutBody::Stream(s) => s.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            OutBody::Rope(pieces) => SizeHint::with_exact(pieces.iter().map(|b| b.remaining() as u64).sum()),
+            OutBody::Stream(s) => s.size_hint(),
+        }
+    }
+}
+
+/// What is not written yet of a request.
+#[derive(Default)]
+pub(super) struct Unwritten {
+    head: Vec<u8>,
+    /// Bytes of the head that are written.
+    at: usize,
+    pieces: VecDeque<Bytes>,
+    /// Where more pieces come from.
+    stream: Option<Incoming>,
+    chunked: bool,
+    /// Not all is written, or not all has left.
+    under_way: bool,
+}
+
+impl Unwritten {
+    /// All of `request`.
+    pub(super) fn begin(&mut self, request: Outgoing<'_>) {
+        self.head.clear();
+        self.chunked = request.write_head(&mut self.head);
+        (self.at, self.under_way) = (0, true);
+        match request.body {
+            OutBody::Rope(pieces) => (self.pieces, self.stream) = (pieces, None),
+            OutBody::Stream(stream) => (self.pieces, self.stream) = (VecDeque::new(), Some(stream)),
+        }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_over(&self) -> bool {
+        !self.under_way
+    }
+
+    /// Whether no byte was taken by the connection.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.under_way && self.at == 0
+    }
+
+    /// Writes as much as `io` takes.
+    ///
+    /// # Errors
+    /// The connection is dead, or the body that is streamed through has ended early.
+    pub(super) fn poll(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.under_way {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(self.poll_pieces(io, cx))?;
+            let Some(stream) = &mut self.stream else { break };
+            match Pin::new(stream).poll_frame(cx) {
+                Poll::Pending => {
+                    // The provider gets what there is meanwhile.
+                    let _ = Pin::new(io).poll_flush(cx)?;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Err(io::Error::other(e))),
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().map_or((), |data| self.push(data)),
+                Poll::Ready(None) => {
+                    self.stream = None;
+                    self.pieces.extend(self.chunked.then_some(Bytes::from_static(b"0\r\n\r\n")));
+                }
+            }
+        }
+        ready!(Pin::new(io).poll_flush(cx))?;
+        self.under_way = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_pieces(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+            let rest = [&self.head[self.at..]].into_iter().chain(self.pieces.iter().map(|piece| &**piece));
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(rest.filter(|piece| !piece.is_empty())) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            if count == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written(written),
+            }
+        }
+    }
+
+    fn written(&mut self, mut count: usize) {
+        let of_head = count.min(self.head.len() - self.at);
+        self.at += of_head;
+        count -= of_head;
+        while let Some(piece) = self.pieces.front_mut() {
+            if count < piece.len() {
+                piece.advance(count);
+                return;
+            }
+            count -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+
+    /// A piece of a body that is streamed through.
+    fn push(&mut self, data: Bytes) {
+        match self.chunked {
+            _ if data.is_empty() => {}
+            false => self.pieces.push_back(data),
+            true => {
+                let size = format!("{:x}\r\n", data.len());
+                self.pieces.extend([Bytes::from(size), data, Bytes::from_static(b"\r\n")]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HOST, HeaderValue};
+
+    use super::*;
+
+    /// What is written of a request by a connection that takes so much at a time.
+    fn written(method: &Method, path: &'static str, pieces: &[&'static [u8]], step: usize) -> String {
+        let mut headers = List::default();
+        headers.add(HOST, HeaderValue::from_static("provider"));
+        let body = OutBody::Rope(pieces.iter().map(|piece| Bytes::from_static(piece)).collect());
+        let mut unwritten = Unwritten::default();
+        unwritten.begin(Outgoing { method, uri: &Uri::from_static(path), headers: &headers, body });
+        assert!(unwritten.is_untouched());
+        let mut taken = Taken { bytes: vec![], step };
+        let polled = unwritten.poll(&mut taken, &mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(()))) && unwritten.is_over() && !unwritten.is_untouched());
+        String::from_utf8(taken.bytes).unwrap()
+    }
+
+    struct Taken {
+        bytes: Vec<u8>,
+        step: usize,
+    }
+
+    impl AsyncWrite for Taken {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            let count = data.len().min(self.step);
+            self.bytes.extend_from_slice(&data[..count]);
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_request_as_it_is_written() {
+        let rows: [(Method, &str, &[&[u8]], &str); 5] = [
+            (Method::POST, "/v1/a?b=c", &[b"ab", b"", b"cde"], "content-length: 5\r\n\r\nabcde"),
+            (Method::POST, "/", &[], "content-length: 0\r\n\r\n"),
+            (Method::POST, "/", &[b""], "content-length: 0\r\n\r\n"),
+            (Method::GET, "/", &[], "\r\n"),
+            (Method::DELETE, "/x", &[b"y"], "content-length: 1\r\n\r\ny"),
+        ];
+        for (method, path, pieces, rest) in rows {
+            let want = format!("{method} {path} HTTP/1.1\r\nhost: provider\r\n{rest}");
+            for step in [1, 2, 7, 1000] {
+                assert_eq!(written(&method, path, pieces, step), want, "{step} bytes at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_rope_goes_out_in_turns() {
+        let pieces = [&b"0123456789"[..]; 50];
+        assert!(written(&Method::POST, "/", &pieces, 15).ends_with(&"0123456789".repeat(50)));
+    }
+}

@@ -82,8 +82,8 @@ pub struct Scanner<'a> {
     around: u32,
     /// The last string had an escape.
     escaped: bool,
-    /// The bytes of all strings laid over one another: no highest bit is set where all are ASCII.
-    high: u128,
+    /// Strings may be no UTF-8: the text was not checked before.
+    unchecked: bool,
 }
 
 /// Checks that `text` is one JSON value and nothing else.
@@ -91,7 +91,7 @@ pub struct Scanner<'a> {
 /// # Errors
 /// Where it is not.
 pub fn check(text: &[u8]) -> Result<(), JsonError> {
-    let mut s = Scanner::new(text, 0);
+    let mut s = Scanner::unchecked(text);
     s.space();
     s.skip(&mut ())?;
     s.end()
@@ -105,7 +105,7 @@ pub fn members<'a>(
     text: &'a [u8],
     mut each: impl FnMut(Member<'a>, &mut Scanner<'a>) -> Result<(), JsonError>,
 ) -> Result<bool, JsonError> {
-    let mut s = Scanner::new(text, 0);
+    let mut s = Scanner::unchecked(text);
     s.space();
     if s.peek() != Some(b'{') {
         s.skip(&mut ())?;
@@ -119,7 +119,7 @@ pub fn members<'a>(
 
 /// The members of an object inside a text that was already checked; nothing if `span` is no object.
 pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Member<'a>)) {
-    let mut s = Scanner::new(text, span.start);
+    let mut s = Scanner::checked(text, span.start);
     if s.peek() == Some(b'{') {
         let _ = s.object(&mut |m, s: &mut Scanner<'a>| {
             let start = s.at;
@@ -133,12 +133,14 @@ pub fn members_within<'a>(text: &'a [u8], span: &Span, mut each: impl FnMut(Memb
 /// Deepest object whose leaves are told.
 const MAX_LEAF_DEPTH: u32 = 8;
 
-/// The highest bit of each byte.
-const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
-
 impl<'a> Scanner<'a> {
-    fn new(text: &'a [u8], at: usize) -> Scanner<'a> {
-        Scanner { text, at, around: 0, escaped: false, high: 0 }
+    fn unchecked(text: &'a [u8]) -> Scanner<'a> {
+        Scanner { unchecked: true, ..Scanner::checked(text, 0) }
+    }
+
+    /// From `at` on in a text that was checked before.
+    fn checked(text: &'a [u8], at: usize) -> Scanner<'a> {
+        Scanner { text, at, around: 0, escaped: false, unchecked: false }
     }
 
     /// Where it stands.
@@ -162,11 +164,7 @@ impl<'a> Scanner<'a> {
         if self.at != self.text.len() {
             return Err(JsonError::Syntax(self.at));
         }
-        // Outside strings the grammar is ASCII; inside them any UTF-8 may stand.
-        if self.high & HIGH == 0 || simdutf8::basic::from_utf8(self.text).is_ok() {
-            return Ok(());
-        }
-        simdutf8::compat::from_utf8(self.text).map(|_| ()).map_err(|e| JsonError::Syntax(e.valid_up_to()))
+        Ok(())
     }
 
     fn expect(&mut self, b: u8) -> Result<(), JsonError> {

@@ -11,7 +11,7 @@ use super::{JsonError, Scanner, Span};
 /// # Errors
 /// Where there is no string that JSON allows.
 pub(crate) fn string_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
-    let mut s = Scanner::new(text, at);
+    let mut s = Scanner::checked(text, at);
     s.string()?;
     Ok(s.at)
 }
@@ -27,19 +27,32 @@ impl Scanner<'_> {
         if let Some(chunk) = self.text[start..].first_chunk() {
             let stop = stops(chunk);
             if chunk.get(stop) == Some(&b'"') {
-                self.high |= u128::from_ne_bytes(*chunk);
                 self.at = start + stop + 1;
-                return Ok(start..start + stop);
+                return self.of_utf8(start..start + stop, u128::from_ne_bytes(*chunk) & HIGH != 0);
             }
         }
-        dispatch!(Level::new(), simd => rest_of_string(simd, self))?;
-        Ok(start..self.at - 1)
+        let high = dispatch!(Level::new(), simd => rest_of_string(simd, self))?;
+        self.of_utf8(start..self.at - 1, high)
+    }
+
+    /// A string of which it is known whether it may be more than ASCII. Outside strings the grammar has only ASCII.
+    #[inline]
+    fn of_utf8(&self, span: Span, may_be_more: bool) -> Result<Span, JsonError> {
+        let text = &self.text[span.clone()];
+        if !(may_be_more && self.unchecked) || simdutf8::basic::from_utf8(text).is_ok() {
+            return Ok(span);
+        }
+        let valid = simdutf8::compat::from_utf8(text).map_or_else(|e| e.valid_up_to(), str::len);
+        Err(JsonError::Syntax(span.start + valid))
     }
 }
 
-/// What is left of a string, block by block, with its closing quote.
+/// The highest bit of each byte.
+const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+
+/// What is left of a string, block by block, with its closing quote; whether it may be more than ASCII.
 #[inline(always)]
-fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<(), JsonError> {
+fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<bool, JsonError> {
     let text = s.text;
     let mut last = [b' '; BLOCK];
     let mut escapes = Escapes::default();
@@ -80,8 +93,7 @@ fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<(), JsonError
         }
         s.at += BLOCK;
     }
-    s.high |= u128::from(high.simd_ge(0x80).any_true()) << 7;
-    Ok(())
+    Ok(high.simd_ge(0x80).any_true())
 }
 
 /// The escapes of a string, from block to block.

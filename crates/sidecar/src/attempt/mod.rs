@@ -185,12 +185,13 @@ pub async fn attempt(
     let mut build = |again: Option<Died>| {
         let may = match again {
             None => permit.send(),
+            // Its body went with the first one.
+            Some(_) if streamed => false,
             Some(died) => permit.send_again(asked.ask, died == Died::AfterSending),
         };
         match body.take() {
             _ if !may => None,
             Some(body) => Some(wire.around(body)),
-            None if streamed => None,
             None => Some(wire.build()),
         }
     };

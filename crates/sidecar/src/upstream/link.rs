@@ -137,8 +137,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parts, Lost>> {
-        // A provider may answer and close before it has read the whole request: its answer counts.
-        let broken = matches!(self.unwritten.poll(&mut self.io, cx), Poll::Ready(Err(_)));
+        // A provider may answer and close before it has read the whole request: its answer counts, or else reading tells
+        // how the connection ended.
+        let broken = match self.unwritten.poll(&mut self.io, cx) {
+            Poll::Ready(Err(why)) if !is_closed(why) => Some(why),
+            _ => None,
+        };
         loop {
             if let Some(Head { parts, framing, keeps }) = answer::take_head(&mut self.read, self.to_head)? {
                 if parts.status.is_informational() {
@@ -148,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 return Poll::Ready(Ok(parts));
             }
             match self.poll_fill(cx) {
-                Poll::Pending if broken => return Poll::Ready(Err(self.lost(None))),
+                Poll::Pending if broken.is_some() => return Poll::Ready(Err(self.lost(broken))),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.lost(None))),
                 Poll::Ready(Ok(_)) => {}
@@ -190,18 +194,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Ready(Ok(count))
     }
 
-    /// What it means that no head came, where reading ended with this error or without one.
+    /// What it means that no head came, where it ended with this error or with the connection's end.
     fn lost(&self, error: Option<ErrorKind>) -> Lost {
-        use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-        let is_closed = error.is_none_or(|kind| {
-            matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
-        });
-        match self.heard || !is_closed {
+        match self.heard || !error.is_none_or(is_closed) {
             true => Lost::Cut,
             false if self.unwritten.is_untouched() => Lost::Unsent,
             false => Lost::Unanswered,
         }
     }
+}
+
+/// Whether an error says that the other side closed the connection; TLS tells so by an unexpected end.
+fn is_closed(error: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
 }
 
 /// A timer that is seldom set: it stays where it is as long as what it bounds ends later, and is moved when it rings.

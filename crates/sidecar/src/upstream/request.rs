@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice, Write},
+    io::{self, ErrorKind, IoSlice, Write},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -47,8 +47,8 @@ impl Outgoing<'_> {
         request
     }
 
-    /// Writes the head, and says whether the body is to be chunked.
-    fn write_head(&self, out: &mut Vec<u8>) -> bool {
+    /// Writes the head.
+    fn write_head(&self, out: &mut Vec<u8>) {
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         put(&[self.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
@@ -64,7 +64,6 @@ impl Outgoing<'_> {
             Some(_) => out.write_all(b"\r\n"),
             None => out.write_all(b"transfer-encoding: chunked\r\n\r\n"),
         };
-        length.is_none()
     }
 }
 
@@ -103,17 +102,28 @@ pub(super) struct Unwritten {
     pieces: VecDeque<Bytes>,
     /// Where more pieces come from.
     stream: Option<Incoming>,
-    chunked: bool,
-    /// Not all is written, or not all has left.
-    under_way: bool,
+    /// What the stream still owes; `None` where it is chunked.
+    owed: Option<u64>,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Progress {
+    /// Nothing is left.
+    #[default]
+    Over,
+    UnderWay,
+    /// No more can be written.
+    Broken(ErrorKind),
 }
 
 impl Unwritten {
     /// All of `request`.
     pub(super) fn begin(&mut self, request: Outgoing<'_>) {
         self.head.clear();
-        self.chunked = request.write_head(&mut self.head);
-        (self.at, self.under_way) = (0, true);
+        request.write_head(&mut self.head);
+        (self.at, self.progress) = (0, Progress::UnderWay);
+        self.owed = request.body.size_hint().exact();
         match request.body {
             OutBody::Rope(pieces) => (self.pieces, self.stream) = (pieces, None),
             OutBody::Stream(stream) => (self.pieces, self.stream) = (VecDeque::new(), Some(stream)),
@@ -122,22 +132,34 @@ impl Unwritten {
 
     /// Whether nothing is left.
     pub(super) fn is_over(&self) -> bool {
-        !self.under_way
+        matches!(self.progress, Progress::Over)
     }
 
-    /// Whether no byte was taken by the connection.
+    /// Whether the connection took no byte.
     pub(super) fn is_untouched(&self) -> bool {
-        self.under_way && self.at == 0
+        !self.is_over() && self.at == 0
     }
 
     /// Writes as much as `io` takes.
     ///
     /// # Errors
-    /// The connection is dead, or the body that is streamed through has ended early.
-    pub(super) fn poll(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.under_way {
-            return Poll::Ready(Ok(()));
+    /// The connection is dead, or (`Other`) the body that is streamed through ended early; from then on always.
+    pub(super) fn poll(
+        &mut self,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ErrorKind>> {
+        match self.progress {
+            Progress::Over => return Poll::Ready(Ok(())),
+            Progress::Broken(why) => return Poll::Ready(Err(why)),
+            Progress::UnderWay => {}
         }
+        let written = ready!(self.poll_rest(io, cx)).map_err(|e| e.kind());
+        self.progress = written.map_or_else(Progress::Broken, |()| Progress::Over);
+        Poll::Ready(written)
+    }
+
+    fn poll_rest(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_pieces(io, cx))?;
             let Some(stream) = &mut self.stream else { break };
@@ -148,16 +170,18 @@ impl Unwritten {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Err(io::Error::other(e))),
-                Poll::Ready(Some(Ok(frame))) => frame.into_data().map_or((), |data| self.push(data)),
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().map_or(Ok(()), |data| self.push(data))?,
                 Poll::Ready(None) => {
                     self.stream = None;
-                    self.pieces.extend(self.chunked.then_some(Bytes::from_static(b"0\r\n\r\n")));
+                    match self.owed {
+                        None => self.pieces.push_back(Bytes::from_static(b"0\r\n\r\n")),
+                        Some(0) => {}
+                        Some(_) => return Poll::Ready(Err(wrong_length())),
+                    }
                 }
             }
         }
-        ready!(Pin::new(io).poll_flush(cx))?;
-        self.under_way = false;
-        Poll::Ready(Ok(()))
+        Pin::new(io).poll_flush(cx)
     }
 
     fn poll_pieces(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -194,16 +218,24 @@ impl Unwritten {
     }
 
     /// A piece of a body that is streamed through.
-    fn push(&mut self, data: Bytes) {
-        match self.chunked {
+    fn push(&mut self, data: Bytes) -> io::Result<()> {
+        match &mut self.owed {
             _ if data.is_empty() => {}
-            false => self.pieces.push_back(data),
-            true => {
+            Some(owed) => {
+                *owed = owed.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
+                self.pieces.push_back(data);
+            }
+            None => {
                 let size = format!("{:x}\r\n", data.len());
                 self.pieces.extend([Bytes::from(size), data, Bytes::from_static(b"\r\n")]);
             }
         }
+        Ok(())
     }
+}
+
+fn wrong_length() -> io::Error {
+    io::Error::other("the body is not as long as it was said to be")
 }
 
 #[cfg(test)]

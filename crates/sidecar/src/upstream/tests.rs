@@ -1,15 +1,20 @@
-//! Answers of all kinds, mangled and whole, are read by our connection as hyper's reads them.
+//! Our connection to a provider: answers of all kinds, mangled and whole, are read as hyper's reads them; what is left of
+//! a request that went wrong spoils no other.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::{HeaderMap, Method, Request, Uri, client::conn::http1};
+use hyper::{HeaderMap, Method, Request, Uri, body::Incoming, client::conn::http1, server, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use super::{
-    link::Link,
+    link::{Link, Lost, NoHead},
     request::{OutBody, Outgoing},
 };
 use crate::{clock, headers::List};
@@ -149,4 +154,142 @@ async fn answers_are_read_as_hyper_reads_them() {
     }
     println!("answers: {count} inputs, {past} past the head");
     assert!(past * 2 >= count, "only {past} of {count} past the head");
+}
+
+/// A body as it comes from an app that has sent this much of its request, and the app.
+async fn upload(request: &str) -> (Incoming, DuplexStream) {
+    let (mut app, near) = duplex(1 << 16);
+    app.write_all(request.as_bytes()).await.unwrap();
+    let (bodies, mut body) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let service = service_fn(|request: Request<Incoming>| {
+            bodies.send(request.into_body()).unwrap();
+            std::future::pending::<Result<hyper::Response<Empty<Bytes>>, std::convert::Infallible>>()
+        });
+        server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service).await
+    });
+    (body.recv().await.unwrap(), app)
+}
+
+async fn post(link: &mut Link<DuplexStream>, body: OutBody) -> Result<u16, NoHead> {
+    let headers = List::default();
+    let request = Outgoing { method: &Method::POST, uri: &Uri::from_static("/"), headers: &headers, body };
+    link.send(request, clock::now().after(Duration::from_secs(60))).await.map(|parts| parts.status.as_u16())
+}
+
+async fn rest_of(link: &mut Link<DuplexStream>) -> Result<Vec<u8>, Lost> {
+    let mut body = vec![];
+    while let Some(data) = std::future::poll_fn(|cx| link.poll_body(cx)).await {
+        body.extend_from_slice(&data?);
+    }
+    Ok(body)
+}
+
+async fn read_until(io: &mut DuplexStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        text.push(io.read_u8().await.unwrap().into());
+    }
+    text
+}
+
+const SIZED: &str = "POST / HTTP/1.1\r\nhost: l\r\ncontent-length: 10\r\n\r\nhello";
+const CHUNKED: &str = "POST / HTTP/1.1\r\nhost: l\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_goes_through_as_it_comes() {
+    for (request, more, head, rest) in [
+        (SIZED, "12345", "content-length: 10\r\n\r\nhello", "12345"),
+        (CHUNKED, "2\r\n!!\r\n0\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", "2\r\n!!\r\n0\r\n\r\n"),
+    ] {
+        let (body, mut app) = upload(request).await;
+        let (near, mut far) = duplex(1 << 16);
+        let mut link = Link::new(near);
+        let provider = async {
+            assert!(read_until(&mut far, "hello").await.ends_with(head.trim_end_matches("\r\n")), "{head}");
+            app.write_all(more.as_bytes()).await.unwrap();
+            assert!(read_until(&mut far, rest).await.ends_with(rest));
+            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        };
+        let (status, ()) = tokio::join!(post(&mut link, OutBody::Stream(body)), provider);
+        assert_eq!((status.unwrap(), rest_of(&mut link).await.unwrap()), (200, b"ok".to_vec()));
+        assert!(link.is_free(), "it takes the next");
+    }
+}
+
+/// The app leaves within its upload: the provider is never told that this was all of it, and the connection takes no
+/// other request, whatever was answered before.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_ends_early_is_not_taken_for_whole() {
+    for request in [SIZED, CHUNKED] {
+        for answers in [false, true] {
+            let (body, app) = upload(request).await;
+            let (near, mut far) = duplex(1 << 16);
+            let mut link = Link::new(near);
+            let provider = async {
+                read_until(&mut far, "hello").await;
+                if answers {
+                    far.write_all(b"HTTP/1.1 413 No\r\ncontent-length: 4\r\n\r\nno").await.unwrap();
+                }
+                sleep(Duration::from_secs(1)).await;
+                drop(app);
+                sleep(Duration::from_secs(1)).await;
+                if answers {
+                    far.write_all(b"!!").await.unwrap();
+                }
+            };
+            let caller = async {
+                let status = post(&mut link, OutBody::Stream(body)).await;
+                let body = rest_of(&mut link).await;
+                (status, body)
+            };
+            let ((status, body), ()) = tokio::join!(caller, provider);
+            match status {
+                // Not that the provider closed it: nobody tries again.
+                Err(NoHead::Lost(lost)) => assert!(!answers && lost == Lost::Cut, "{lost:?}"),
+                status => assert!(answers && status.unwrap() == 413 && body.unwrap() == b"no!!"),
+            }
+            assert!(!link.is_free());
+            drop(link);
+            let mut left = String::new();
+            let read = timeout(Duration::from_secs(1), far.read_to_string(&mut left)).await;
+            assert!(read.is_ok() && (left.is_empty() || left == "\r\n"), "{left:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_used_again_only_when_request_and_answer_are_over() {
+    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    // What the provider says, and whether another request may follow.
+    for (answer, again) in [
+        (whole.to_owned(), true),
+        (format!("HTTP/1.1 100 Continue\r\n\r\n{whole}"), true),
+        (format!("{whole}more"), false),
+        (whole.replace("content-length", "connection: close\r\ncontent-length"), false),
+        (whole.replace("1.1", "1.0"), false),
+    ] {
+        let (near, mut far) = duplex(1 << 16);
+        let mut link = Link::new(near);
+        let body = || OutBody::Rope([Bytes::from_static(b"{}")].into());
+        let provider = async {
+            read_until(&mut far, "{}").await;
+            far.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (status, ()) = tokio::join!(post(&mut link, body()), provider);
+        assert_eq!((status.unwrap(), rest_of(&mut link).await.unwrap()), (200, b"ok".to_vec()));
+        assert_eq!(link.is_free(), again, "{answer:?}");
+        let second = async {
+            read_until(&mut far, "{}").await;
+            drop(far);
+        };
+        match again {
+            // It closes without an answer, which may be tried afresh.
+            true => {
+                let (lost, ()) = tokio::join!(post(&mut link, body()), second);
+                assert!(matches!(lost, Err(NoHead::Lost(Lost::Unanswered))), "{lost:?}");
+            }
+            false => assert!(matches!(post(&mut link, body()).await, Err(NoHead::Lost(Lost::Unsent)))),
+        }
+    }
 }

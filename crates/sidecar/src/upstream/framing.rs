@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn bodies_by_their_framing() {
         let chunked = Framing::Chunked(Chunk::Size);
-        let rows: [(Framing, &[u8], &[u8], Framing, &[u8]); 8] = [
+        type Row = (Framing, &'static [u8], &'static [u8], Framing, &'static [u8]);
+        let rows: [Row; 8] = [
             (Framing::length(3), b"abcHTTP", b"abc", Framing::Over, b"HTTP"),
             (Framing::length(0), b"HTTP", b"", Framing::Over, b"HTTP"),
             (Framing::length(4), b"abc", b"abc", Framing::Length(1), b""),

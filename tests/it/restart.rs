@@ -233,7 +233,7 @@ async fn kills_at_random_points_pass_no_window_of_twenty_seconds() {
 async fn a_stop_in_peace_counts_what_was_spent_and_holds_wait_for_no_disk() {
     let _turn = heavy::turn().await;
     let stage = Stage::new(
-        "budgets: [{name: ten, window: 10s, limitUsd: \"0.2\"}, {name: hour, window: 1h, limitUsd: \"50\"}, \
+        "budgets: [{name: ten, window: 10s, limitUsd: \"0.3\"}, {name: hour, window: 1h, limitUsd: \"50\"}, \
          {name: tenants, window: 1h, limitUsd: \"20\", scope: Tenant}]",
     )
     .await;

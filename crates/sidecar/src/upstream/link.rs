@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 }
 
 /// Whether an error says that the other side closed the connection; TLS tells so by an unexpected end.
-fn is_closed(error: ErrorKind) -> bool {
+pub(super) fn is_closed(error: ErrorKind) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(error, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
 }

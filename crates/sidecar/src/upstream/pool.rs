@@ -14,7 +14,7 @@ use super::{
     body::LentBody,
     connect::{ConnectError, Network},
     framing::Framing,
-    link::{Link, Lost, NoHead},
+    link::{Link, Lost, NoHead, is_closed},
     request::{OutBody, Outgoing},
 };
 use crate::clock;
@@ -306,12 +306,7 @@ impl From<hyper::Error> for Lost {
 }
 
 fn is_reset(e: &hyper::Error) -> bool {
-    use std::{error::Error, io::ErrorKind};
+    use std::error::Error;
     let io = e.source().and_then(|s| s.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| {
-        matches!(
-            e.kind(),
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted | ErrorKind::NotConnected
-        )
-    })
+    io.is_some_and(|e| is_closed(e.kind()))
 }

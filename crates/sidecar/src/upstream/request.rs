@@ -47,8 +47,8 @@ impl Outgoing<'_> {
         request
     }
 
-    /// Writes the head.
-    fn write_head(&self, out: &mut Vec<u8>) {
+    /// Writes the head; the body's length, `None` where it is to be chunked.
+    fn write_head(&self, out: &mut Vec<u8>) -> Option<u64> {
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         put(&[self.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
@@ -64,6 +64,7 @@ impl Outgoing<'_> {
             Some(_) => out.write_all(b"\r\n"),
             None => out.write_all(b"transfer-encoding: chunked\r\n\r\n"),
         };
+        length
     }
 }
 
@@ -121,9 +122,8 @@ impl Unwritten {
     /// All of `request`.
     pub(super) fn begin(&mut self, request: Outgoing<'_>) {
         self.head.clear();
-        request.write_head(&mut self.head);
+        self.owed = request.write_head(&mut self.head);
         (self.at, self.progress) = (0, Progress::UnderWay);
-        self.owed = request.body.size_hint().exact();
         match request.body {
             OutBody::Rope(pieces) => (self.pieces, self.stream) = (pieces, None),
             OutBody::Stream(stream) => (self.pieces, self.stream) = (VecDeque::new(), Some(stream)),

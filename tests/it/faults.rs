@@ -7,6 +7,7 @@ use harness::{
     Policy, Reply, Speech, World, heavy,
     policy::{PATIENT, QUICK},
     speech::Heard,
+    stall,
     world::{flagship, key_of},
 };
 use sim::{Act, Config, Ended, Fault, Rule, Vendor};
@@ -486,7 +487,7 @@ async fn every_fault_in_every_dialect_and_direction() {
             // What is huge plays alone.
             let seats = if cell.is_huge() { 16 } else { 1 };
             let _seats = room.acquire_many(seats).await;
-            (cell, cell.play().await)
+            (cell, stall::fairly(|| cell.play()).await)
         });
     }
     let mut wrong = BTreeMap::new();

@@ -15,7 +15,7 @@ use harness::{
     bills::{Charge, fullest_window, standing},
     eventually, heavy,
     policy::PATIENT,
-    program,
+    program, stall,
 };
 use parking_lot::Mutex;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -229,29 +229,36 @@ async fn kills_at_random_points_pass_no_window_of_twenty_seconds() {
     killed(20, 0.4, 6, Duration::from_millis(2500), false, 0.35).await;
 }
 
+/// What is wrong: no demand of three times the cap, or more than one hold in fifty waited for the disk.
+async fn waits_in_eleven_seconds(program: &Program, crowd: &Crowd) -> Vec<String> {
+    let (waits, served) = (page(program).await.sum("llmroute_journal_waits_total", &[]), crowd.served());
+    let (began, refused) = (Instant::now(), crowd.refused());
+    sleep(Duration::from_secs(11)).await;
+    let now = page(program).await;
+    let more = now.sum("llmroute_journal_waits_total", &[]) - waits;
+    let (held, refused, took) = (crowd.served() - served, crowd.refused() - refused, began.elapsed());
+    let writes = now.sum("llmroute_journal_writes_total", &[("result", "ok")]);
+    let seen = format!(
+        "{more} of {held} holds waited for the disk, {refused} refused, in {took:?}; {waits} before, {writes} writes"
+    );
+    println!("{seen}");
+    let fine = refused > 2 * held && more <= held as f64 * 0.02;
+    if fine { vec![] } else { vec![seen] }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_in_peace_counts_what_was_spent_and_holds_wait_for_no_disk() {
     let _turn = heavy::turn().await;
     let stage = Stage::new(
-        "budgets: [{name: ten, window: 10s, limitUsd: \"0.3\"}, {name: hour, window: 1h, limitUsd: \"50\"}, \
+        "budgets: [{name: ten, window: 10s, limitUsd: \"0.15\"}, {name: hour, window: 1h, limitUsd: \"50\"}, \
          {name: tenants, window: 1h, limitUsd: \"20\", scope: Tenant}]",
     )
     .await;
     let mut program = stage.start().await;
     let crowd = Crowd::of(32, &program.app);
     sleep(Duration::from_secs(11)).await;
-    let (waits, served) = (page(&program).await.sum("llmroute_journal_waits_total", &[]), crowd.served());
-    let (began, refused) = (Instant::now(), crowd.refused());
-    sleep(Duration::from_secs(11)).await;
-    let now = page(&program).await;
-    let more = now.sum("llmroute_journal_waits_total", &[]) - waits;
-    let (held, refused, took) = (crowd.served() - served, crowd.refused() - refused, began.elapsed());
-    let writes = now.sum("llmroute_journal_writes_total", &[("result", "ok")]);
-    println!(
-        "{more} of {held} holds waited for the disk, {refused} refused, in {took:?}; {waits} before, {writes} writes"
-    );
-    assert!(refused > 2 * held, "demand is three times the cap: {refused} {held}");
-    assert!(more <= held as f64 * 0.02, "{more} of {held} holds waited for the disk");
+    let wrong = stall::fairly(|| waits_in_eleven_seconds(&program, &crowd)).await;
+    assert!(wrong.is_empty(), "{wrong:?}");
     crowd.leave().await;
 
     let before = eventually("all holds are settled", || async {

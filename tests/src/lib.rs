@@ -20,6 +20,7 @@ pub mod raw;
 pub mod scrape;
 pub mod speech;
 pub mod sse;
+pub mod stall;
 pub mod stub;
 pub mod temp;
 pub mod traffic;

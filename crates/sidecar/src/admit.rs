@@ -161,6 +161,11 @@ impl Permit {
         self.send()
     }
 
+    /// It did not leave after all.
+    pub fn unsent(&mut self) {
+        self.progress = Progress::Unsent;
+    }
+
     /// The provider answered with an error status: a clear refusal, which costs nothing.
     pub fn refused(&mut self) {
         self.progress = Progress::Refused;

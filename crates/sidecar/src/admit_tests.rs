@@ -80,9 +80,18 @@ fn a_panic_gives_the_hold_back_for_what_may_be_billed() {
     let hold = Desk::new(false).candidate.worst.amounts().usd.0;
     // How far the attempt got; what it is charged.
     type Step = fn(&mut Permit);
-    let rows: [(&str, bool, Step, u64); 5] = [
+    let rows: [(&str, bool, Step, u64); 6] = [
         ("unsent", false, |_| {}, 0),
         ("sent", false, |p| assert!(p.send()), hold),
+        (
+            "about to be sent, when the connection was found dead",
+            false,
+            |p| {
+                assert!(p.send());
+                p.unsent();
+            },
+            0,
+        ),
         (
             "refused",
             false,

@@ -200,7 +200,12 @@ pub async fn attempt(
         permit.span.answered(answer.status().as_u16());
     }
     let answered = match sent {
-        Err(e) => Err((of_send(&e), None)),
+        Err(e) => {
+            if e.is_unsent() {
+                permit.unsent();
+            }
+            Err((of_send(&e), None))
+        }
         Ok(answer) if !answer.status().is_success() => {
             permit.refused();
             Err(Box::pin(refused(asked, wire, answer, secret, &permit)).await)
@@ -303,7 +308,7 @@ fn of_send(e: &SendError) -> Failure {
         SendError::Connect(ConnectError::Timeout) => Failure::ConnectTimeout,
         SendError::Connect(ConnectError::Tls) => Failure::Tls,
         SendError::TooLate => Failure::ConnectTimeout,
-        SendError::Timeout => Failure::Timeout,
+        SendError::Unconnected | SendError::Timeout => Failure::Timeout,
         SendError::Lost(Lost::NotHttp) => Failure::NoAnswer,
         SendError::Lost(_) => Failure::Lost,
     }

@@ -68,12 +68,26 @@ pub enum Died {
 pub enum SendError {
     /// The connection could not be opened.
     Connect(ConnectError),
+    /// Time was up before one was open.
+    Unconnected,
     /// It took so long to connect that nothing may be sent any more.
     TooLate,
     /// Nothing came in time.
     Timeout,
     /// The connection died, or what came was not HTTP.
     Lost(Lost),
+}
+
+impl SendError {
+    /// Whether no byte of the request left since it was last built.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            SendError::Connect(_) | SendError::Unconnected | SendError::TooLate => true,
+            SendError::Lost(lost) => *lost == Lost::Unsent,
+            SendError::Timeout => false,
+        }
+    }
 }
 
 impl From<NoHead> for SendError {
@@ -128,8 +142,12 @@ impl Pool {
         limits: ConnectLimits,
         until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
-        let fresh = self.open_until(limits, until).await?;
-        let how = if died == Lost::Unsent { Died::BeforeSending } else { Died::AfterSending };
+        let (how, fresh) = match (died, self.open_until(limits, until).await) {
+            (Lost::Unsent, fresh) => (Died::BeforeSending, fresh?),
+            (_, Ok(fresh)) => (Died::AfterSending, fresh),
+            // That the provider cannot be reached by now does not mean that the first one was not served.
+            (lost, Err(_)) => return Err(SendError::Lost(lost)),
+        };
         let Some(request) = build(Some(how)) else { return Err(SendError::Lost(died)) };
         self.send_on(fresh, request, until).await.map_err(SendError::from)
     }
@@ -188,7 +206,7 @@ impl Pool {
 
     async fn open_until(&self, limits: ConnectLimits, until: Tick) -> Result<Sender, SendError> {
         let opened = timeout_at(clock::instant(until), self.open(limits)).await;
-        opened.map_err(|_| SendError::Timeout)?.map_err(SendError::Connect)
+        opened.map_err(|_| SendError::Unconnected)?.map_err(SendError::Connect)
     }
 
     async fn open(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {

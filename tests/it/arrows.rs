@@ -6,7 +6,7 @@ use harness::{
     world::key_of,
 };
 use serde_json::{Value, json};
-use sim::{Dark, Entry, Fault, Rule};
+use sim::{Config, Dark, Entry, Fault, Rule, Vendor};
 
 const SONNET: (&str, &str) = ("claude", "claude-sonnet-5-5");
 const SOL: (&str, &str) = ("openai", "gpt-6-sol");
@@ -167,6 +167,81 @@ async fn state_of_a_provider_is_asked_of_nobody_else() {
     let plan = world.admin.post("/explain?path=/v1/responses", follow("resp_of_theirs")).send().await.json();
     assert_eq!(plan["left_out"][0]["reason"], "claude_cannot_carry", "{plan}");
     assert!(plan["left_out"][0]["why"].as_str().is_some_and(|why| why.contains("state")), "{plan}");
+}
+
+/// Two accounts of one vendor: what one of them keeps is asked of it alone, whoever is preferred.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_of_an_account_is_asked_of_no_other_account() {
+    let account = |seed| Config { seed, ..Config::default() };
+    for stream in [false, true] {
+        let world = World::builder()
+            .provider("one", Vendor::OpenAi, account(1))
+            .provider("two", Vendor::OpenAi, account(2))
+            .start(|p| p.tier(QUICK).field(PATIENT).scene("chat", &[("one", "gpt-6-sol"), ("two", "gpt-6-sol")]))
+            .await;
+        let body = |more: Value| {
+            let mut body = json!({"model": "gpt-6-sol", "input": "ping pong", "stream": stream,
+                "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"}});
+            body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            body
+        };
+        world.sim("one").dark(None, Dark::Refuses);
+        let of_two = response(&send(&world, Speech::Responses, &body(json!({}))).await, stream);
+        world.sim("one").light(None);
+        let of_one = response(&send(&world, Speech::Responses, &body(json!({}))).await, stream);
+
+        // By id, as a question that goes on and as a path.
+        for (kept, by) in [(&of_one, "one"), (&of_two, "two")] {
+            let id = kept["id"].as_str().expect("an id");
+            let follow = body(json!({"previous_response_id": id}));
+            let reply = send(&world, Speech::Responses, &follow).await;
+            assert_eq!(reply.header("x-llmroute-provider"), by, "{}", reply.text());
+            let other = if by == "one" { "two" } else { "one" };
+            let plan = world.admin.post("/explain?path=/v1/responses", follow.to_string()).send().await.json();
+            assert_eq!(plan["left_out"][0]["reason"], format!("{other}_cannot_carry"), "{plan}");
+            assert!(plan["left_out"][0]["why"].as_str().is_some_and(|why| why.contains(by)), "{plan}");
+            let stored = world.app.get(&format!("/v1/responses/{id}")).send().await;
+            assert_eq!((stored.status, &stored.json()["id"]), (200, &kept["id"]), "{}", stored.text());
+
+            world.sim(by).dark(None, Dark::Refuses);
+            let lost = world.app.post("/v1/responses", follow.to_string()).send().await;
+            assert_eq!((lost.status, lost.header("x-llmroute-reason")), (502, &*format!("{by}_unreachable")));
+            world.sim(by).light(None);
+        }
+        // Of before a restart, and files: where the paths of their own lead.
+        for more in [
+            json!({"previous_response_id": "resp_of_before"}),
+            json!({"conversation": "conv_1"}),
+            json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
+        ] {
+            let plan = world.admin.post("/explain?path=/v1/responses", body(more).to_string()).send().await.json();
+            assert_eq!(
+                (&plan["candidates"][0]["provider"], &plan["left_out"][0]["provider"]),
+                (&json!("one"), &json!("two"))
+            );
+        }
+
+        // Encrypted reasoning goes back to who made it; to the other one it is not sent, and that is said.
+        let thoughts = |of: &Value| of["output"].as_array().expect("items").clone();
+        let mut input = [thoughts(&of_one), thoughts(&of_two)].concat();
+        input.push(json!({"role": "user", "content": "more"}));
+        let go_on = body(json!({"input": input, "store": false}));
+        for (dark, by, dropped, left) in [("two", "one", "input[2]", &of_one), ("one", "two", "input[0]", &of_two)] {
+            world.sim(dark).dark(None, Dark::Refuses);
+            let reply = send(&world, Speech::Responses, &go_on).await;
+            assert_eq!((reply.header("x-llmroute-provider"), reply.header("x-llmroute-dropped")), (by, dropped));
+            let asked = sent(world.seen(by).pop());
+            let sealed: Vec<_> = asked["input"]
+                .as_array()
+                .expect("items")
+                .iter()
+                .map(|i| &i["encrypted_content"])
+                .filter(|c| !c.is_null())
+                .collect();
+            assert_eq!(sealed, [&left["output"][0]["encrypted_content"]], "{asked}");
+            world.sim(dark).light(None);
+        }
+    }
 }
 
 /// An app that asked for its answer to be stored may name the items of it by their ids, as the Vercel AI SDK does. Claude

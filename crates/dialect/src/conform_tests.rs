@@ -350,7 +350,7 @@ fn what_is_changed_within_a_member_goes_with_it() {
     );
     let head = read_head(Dialect::Messages, body.as_bytes()).unwrap();
     let mut edits = Edits::default();
-    let mut lost = edits.cut_foreign_thoughts(&head, Dialect::Messages, body.as_bytes());
+    let mut lost = edits.cut_foreign_thoughts(&head, Dialect::Messages, body.as_bytes(), None);
     let can = Capability { thinks: Thinks::No, budget: None, ..Capability::OPEN };
     lost.extend(conform(&mut edits, Dialect::Messages, &head, body.as_bytes(), &can));
     let out = String::from_utf8(edits.apply(&Bytes::from(body)).concat()).unwrap();

@@ -7,11 +7,21 @@ use crate::{
     walk::Walk,
 };
 
+/// Whether a piece of encrypted reasoning is another provider's than the one that is asked.
+pub type Another<'a> = dyn Fn(&[u8]) -> bool + 'a;
+
 impl Edits {
-    /// Takes out the thoughts that came through a translation, for a provider of the caller's own dialect. What was taken
-    /// out, as paths of the body.
-    pub fn cut_foreign_thoughts(&mut self, head: &Head, dialect: Dialect, body: &[u8]) -> Vec<String> {
-        if !head.thoughts || memchr::memmem::find(body, b"llmroute").is_none() {
+    /// Takes out the thoughts that came through a translation, for a provider of the caller's own dialect, and encrypted
+    /// reasoning of Responses that is `another`'s of the same dialect. What was taken out, as paths of the body.
+    pub fn cut_foreign_thoughts(
+        &mut self,
+        head: &Head,
+        dialect: Dialect,
+        body: &[u8],
+        another: Option<&Another<'_>>,
+    ) -> Vec<String> {
+        let another = another.filter(|_| dialect == Dialect::Responses);
+        if !head.thoughts || (another.is_none() && memchr::memmem::find(body, b"llmroute").is_none()) {
             return vec![];
         }
         let whole = 0..body.len();
@@ -27,7 +37,7 @@ impl Edits {
             Dialect::Messages => self.cut_blocks(body, &turns, thinking),
             Dialect::Chat | Dialect::Responses => {
                 let items = elements(body, &turns);
-                let is_foreign: Vec<bool> = items.iter().map(|item| is_foreign(body, item)).collect();
+                let is_foreign: Vec<bool> = items.iter().map(|item| is_foreign(body, item, another)).collect();
                 self.cut_elements(&items, &is_foreign);
                 at(&is_foreign, "input")
             }
@@ -53,7 +63,7 @@ impl Edits {
                 is_empty.push(false);
                 continue;
             }
-            let is_foreign: Vec<bool> = blocks.iter().map(|block| is_foreign(body, block)).collect();
+            let is_foreign: Vec<bool> = blocks.iter().map(|block| is_foreign(body, block, None)).collect();
             lost.extend(at(&is_foreign, &format!("messages[{i}].content")));
             // An own thought behind ours begins the turn then.
             let first = blocks.iter().zip(&is_foreign).find(|(_, is_foreign)| !**is_foreign);
@@ -122,18 +132,22 @@ fn kind<'a>(body: &'a [u8], element: &Span) -> &'a [u8] {
     found
 }
 
-/// Whether an item or a block is a thought that we marked.
-fn is_foreign(body: &[u8], element: &Span) -> bool {
-    let mut is_ours = false;
+/// Whether an item or a block is a thought that we marked, or that is another's.
+fn is_foreign(body: &[u8], element: &Span, another: Option<&Another<'_>>) -> bool {
+    let mut is_foreign = false;
     members_within(body, element, |m| {
-        let text = body.get(m.value).and_then(|t| t.strip_prefix(b"\"")).unwrap_or_default();
+        let Some(text) = body.get(m.value).and_then(|t| t.strip_prefix(b"\"")) else { return };
         match &*m.name {
-            b"signature" | b"data" | b"encrypted_content" => is_ours |= seal::is_ours(text),
-            b"id" => is_ours |= text.starts_with(seal::ITEM.as_bytes()),
+            b"signature" | b"data" => is_foreign |= seal::is_ours(text),
+            b"encrypted_content" => {
+                let sealed = text.strip_suffix(b"\"").unwrap_or(text);
+                is_foreign |= seal::is_ours(text) || another.is_some_and(|another| another(sealed));
+            }
+            b"id" => is_foreign |= text.starts_with(seal::ITEM.as_bytes()),
             _ => {}
         }
     });
-    is_ours && is_thought(body, element)
+    is_foreign && is_thought(body, element)
 }
 
 fn at(is_foreign: &[bool], array: &str) -> Vec<String> {
@@ -160,7 +174,7 @@ mod tests {
     fn cut(dialect: Dialect, body: &str) -> (String, Vec<String>) {
         let head = read_head(dialect, body.as_bytes()).unwrap();
         let mut edits = Edits::default();
-        let lost = edits.cut_foreign_thoughts(&head, dialect, body.as_bytes());
+        let lost = edits.cut_foreign_thoughts(&head, dialect, body.as_bytes(), Some(&|sealed| sealed == b"theirs"));
         assert_eq!(edits.is_empty(), lost.is_empty());
         let out = edits.apply(&Bytes::copy_from_slice(body.as_bytes())).concat();
         (String::from_utf8(out).unwrap(), lost)
@@ -171,6 +185,7 @@ mod tests {
         let ours = r#"{"type":"reasoning","id":"rs_llmroute_1_0","summary":[]}"#;
         let sealed = r#"{"encrypted_content":"llmroute:claude:s:x","type":"reasoning"}"#;
         let own = r#"{"type":"reasoning","id":"rs_1","encrypted_content":"gAAA"}"#;
+        let theirs = r#"{"type":"reasoning","id":"rs_2","summary":[],"encrypted_content":"theirs"}"#;
         let said = r#"{"role":"user","content":"rs_llmroute_ llmroute:"}"#;
         let rows: &[(String, String, &[&str])] = &[
             (format!("[{ours}, {said}]"), format!("[{said}]"), &["input[0]"]),
@@ -181,6 +196,7 @@ mod tests {
                 &["input[0]", "input[2]", "input[4]"],
             ),
             (format!("[{ours}]"), "[]".into(), &["input[0]"]),
+            (format!("[{own}, {theirs},{said}]"), format!("[{own}, {said}]"), &["input[1]"]),
             (format!("[{own},{said}]"), format!("[{own},{said}]"), &[]),
             ("\"llmroute: reasoning\"".into(), "\"llmroute: reasoning\"".into(), &[]),
         ];

@@ -36,6 +36,25 @@ pub fn items_of_events(events: &[u8]) -> Vec<Item> {
         .unwrap_or_default()
 }
 
+/// The id of the response that an answer is, or that the event `said` is about, as the first ones of a stream are.
+#[must_use]
+pub fn id_of_response(said: &[u8]) -> Option<Box<str>> {
+    let whole = 0..said.len();
+    text_of(said, &member(said, &whole, b"response").unwrap_or(whole), b"id")
+}
+
+/// Calls `found` with each piece of encrypted reasoning in an answer of Responses or an event of one, as it is written.
+pub fn sealed_in(said: &[u8], mut found: impl FnMut(&[u8])) {
+    const NAME: &[u8] = b"\"encrypted_content\"";
+    for at in memchr::memmem::find_iter(said, NAME) {
+        let value = said.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        if let Some(sealed) = value.strip_prefix(b"\"").and_then(|v| v.split(|b| *b == b'"').next()) {
+            found(sealed);
+        }
+    }
+}
+
 /// A Responses body with the items in place of the references to them that `find` knows; `None` where it knows none. It
 /// grows by `most` bytes at most; further references stay.
 #[must_use]
@@ -81,6 +100,28 @@ fn text_of(text: &[u8], object: &Span, name: &[u8]) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_response_is_found_in_answers_and_events() {
+        let rows = [
+            (r#"{"object":"response","output":[{"id":"msg_1"}],"id":"resp_1"}"#, Some("resp_1")),
+            (r#"{"type":"response.created","response":{"id":"resp_1","output":[]}}"#, Some("resp_1")),
+            (r#"{"type":"response.output_text.delta","item_id":"msg_1"}"#, None),
+            (r#"{"response":7}"#, None),
+            ("[", None),
+        ];
+        for (said, id) in rows {
+            assert_eq!(id_of_response(said.as_bytes()).as_deref(), id, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_is_found() {
+        let said = r#"{"output":[{"encrypted_content" : "gAA=","type":"reasoning"},{"encrypted_content":null},{"text":"\"encrypted_content\": x"},{"encrypted_content":"b"#;
+        let mut all = vec![];
+        sealed_in(said.as_bytes(), |sealed| all.push(String::from_utf8_lossy(sealed).into_owned()));
+        assert_eq!(all, ["gAA=", "b"]);
+    }
 
     const SAID: &str =
         r#"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"a, [b] }"}]}"#;

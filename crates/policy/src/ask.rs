@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     bound::Content,
     money::Usd,
-    snapshot::{Api, SceneId, TierId},
+    snapshot::{Api, ProviderId, SceneId, TierId},
 };
 
 /// Headers as the pure core sees them: by lower-case name, text only.
@@ -87,6 +87,8 @@ pub struct Ask {
     pub max_cost: Option<Usd>,
     /// `x-llmroute-max-latency-ms`.
     pub max_latency: Option<Duration>,
+    /// The provider that alone keeps what the request goes on from or names.
+    pub kept_by: Option<ProviderId>,
 }
 
 #[cfg(test)]

@@ -221,13 +221,13 @@ fn model(t: &Target, ask: &Ask) -> Arc<str> {
     t.model.clone().unwrap_or_else(|| ask.model.clone())
 }
 
-/// The targets that may serve this call at all: the scene's, or for a passed-through path the first provider of its API
-/// with the caller's model. Where a target sends the caller's model, the facts are those on that one.
+/// The targets that may serve this call at all: the scene's, or for a passed-through path the keeper of what it
+/// names, else the first provider of its API, with the caller's model. Where a target sends the caller's model, the facts are those on that one.
 fn targets(snapshot: &Snapshot, ask: &Ask) -> Vec<Target> {
     let mut targets = match ask.call {
         Call::Through(api) => {
-            let first = snapshot.providers.iter().position(|p| p.api == api);
-            let id = first.and_then(|i| u16::try_from(i).ok()).map(ProviderId);
+            let first = || snapshot.providers.iter().position(|p| p.api == api);
+            let id = ask.kept_by.or_else(|| first().and_then(|i| u16::try_from(i).ok()).map(ProviderId));
             id.map(|provider| Target { provider, model: None, facts: None }).into_iter().collect()
         }
         Call::Chat | Call::Responses | Call::Messages | Call::CountTokens => snapshot.scene(ask.scene).targets.clone(),
@@ -264,6 +264,10 @@ fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Wo
     let is_read = !matches!(ask.call, Call::Through(_));
     if is_read && let Some(why) = view.hinders(t, model) {
         return Err((Cause::CannotCarry, why.into()));
+    }
+    if let Some(keeper) = ask.kept_by.filter(|keeper| *keeper != t.provider) {
+        let keeper = &snapshot.provider(keeper).name;
+        return Err((Cause::CannotCarry, format!("the request goes on from what `{keeper}` alone keeps")));
     }
     if let Some(context) = facts.and_then(|f| f.context_tokens)
         && ask.input_estimate > context

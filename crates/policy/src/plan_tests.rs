@@ -58,6 +58,7 @@ fn ask() -> Ask {
         tenant: None,
         max_cost: None,
         max_latency: None,
+        kept_by: None,
     }
 }
 
@@ -199,6 +200,16 @@ fn slow_targets_are_left_out_while_another_fits() {
     check(&s, &stream, &streams, &[LUNA, SONNET], &[(SOL, Cause::MaxLatencyExceeded)]);
     let rest = [(SOL, Cause::MaxLatencyExceeded), (LUNA, Cause::CircuitOpen)];
     check(&s, &stream, &Fake { gates: vec![(LUNA, OPEN)], ..streams }, &[SONNET], &rest);
+}
+
+#[test]
+fn who_keeps_what_the_request_goes_on_from_is_asked_alone() {
+    let s = snapshot();
+    let kept = Ask { kept_by: Some(ProviderId(1)), ..ask() };
+    check(&s, &kept, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
+    let named = Ask { call: Call::Through(Api::OpenAi), ..kept };
+    let p = check(&s, &named, &Fake::default(), &["gpt-6-sol"], &[]);
+    assert_eq!(p.candidates[0].key.provider, ProviderId(1));
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Desk {
             tenant: None,
             max_cost: None,
             max_latency: None,
+            kept_by: None,
         };
         let in_force = state.in_force.load_full().unwrap();
         let target = in_force.snapshot.scene(ask.scene).targets[0].clone();

@@ -10,7 +10,7 @@ use policy::{
     matching::{self, Matched},
     money::Usd,
     reason::Cause,
-    snapshot::Snapshot,
+    snapshot::{ProviderId, Snapshot},
 };
 
 use crate::{bill, refusal::Refusal, route::is_below};
@@ -48,7 +48,7 @@ pub fn head(call: Call, body: &[u8]) -> Result<Head, Refusal> {
     dialect::read_head(dialect_of(call), body).map_err(|bad| Refusal::own(Cause::BadRequest).because(bad.to_string()))
 }
 
-/// Classifies; `head` is absent for passed-through bodies that are not read.
+/// Classifies; `head` is absent for passed-through bodies that are not read. `kept_by`: see [`Ask::kept_by`].
 ///
 /// # Errors
 /// 400 for a hint with a value that is no number.
@@ -59,6 +59,7 @@ pub fn ask(
     headers: &HeaderMap,
     head: Option<&Head>,
     body: &[u8],
+    kept_by: Option<ProviderId>,
 ) -> Result<(Ask, Matched), Refusal> {
     let bytes = body.len() as u64;
     let model = head.and_then(|h| h.model.as_deref()).unwrap_or_default();
@@ -98,20 +99,22 @@ pub fn ask(
         input_estimate: bytes.saturating_sub(head.map_or(0, |h| h.media_bytes)) / 4,
         max_tokens: facts.max_tokens,
         content: head.map_or_else(Content::default, |h| bill::content(dialect_of(call), body, h)),
-        path_cost: path_cost(snapshot, call, path),
+        path_cost: path_cost(snapshot, call, path, kept_by),
         scene: matched.scene.0,
         tier: matched.tier.0,
         tenant: matched.tenant.clone(),
         max_cost: [hinted_cost, tier_cost].into_iter().flatten().min(),
         max_latency,
+        kept_by,
     };
     Ok((ask, matched))
 }
 
 /// What the policy says that a passed-through path costs, at the provider that it goes to.
-fn path_cost(snapshot: &Snapshot, call: Call, path: &str) -> Option<Usd> {
+fn path_cost(snapshot: &Snapshot, call: Call, path: &str, kept_by: Option<ProviderId>) -> Option<Usd> {
     let Call::Through(api) = call else { return None };
-    let provider = snapshot.providers.iter().find(|p| p.api == api)?;
+    let first = || snapshot.providers.iter().find(|p| p.api == api);
+    let provider = kept_by.map(|keeper| snapshot.provider(keeper)).or_else(first)?;
     provider.paths.iter().find(|rule| is_below(path, &rule.path)).and_then(|rule| rule.cost)
 }
 

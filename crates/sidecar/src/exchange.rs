@@ -17,12 +17,13 @@ use policy::{
     outcome::Class,
     plan::{Plan, TargetKey},
     reason::{Cause, Reason},
-    snapshot::Rung,
+    snapshot::{ProviderId, Rung},
 };
 
 use crate::{
     cache::Keeping,
     clock,
+    keepers::Keeper,
     state::{InForce, State},
     telemetry::{
         Trace,
@@ -201,6 +202,14 @@ impl Exchange {
     #[must_use]
     pub fn keeps_items(&self) -> bool {
         self.dialect == Dialect::Responses && self.dropped.iter().any(|member| member == "store")
+    }
+
+    /// For an answer of `provider` in `spoken`: remembers what it leaves behind there, if anybody else could be asked to go
+    /// on from it.
+    #[must_use]
+    pub fn keeper(&self, provider: ProviderId, spoken: Dialect) -> Option<Keeper> {
+        let in_force = self.in_force.as_ref().filter(|_| self.dialect == spoken && spoken == Dialect::Responses)?;
+        in_force.keepers.keeper(&in_force.snapshot, provider)
     }
 
     /// The request went to `target`: a fallback, if another one is preferred.

@@ -50,6 +50,7 @@ mod bill;
 mod burst;
 mod cache;
 mod items;
+mod keepers;
 pub mod money;
 mod record;
 mod usage;

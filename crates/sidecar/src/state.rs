@@ -31,6 +31,7 @@ use crate::{
     control::Link,
     credentials::Keys,
     items::Items,
+    keepers::Keepers,
     later::Later,
     memory::Memory,
     money::Money,
@@ -57,6 +58,7 @@ pub struct State {
     pub answers: Answers,
     /// Items that callers may name by their ids.
     pub items: Items,
+    keepers: Keepers,
     /// What may be spent.
     pub money: Money,
     /// Connections.
@@ -99,6 +101,8 @@ pub struct InForce {
     pub has_thresholds: bool,
     /// Rows of metrics.
     pub series: Series,
+    /// Who keeps what answers left behind.
+    pub keepers: Keepers,
     /// When it came into force, wall time since 1970.
     pub since: Duration,
 }
@@ -193,6 +197,7 @@ impl State {
             keys: ArcSwap::default(),
             answers: Answers::new(memory.total()),
             items: Items::new(&memory),
+            keepers: Keepers::default(),
             memory,
             money: Money::default(),
             upstream,
@@ -237,6 +242,7 @@ impl State {
             origin,
             providers,
             series,
+            keepers: self.keepers.clone(),
             since: crate::clock::unix(),
         };
         self.in_force.store(Some(Arc::new(in_force)));
@@ -364,6 +370,7 @@ impl View for Present<'_> {
     }
 
     fn loses(&self, t: &Target, model: &str) -> Option<String> {
-        self.inbound.loses(&self.in_force.snapshot, self.ask, self.caller, t, model)
+        let InForce { snapshot, keepers, .. } = self.in_force;
+        self.inbound.loses((snapshot, keepers), self.ask, self.caller, t, model)
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     events::{EventError, Events, MAX_EVENT},
     exchange::{self, Exchange},
     idle::Idle,
+    keepers::Keeper,
     respond::with_signal,
     telemetry::{decision::Status, metrics::Open},
 };
@@ -67,6 +68,7 @@ impl StreamReply {
         let writer = Writer {
             assembly: keeping.map(|k| Box::new(Assembly::new(k, x.dialect))),
             keeps_items: x.keeps_items(),
+            keeper: x.keeper(told.key.provider, dialect),
             caller: x.dialect,
             translator,
             hide_usage: usage_added,
@@ -242,6 +244,8 @@ struct Writer {
     assembly: Option<Box<Assembly>>,
     /// The caller may name the items of the answer later.
     keeps_items: bool,
+    /// Remembers what the answer leaves behind at its provider.
+    keeper: Option<Keeper>,
     caller: Dialect,
     translator: Option<StreamTranslator>,
     /// The usage chunk was asked by us, not by the app.
@@ -262,6 +266,9 @@ impl Writer {
         let Some(translator) = &mut self.translator else {
             if !(self.hide_usage && dialect::is_usage_chunk(&frame)) {
                 self.assemble(&frame.raw);
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.see(frame.data());
+                }
                 self.put(frame, sign, out);
             }
             return Ok(());

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
+use dialect::{Another, Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Uri,
     http::{request::Parts, uri::PathAndQuery},
@@ -20,6 +20,7 @@ use crate::{
     clock,
     credentials::Secret,
     headers,
+    keepers::Keepers,
     memory::Room,
     state::InForce,
     upstream::{OutBody, Outgoing},
@@ -130,7 +131,7 @@ impl Inbound {
     #[must_use]
     pub fn loses(
         &self,
-        snapshot: &Snapshot,
+        (snapshot, keepers): (&Snapshot, &Keepers),
         ask: &Ask,
         caller: Dialect,
         target: &Target,
@@ -141,7 +142,8 @@ impl Inbound {
         let can = self.capability(caller, provider, model, facts);
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
-            self.fitted(&mut Edits::default(), head, caller, model, &can)
+            let another = |sealed: &[u8]| keepers.is_foreign(snapshot, target.provider, sealed);
+            self.fitted(&mut Edits::default(), head, caller, model, &can, &another)
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -214,8 +216,16 @@ impl Inbound {
     }
 
     /// Edits that make the body one for `model` at a provider of the caller's dialect; what is lost, as paths of the body.
-    fn fitted(&self, edits: &mut Edits, head: &Head, caller: Dialect, model: &str, can: &Capability) -> Vec<String> {
-        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body);
+    fn fitted(
+        &self,
+        edits: &mut Edits,
+        head: &Head,
+        caller: Dialect,
+        model: &str,
+        can: &Capability,
+        another: &Another<'_>,
+    ) -> Vec<String> {
+        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, Some(another));
         if self.is_swapped(model) {
             let more = dialect::conform(edits, caller, head, &self.body, can);
             more.into_iter().for_each(|member| {
@@ -252,7 +262,10 @@ impl Inbound {
         let target = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
-            (Some(head), true) => self.edited(head, caller, candidate, &can, limit),
+            (Some(head), true) => {
+                let another = |sealed: &[u8]| in_force.keepers.is_foreign(snapshot, candidate.key.provider, sealed);
+                self.edited(head, caller, candidate, &can, limit, &another)
+            }
             (Some(head), false) => {
                 let default_max_tokens = limit.or(most_tokens);
                 let to = dialect::TargetModel {
@@ -290,11 +303,12 @@ impl Inbound {
         candidate: &Candidate,
         can: &Capability,
         limit: Option<u64>,
+        another: &Another<'_>,
     ) -> Wire {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
         let facts = candidate.target.facts.as_deref();
-        let dropped = self.fitted(&mut edits, head, caller, model, can);
+        let dropped = self.fitted(&mut edits, head, caller, model, can, another);
         if self.is_swapped(model) {
             edits.set_model(head, model);
         }

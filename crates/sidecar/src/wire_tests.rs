@@ -29,7 +29,7 @@ fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>)
     let key = TargetKey { provider: target.provider, model: target.model.clone().unwrap() };
     let can = capability(&key.model, target.facts.as_deref());
     let candidate = Candidate { target, key, standing: Standing::Preferred, worst: Worst::default() };
-    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None);
+    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None, &|_| false);
     (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
 }
 
@@ -69,8 +69,11 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     let head = request.head.as_ref();
     let headers = HeaderMap::new();
     let (ask, _) =
-        crate::classify::ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, head, &request.body).unwrap();
-    let loses = |t: &Target| request.loses(&snapshot, &ask, Dialect::Chat, t, t.model.as_deref().unwrap());
+        crate::classify::ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, head, &request.body, None)
+            .unwrap();
+    let loses = |t: &Target| {
+        request.loses((&snapshot, &Keepers::default()), &ask, Dialect::Chat, t, t.model.as_deref().unwrap())
+    };
     let none = Capabilities::default;
     assert_eq!(loses(&target(0, "gpt-6-sol", none())), None);
     assert_eq!(loses(&target(0, "gpt-6-luna", none())).as_deref(), Some("temperature"));
@@ -94,9 +97,13 @@ fn t45_what_another_provider_thought_is_cut_for_a_provider_of_the_callers_dialec
         let head = request.head.as_ref();
         let headers = HeaderMap::new();
         let (ask, _) =
-            crate::classify::ask(&snapshot, Call::Responses, "/v1/responses", &headers, head, &request.body).unwrap();
+            crate::classify::ask(&snapshot, Call::Responses, "/v1/responses", &headers, head, &request.body, None)
+                .unwrap();
         let at = target(0, model, Capabilities::default());
-        assert_eq!(request.loses(&snapshot, &ask, Dialect::Responses, &at, model).as_deref(), Some("input[1]"));
+        assert_eq!(
+            request.loses((&snapshot, &Keepers::default()), &ask, Dialect::Responses, &at, model).as_deref(),
+            Some("input[1]")
+        );
     }
 }
 

@@ -10,8 +10,9 @@ const STORED: usize = 4096;
 const WARM: usize = 65_536;
 
 /// Bounded; the oldest are forgotten.
-#[derive(Default)]
 pub(crate) struct Memory {
+    /// How encrypted reasoning of this account begins.
+    seal: String,
     prompts: Mutex<HashMap<u64, u64>>,
     responses: Mutex<Responses>,
 }
@@ -45,7 +46,24 @@ impl Prefix {
     }
 }
 
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new(0)
+    }
+}
+
 impl Memory {
+    /// Of the account with this number.
+    pub(crate) fn new(account: u64) -> Memory {
+        let seal = format!("gAAAAABsim{account:04x}");
+        Memory { seal, prompts: Mutex::default(), responses: Mutex::default() }
+    }
+
+    /// How encrypted reasoning begins that can be read here.
+    pub(crate) fn seal(&self) -> &str {
+        &self.seal
+    }
+
     /// Whether that prompt is warm at `now`.
     pub(crate) fn is_warm(&self, key: u64, now: u64) -> bool {
         self.prompts.lock().get(&key).is_some_and(|expiry| *expiry > now)

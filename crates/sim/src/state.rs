@@ -38,7 +38,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(config: Config) -> State {
         State {
-            memory: Memory::default(),
+            memory: Memory::new(config.seed),
             script: Mutex::new(Script::new(config.rules.clone(), config.seed)),
             log: Mutex::new(Log::new(config.log_entries)),
             bill: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fearless_simd::{Level, Simd, dispatch, mask8x64, prelude::*, u8x16, u8x64};
+use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x16, u8x64};
 
 use super::{JsonError, Scanner, Span};
 
@@ -56,7 +56,7 @@ fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<bool, JsonErr
     let text = s.text;
     let mut last = [b' '; BLOCK];
     let mut escapes = Escapes::default();
-    let mut high = u8x64::splat(simd, 0);
+    let mut high = 0;
     loop {
         let rest = &text[s.at..];
         let bytes = match rest.first_chunk() {
@@ -67,19 +67,19 @@ fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<bool, JsonErr
                 &last
             }
         };
-        let block = u8x64::simd_from(simd, *bytes);
-        high |= block;
-        let (quotes, backslashes) = (block.simd_eq(b'"'), block.simd_eq(b'\\'));
-        let controls = block.simd_le(0x1f);
-        if (quotes | backslashes | controls).any_true() || escapes.open {
-            let [quotes, backslashes, controls] = [quotes, backslashes, controls].map(mask8x64::to_bitmask);
-            let escaped = escapes.escaped(backslashes);
-            let end = (quotes & !escaped).trailing_zeros();
+        let marks = Marks::of(simd, bytes);
+        high |= marks.high;
+        if marks.quotes | marks.backslashes | marks.controls != 0 || escapes.open {
+            let escaped = escapes.escaped(marks.backslashes);
+            let end = (marks.quotes & !escaped).trailing_zeros();
             let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
-            s.escaped |= backslashes & inside != 0;
+            s.escaped |= marks.backslashes & inside != 0;
             // Most escapes are of a quote, a backslash or a line's end.
-            let odd = escaped & inside & !(quotes | backslashes | block.simd_eq(b'n').to_bitmask());
-            let controls = controls & inside;
+            let mut odd = escaped & inside & !(marks.quotes | marks.backslashes);
+            if odd != 0 {
+                odd &= !u8x64::simd_from(simd, *bytes).simd_eq(b'n').to_bitmask();
+            }
+            let controls = marks.controls & inside;
             if odd | controls != 0 {
                 escapes.check(text, s.at, odd, controls)?;
             }
@@ -93,7 +93,30 @@ fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<bool, JsonErr
         }
         s.at += BLOCK;
     }
-    Ok(high.simd_ge(0x80).any_true())
+    Ok(high != 0)
+}
+
+/// A bit for each byte of a block, by what it is. As numbers at once: vectors that live across branches are taken apart
+/// byte by byte by the compiler.
+struct Marks {
+    quotes: u64,
+    backslashes: u64,
+    controls: u64,
+    /// More than ASCII.
+    high: u64,
+}
+
+impl Marks {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, bytes: &[u8; BLOCK]) -> Marks {
+        let block = u8x64::simd_from(simd, *bytes);
+        Marks {
+            quotes: block.simd_eq(b'"').to_bitmask(),
+            backslashes: block.simd_eq(b'\\').to_bitmask(),
+            controls: block.simd_le(0x1f).to_bitmask(),
+            high: block.simd_ge(0x80).to_bitmask(),
+        }
+    }
 }
 
 /// The escapes of a string, from block to block.

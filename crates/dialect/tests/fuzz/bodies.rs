@@ -121,14 +121,14 @@ fn forgetter(parser: &str, dialect: Dialect) {
             Err(bad) => return !matches!(bad, BadBody::Json(_)),
         };
         let mut edits = Edits::default();
-        let lost = edits.cut_foreign_thoughts(&head, dialect, input);
+        let lost = edits.cut_foreign_thoughts(&head, dialect, input, None);
         assert_eq!(edits.is_empty(), lost.is_empty());
         let body = edits.apply(&Bytes::copy_from_slice(input)).concat();
         let again = read_head(dialect, &body).unwrap();
         assert_eq!((&again.model, again.tools, again.stream), (&head.model, head.tools, head.stream));
         assert!(again.messages + lost.len() as u32 >= head.messages);
         let mut edits = Edits::default();
-        assert!(edits.cut_foreign_thoughts(&again, dialect, &body).is_empty(), "once is enough");
+        assert!(edits.cut_foreign_thoughts(&again, dialect, &body, None).is_empty(), "once is enough");
         true
     });
 }

@@ -68,6 +68,8 @@ pub enum Died {
 pub enum SendError {
     /// The connection could not be opened.
     Connect(ConnectError),
+    /// A reused one died when the request may have arrived, and none could be opened in its place.
+    Reconnect(ConnectError),
     /// Time was up before one was open.
     Unconnected,
     /// It took so long to connect that nothing may be sent any more.
@@ -85,7 +87,7 @@ impl SendError {
         match self {
             SendError::Connect(_) | SendError::Unconnected | SendError::TooLate => true,
             SendError::Lost(lost) => *lost == Lost::Unsent,
-            SendError::Timeout => false,
+            SendError::Reconnect(_) | SendError::Timeout => false,
         }
     }
 }
@@ -142,12 +144,13 @@ impl Pool {
         limits: ConnectLimits,
         until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
-        let (how, fresh) = match (died, self.open_until(limits, until).await) {
-            (Lost::Unsent, fresh) => (Died::BeforeSending, fresh?),
-            (_, Ok(fresh)) => (Died::AfterSending, fresh),
+        let how = if died == Lost::Unsent { Died::BeforeSending } else { Died::AfterSending };
+        let fresh = self.open_until(limits, until).await.map_err(|e| match (how, e) {
             // That the provider cannot be reached by now does not mean that the first one was not served.
-            (lost, Err(_)) => return Err(SendError::Lost(lost)),
-        };
+            (Died::AfterSending, SendError::Connect(why)) => SendError::Reconnect(why),
+            (Died::AfterSending, SendError::Unconnected) => SendError::Timeout,
+            (_, e) => e,
+        })?;
         let Some(request) = build(Some(how)) else { return Err(SendError::Lost(died)) };
         self.send_on(fresh, request, until).await.map_err(SendError::from)
     }

@@ -6,22 +6,20 @@ use crate::chat::picture;
 use crate::check::{self, Checked};
 use crate::refusal::Refusal;
 
-/// How the simulator's own encrypted reasoning begins.
-pub(crate) const SEAL: &str = "gAAAAABsim";
-
 const CALL: &[&str] = &["type", "id", "call_id", "name", "arguments", "status", "namespace", "async", "caller"];
 const OUTPUT: &[&str] = &["type", "id", "call_id", "output", "status", "caller", "async"];
 const REASONING: &[&str] = &["type", "id", "summary", "content", "encrypted_content", "status"];
 const MESSAGE: &[&str] = &["type", "id", "role", "content", "status", "phase"];
 
-pub(crate) fn checked(items: &[Value]) -> Checked<()> {
+/// `seal`: how encrypted reasoning begins that can be read here.
+pub(crate) fn checked(items: &[Value], seal: &str) -> Checked<()> {
     for (i, item) in items.iter().enumerate() {
-        one(item, &format!("input[{i}]"))?;
+        one(item, &format!("input[{i}]"), seal)?;
     }
     links(items)
 }
 
-fn one(item: &Value, path: &str) -> Checked<()> {
+fn one(item: &Value, path: &str, seal: &str) -> Checked<()> {
     match item["type"].as_str().unwrap_or("message") {
         "message" => message(item, path),
         "function_call" => {
@@ -48,7 +46,7 @@ fn one(item: &Value, path: &str) -> Checked<()> {
             if !item["summary"].is_array() {
                 return Err(check::missing(&format!("{path}.summary")));
             }
-            sealed(item)
+            sealed(item, seal)
         }
         _ => Ok(()),
     }
@@ -75,9 +73,9 @@ fn id(id: &Value, path: &str, prefix: &str) -> Checked<()> {
 }
 
 /// Encrypted reasoning is readable only where it was made.
-fn sealed(item: &Value) -> Checked<()> {
+fn sealed(item: &Value, seal: &str) -> Checked<()> {
     match item["encrypted_content"].as_str() {
-        Some(text) if !text.starts_with(SEAL) => Err(Refusal::invalid(format!(
+        Some(text) if !text.starts_with(seal) => Err(Refusal::invalid(format!(
             "The encrypted content for item {} could not be verified. Reason: Encrypted content could not be decrypted or \
              parsed.",
             item["id"].as_str().unwrap_or_default()

@@ -22,7 +22,7 @@ use crate::turn;
 pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
     let model = check::checked(body)?;
     let items = read::items(body, ctx.memory)?;
-    items::checked(&items)?;
+    items::checked(&items, ctx.memory.seal())?;
     let mut ask = read::ask(body, &items, model)?;
     read::warm(body, &items, &mut ask, ctx);
     let mut ids = Ids::new(ctx.seed);
@@ -44,7 +44,7 @@ pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
 pub(crate) fn count(body: &Value, ctx: &Ctx<'_>) -> Checked<String> {
     check::counted(body)?;
     let items = read::items(body, ctx.memory)?;
-    items::checked(&items)?;
+    items::checked(&items, ctx.memory.seal())?;
     Ok(obj! {"object": "response.input_tokens", "input_tokens": read::input_tokens(body, &items)}.text())
 }
 

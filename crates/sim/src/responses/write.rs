@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::items::SEAL;
 use crate::answer::Ctx;
 use crate::ask::{Ask, Input};
 use crate::chat::odd;
@@ -16,9 +15,10 @@ pub(crate) struct Head {
     pub(crate) id: String,
     pub(crate) fault: Option<Fault>,
     pub(crate) obfuscate: bool,
-    /// Whether reasoning may be read, and whether it comes sealed.
+    /// Whether reasoning may be read.
     pub(crate) shown: bool,
-    sealed: bool,
+    /// How it begins where it comes sealed.
+    seal: Option<String>,
     created: u64,
     model: String,
     tier: &'static str,
@@ -38,7 +38,9 @@ impl Head {
             fault: ctx.fault,
             obfuscate: body["stream_options"]["include_obfuscation"] != false,
             shown: ask.thinking.is_some_and(|t| t.shown),
-            sealed: includes.is_some_and(|all| all.iter().any(|i| i == "reasoning.encrypted_content")),
+            seal: includes
+                .is_some_and(|all| all.iter().any(|i| i == "reasoning.encrypted_content"))
+                .then(|| ctx.memory.seal().to_owned()),
             created: ctx.now,
             model: ask.name.clone(),
             tier: ask.tier.openai_name(),
@@ -101,9 +103,9 @@ fn reasoning(head: &Head, text: &str, ids: &mut Ids) -> Item {
     let summary = if head.shown { vec![summary(text)] } else { Vec::new() };
     let mut added = obj! {"id": &id, "type": "reasoning", "summary": Vec::new()};
     let mut done = obj! {"id": &id, "type": "reasoning", "summary": summary};
-    if head.sealed {
+    if let Some(seal) = &head.seal {
         added = added.with("encrypted_content", "");
-        done = done.with("encrypted_content", ids.alnum(SEAL, 60));
+        done = done.with("encrypted_content", ids.alnum(seal, 60));
     }
     Item { id, added, done, kind: ItemKind::Reasoning { text: text.to_owned() } }
 }

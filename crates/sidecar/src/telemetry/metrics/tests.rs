@@ -95,6 +95,7 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
         tenant: tenant.map(Arc::from),
         max_cost: None,
         max_latency: None,
+        kept_by: None,
     }
 }
 

@@ -205,7 +205,7 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
 
             world.sim(by).dark(None, Dark::Refuses);
             let lost = world.app.post("/v1/responses", follow.to_string()).send().await;
-            assert_eq!((lost.status, lost.header("x-llmroute-reason")), (502, &*format!("{by}_unreachable")));
+            assert_eq!((lost.status, lost.header("x-llmroute-reason")), (502, &*format!("{by}_connection_lost")));
             world.sim(by).light(None);
         }
         // Of before a restart, and files: where the paths of their own lead.

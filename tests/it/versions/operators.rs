@@ -98,7 +98,7 @@ async fn an_operator_that_no_longer_speaks_this_protocol_is_told_of_and_nothing_
         page(&sidecar).await["control"]["why_not"].as_str()?.contains(why).then_some(())
     })
     .await;
-    assert!(sidecar.output().contains(why), "{}", sidecar.output());
+    eventually("and its log", async || sidecar.output().contains(why).then_some(())).await;
     ready(&sidecar).await;
     assert_eq!(page(&sidecar).await["policy"]["generation"], 7, "what is in force stays in force");
 }

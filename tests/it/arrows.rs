@@ -177,7 +177,10 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
         let world = World::builder()
             .provider("one", Vendor::OpenAi, account(1))
             .provider("two", Vendor::OpenAi, account(2))
-            .start(|p| p.tier(QUICK).field(PATIENT).scene("chat", &[("one", "gpt-6-sol"), ("two", "gpt-6-sol")]))
+            .start(|p| {
+                let all = p.tier(QUICK).field(PATIENT).scene("chat", &[("one", "gpt-6-sol"), ("two", "gpt-6-sol")]);
+                all.scene("second", &[("two", "gpt-6-sol")])
+            })
             .await;
         let body = |more: Value| {
             let mut body = json!({"model": "gpt-6-sol", "input": "ping pong", "stream": stream,
@@ -196,6 +199,10 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
             let follow = body(json!({"previous_response_id": id}));
             let reply = send(&world, Speech::Responses, &follow).await;
             assert_eq!(reply.header("x-llmroute-provider"), by, "{}", reply.text());
+            let named =
+                json!([{"type": "item_reference", "id": kept["output"][0]["id"]}, {"role": "user", "content": "on"}]);
+            let reply = send(&world, Speech::Responses, &body(json!({"input": named}))).await;
+            assert_eq!(reply.header("x-llmroute-provider"), by, "{}", reply.text());
             let other = if by == "one" { "two" } else { "one" };
             let plan = world.admin.post("/explain?path=/v1/responses", follow.to_string()).send().await.json();
             assert_eq!(plan["left_out"][0]["reason"], format!("{other}_cannot_carry"), "{plan}");
@@ -208,13 +215,16 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
             assert_eq!((lost.status, lost.header("x-llmroute-reason")), (502, &*format!("{by}_connection_lost")));
             world.sim(by).light(None);
         }
-        // Of before a restart, and files: where the paths of their own lead.
+        // Of before a restart, and files: the first that the scene names.
         for more in [
             json!({"previous_response_id": "resp_of_before"}),
             json!({"conversation": "conv_1"}),
             json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
         ] {
-            let plan = world.admin.post("/explain?path=/v1/responses", body(more).to_string()).send().await.json();
+            let ask = || world.admin.post("/explain?path=/v1/responses", body(more.clone()).to_string());
+            let second = ask().header("x-llmroute-scene", "second").send().await.json();
+            assert_eq!(second["candidates"][0]["provider"], "two", "{second}");
+            let plan = ask().send().await.json();
             assert_eq!(
                 (&plan["candidates"][0]["provider"], &plan["left_out"][0]["provider"]),
                 (&json!("one"), &json!("two"))

@@ -89,7 +89,8 @@ async fn an_outage_at_200_requests_a_second_costs_no_request_and_soon_no_time() 
     println!("p99 {late:?} from the tenth second on, without an outage {usual:?}");
     assert!(late < usual + Duration::from_millis(50), "p99 {late:?} from the tenth second on, else {usual:?}");
     assert!(world.seen("claude").len() > 1000, "the other one took over");
-    assert!(calm.seen("claude").is_empty(), "there is something to compare with");
+    let (calm, strayed) = (calm.seen("openai").len(), calm.seen("claude").len());
+    assert!(calm > 20 * strayed, "nothing to compare with: {strayed} of the calm ones strayed, {calm} did not");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

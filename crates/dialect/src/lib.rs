@@ -68,7 +68,9 @@ pub use foreign::Another;
 pub use head::{BadBody, Head, is_json, read_head};
 pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
-pub use refer::{Item, id_of_response, items_of_answer, items_of_events, put_items, sealed_in};
+pub use refer::{
+    Item, ids_of_response, items_of_answer, items_of_events, names_files, put_items, references, sealed_in,
+};
 pub use replay::{NoAnswer, stream_of_answer};
 pub use signal::{Place, Signal, add_to_answer, add_to_event, place_of};
 pub use tee::{Seen, Tee, is_usage_chunk};

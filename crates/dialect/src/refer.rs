@@ -36,23 +36,45 @@ pub fn items_of_events(events: &[u8]) -> Vec<Item> {
         .unwrap_or_default()
 }
 
-/// The id of the response that an answer is, or that the event `said` is about, as the first ones of a stream are.
+/// The ids of the response that an answer is, and of its items; of an event, those of the response that it holds, as the
+/// first and the last of a stream do.
 #[must_use]
-pub fn id_of_response(said: &[u8]) -> Option<Box<str>> {
+pub fn ids_of_response(said: &[u8]) -> Vec<Box<str>> {
+    // An answer says what it is; most events hold no response.
+    if memchr::memmem::find(said, b"\"response\"").is_none() {
+        return vec![];
+    }
     let whole = 0..said.len();
-    text_of(said, &member(said, &whole, b"response").unwrap_or(whole), b"id")
+    let response = member(said, &whole, b"response").unwrap_or(whole);
+    let output = member(said, &response, b"output").map(|output| elements(said, &output)).unwrap_or_default();
+    [response].iter().chain(&output).filter_map(|object| text_of(said, object, b"id")).collect()
 }
 
-/// Calls `found` with each piece of encrypted reasoning in an answer of Responses or an event of one, as it is written.
-pub fn sealed_in(said: &[u8], mut found: impl FnMut(&[u8])) {
-    const NAME: &[u8] = b"\"encrypted_content\"";
-    for at in memchr::memmem::find_iter(said, NAME) {
-        let value = said.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
-        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        if let Some(sealed) = value.strip_prefix(b"\"").and_then(|v| v.split(|b| *b == b'"').next()) {
-            found(sealed);
-        }
-    }
+/// The ids that the references of a checked Responses body name.
+#[must_use]
+pub fn references(body: &[u8]) -> Vec<Box<str>> {
+    let input = member(body, &(0..body.len()), b"input").map(|input| elements(body, &input)).unwrap_or_default();
+    let named = input.iter().filter(|item| text_of(body, item, b"type").as_deref() == Some("item_reference"));
+    named.filter_map(|item| text_of(body, item, b"id")).collect()
+}
+
+/// Encrypted reasoning in an answer of Responses or an event of one, as it is written.
+pub fn sealed_in(said: &[u8]) -> impl Iterator<Item = &[u8]> {
+    texts_named(said, b"\"encrypted_content\"").filter(|sealed| !sealed.is_empty())
+}
+
+/// Whether a body of any format names a file that a provider keeps.
+#[must_use]
+pub fn names_files(body: &[u8]) -> bool {
+    texts_named(body, b"\"file_id\"").next().is_some()
+}
+
+/// The texts of members of this quoted name, at any depth.
+fn texts_named<'a>(text: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    memchr::memmem::find_iter(text, name).filter_map(move |at| {
+        let value = text.get(at + name.len()..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        value.strip_prefix(b"\"")?.split(|b| *b == b'"').next()
+    })
 }
 
 /// A Responses body with the items in place of the references to them that `find` knows; `None` where it knows none. It
@@ -102,25 +124,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_found_in_answers_and_events() {
-        let rows = [
-            (r#"{"object":"response","output":[{"id":"msg_1"}],"id":"resp_1"}"#, Some("resp_1")),
-            (r#"{"type":"response.created","response":{"id":"resp_1","output":[]}}"#, Some("resp_1")),
-            (r#"{"type":"response.output_text.delta","item_id":"msg_1"}"#, None),
-            (r#"{"response":7}"#, None),
-            ("[", None),
+    fn a_response_and_its_items_are_found_in_answers_and_events() {
+        let rows: [(&str, &[&str]); 6] = [
+            (r#"{"object":"response","output":[{"id":"msg_1"},{}],"id":"resp_1"}"#, &["resp_1", "msg_1"]),
+            (r#"{"type":"response.created","response":{"id":"resp_1","output":[]}}"#, &["resp_1"]),
+            (r#"{"type":"response.completed","response":{"output":[{"id":"rs_1"}],"id":"r"}}"#, &["r", "rs_1"]),
+            (r#"{"type":"response.output_text.delta","id":"msg_1"}"#, &[]),
+            (r#"{"response":7}"#, &[]),
+            ("[\"response\"", &[]),
         ];
-        for (said, id) in rows {
-            assert_eq!(id_of_response(said.as_bytes()).as_deref(), id, "{said}");
+        for (said, ids) in rows {
+            let found = ids_of_response(said.as_bytes());
+            assert_eq!(found.iter().map(|id| &**id).collect::<Vec<_>>(), ids, "{said}");
         }
     }
 
     #[test]
+    fn what_a_request_names_is_found() {
+        let body = br#"{"input":[{"type":"item_reference","id":"rs_1"},{"id":"msg_2","type":"message"},7,{"type":"item_reference"}]}"#;
+        assert_eq!(references(body), ["rs_1".into()]);
+        assert_eq!(references(b"{\"input\":\"item_reference\"}"), []);
+        assert!(names_files(br#"{"input":[{"file_id" : "file-1"}]}"#));
+        assert!(!names_files(br#"{"tools":[{"properties":{"file_id":{"type":"string"}}}],"x":"file_id"}"#));
+    }
+
+    #[test]
     fn what_is_sealed_is_found() {
-        let said = r#"{"output":[{"encrypted_content" : "gAA=","type":"reasoning"},{"encrypted_content":null},{"text":"\"encrypted_content\": x"},{"encrypted_content":"b"#;
-        let mut all = vec![];
-        sealed_in(said.as_bytes(), |sealed| all.push(String::from_utf8_lossy(sealed).into_owned()));
-        assert_eq!(all, ["gAA=", "b"]);
+        let said = r#"{"output":[{"encrypted_content" : "gAA=","type":"reasoning"},{"encrypted_content":null},{"text":"\"encrypted_content\": x"},{"encrypted_content":""},{"encrypted_content":"b"#;
+        assert_eq!(sealed_in(said.as_bytes()).collect::<Vec<_>>(), [&b"gAA="[..], b"b"]);
     }
 
     const SAID: &str =

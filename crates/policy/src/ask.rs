@@ -56,6 +56,15 @@ pub enum Call {
     Through(Api),
 }
 
+/// Who keeps something that is of use to nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBy {
+    /// This provider.
+    Known(ProviderId),
+    /// One of this API, it is not known which: the first that may be asked is.
+    OneOf(Api),
+}
+
 /// One request, classified: all that the plan needs to know.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -87,8 +96,8 @@ pub struct Ask {
     pub max_cost: Option<Usd>,
     /// `x-llmroute-max-latency-ms`.
     pub max_latency: Option<Duration>,
-    /// The provider that alone keeps what the request goes on from or names.
-    pub kept_by: Option<ProviderId>,
+    /// Who alone keeps what the request goes on from, or names.
+    pub kept_by: Option<KeptBy>,
 }
 
 #[cfg(test)]

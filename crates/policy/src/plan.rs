@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Tick,
-    ask::{Ask, Call},
+    ask::{Ask, Call, KeptBy},
     bound::{self, Bound, Unbounded, Wire},
     breaker::Gate,
     catalogue::{ModelFacts, Tokens},
@@ -221,13 +221,15 @@ fn model(t: &Target, ask: &Ask) -> Arc<str> {
     t.model.clone().unwrap_or_else(|| ask.model.clone())
 }
 
-/// The targets that may serve this call at all: the scene's, or for a passed-through path the keeper of what it
-/// names, else the first provider of its API, with the caller's model. Where a target sends the caller's model, the facts are those on that one.
+/// The targets that may serve this call at all: the scene's, or for a passed-through path the keeper of what it names, else
+/// the first provider of its API, with the caller's model. Where a target sends the caller's model, the facts are those on
+/// that one.
 fn targets(snapshot: &Snapshot, ask: &Ask) -> Vec<Target> {
     let mut targets = match ask.call {
         Call::Through(api) => {
             let first = || snapshot.providers.iter().position(|p| p.api == api);
-            let id = ask.kept_by.or_else(|| first().and_then(|i| u16::try_from(i).ok()).map(ProviderId));
+            let first = || first().and_then(|i| u16::try_from(i).ok()).map(ProviderId);
+            let id = keeper(snapshot, ask).or_else(first);
             id.map(|provider| Target { provider, model: None, facts: None }).into_iter().collect()
         }
         Call::Chat | Call::Responses | Call::Messages | Call::CountTokens => snapshot.scene(ask.scene).targets.clone(),
@@ -236,6 +238,14 @@ fn targets(snapshot: &Snapshot, ask: &Ask) -> Vec<Target> {
         t.facts = snapshot.provider(t.provider).facts(&ask.model).map(Arc::new);
     }
     targets
+}
+
+/// The provider that alone can serve the request; where it is not known, the first of the API that the scene names.
+fn keeper(snapshot: &Snapshot, ask: &Ask) -> Option<ProviderId> {
+    match ask.kept_by? {
+        KeptBy::Known(keeper) => Some(keeper),
+        KeptBy::OneOf(api) => snapshot.first_of(api, ask.scene),
+    }
 }
 
 /// Groups by provider in order of first appearance: a lower model of the same provider comes before a provider switch.
@@ -265,7 +275,7 @@ fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Wo
     if is_read && let Some(why) = view.hinders(t, model) {
         return Err((Cause::CannotCarry, why.into()));
     }
-    if let Some(keeper) = ask.kept_by.filter(|keeper| *keeper != t.provider) {
+    if let Some(keeper) = keeper(snapshot, ask).filter(|keeper| *keeper != t.provider) {
         let keeper = &snapshot.provider(keeper).name;
         return Err((Cause::CannotCarry, format!("the request goes on from what `{keeper}` alone keeps")));
     }

@@ -205,8 +205,10 @@ fn slow_targets_are_left_out_while_another_fits() {
 #[test]
 fn who_keeps_what_the_request_goes_on_from_is_asked_alone() {
     let s = snapshot();
-    let kept = Ask { kept_by: Some(ProviderId(1)), ..ask() };
+    let kept = Ask { kept_by: Some(KeptBy::Known(ProviderId(1))), ..ask() };
     check(&s, &kept, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
+    let somewhere = Ask { kept_by: Some(KeptBy::OneOf(Api::OpenAi)), ..ask() };
+    check(&s, &somewhere, &Fake::default(), &[SOL, LUNA], &[(SONNET, Cause::CannotCarry)]);
     let named = Ask { call: Call::Through(Api::OpenAi), ..kept };
     let p = check(&s, &named, &Fake::default(), &["gpt-6-sol"], &[]);
     assert_eq!(p.candidates[0].key.provider, ProviderId(1));

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use dialect::{Dialect, Head};
 use hyper::{HeaderMap, header::HeaderName};
 use policy::{
-    ask::{Ask, Call, Facts, Headers},
+    ask::{Ask, Call, Facts, Headers, KeptBy},
     bound::Content,
     matching::{self, Matched},
     money::Usd,
     reason::Cause,
-    snapshot::{ProviderId, Snapshot},
+    snapshot::Snapshot,
 };
 
 use crate::{bill, refusal::Refusal, route::is_below};
@@ -59,7 +59,7 @@ pub fn ask(
     headers: &HeaderMap,
     head: Option<&Head>,
     body: &[u8],
-    kept_by: Option<ProviderId>,
+    kept_by: Option<KeptBy>,
 ) -> Result<(Ask, Matched), Refusal> {
     let bytes = body.len() as u64;
     let model = head.and_then(|h| h.model.as_deref()).unwrap_or_default();
@@ -111,10 +111,13 @@ pub fn ask(
 }
 
 /// What the policy says that a passed-through path costs, at the provider that it goes to.
-fn path_cost(snapshot: &Snapshot, call: Call, path: &str, kept_by: Option<ProviderId>) -> Option<Usd> {
+fn path_cost(snapshot: &Snapshot, call: Call, path: &str, kept_by: Option<KeptBy>) -> Option<Usd> {
     let Call::Through(api) = call else { return None };
     let first = || snapshot.providers.iter().find(|p| p.api == api);
-    let provider = kept_by.map(|keeper| snapshot.provider(keeper)).or_else(first)?;
+    let provider = match kept_by {
+        Some(KeptBy::Known(keeper)) => snapshot.provider(keeper),
+        _ => first()?,
+    };
     provider.paths.iter().find(|rule| is_below(path, &rule.path)).and_then(|rule| rule.cost)
 }
 

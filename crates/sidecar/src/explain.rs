@@ -33,7 +33,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes)
     };
     let head = classify::head(call, &body)?;
     let bytes = body.len() as u64;
-    let kept_by = in_force.keepers.keeper_of(snapshot, call, path, Some(&head), &body);
+    let kept_by = in_force.keepers.kept_by(snapshot, call, path, Some(&head), &body);
     let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), &body, kept_by)?;
     let uri = Uri::try_from(path).unwrap_or_default();
     let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), room: None };

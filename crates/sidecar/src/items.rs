@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::memory::Memory;
 
@@ -28,7 +28,15 @@ impl Items {
     pub fn new(memory: &Memory) -> Items {
         let weigh = |_: &Arc<str>, item: &Bytes| u32::try_from(item.len() + ENTRY).unwrap_or(u32::MAX);
         let most = MOST.min(memory.total() / SHARE);
-        Items { kept: Cache::builder().max_capacity(most as u64).weigher(weigh).time_to_idle(IDLE).build(), most }
+        Items {
+            kept: Cache::builder()
+                .max_capacity(most as u64)
+                .weigher(weigh)
+                .time_to_idle(IDLE)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            most,
+        }
     }
 
     /// Keeps what an answer said.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use dialect::Head;
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use policy::{
-    ask::Call,
-    snapshot::{Api, ProviderId, Snapshot},
+    ask::{Call, KeptBy},
+    snapshot::{Api, ProviderId, SceneId, Snapshot},
 };
 
 /// Answers and reasoning that are remembered, about 100 bytes each; the least used go first.
@@ -27,13 +27,12 @@ pub struct Keepers {
 pub struct Keeper {
     keepers: Keepers,
     provider: Arc<str>,
-    /// The answer's id was seen.
-    is_named: bool,
 }
 
 impl Default for Keepers {
     fn default() -> Keepers {
-        Keepers { of: Cache::new(MOST), hasher: RandomState::new() }
+        let of = Cache::builder().max_capacity(MOST).eviction_policy(EvictionPolicy::lru()).build();
+        Keepers { of, hasher: RandomState::new() }
     }
 }
 
@@ -42,61 +41,71 @@ impl Keepers {
     #[must_use]
     pub fn keeper(&self, snapshot: &Snapshot, provider: ProviderId) -> Option<Keeper> {
         let provider = snapshot.provider(provider);
-        first_of_several(snapshot, provider.api)?;
-        Some(Keeper { keepers: self.clone(), provider: provider.name.clone(), is_named: false })
+        several(snapshot, provider.api).then(|| Keeper { keepers: self.clone(), provider: provider.name.clone() })
     }
 
-    /// The provider that alone can serve a request: the keeper of the response that it goes on from, or names in its path.
-    /// What is not known (from before a restart, or of another pod), conversations and files are the first provider's of
-    /// the API, where their own paths lead.
+    /// Who alone can serve a request: the keeper of the response or the items that it goes on from, or of the response that
+    /// its path names. Of conversations and files it is not known.
     #[must_use]
-    pub fn keeper_of(
+    pub fn kept_by(
         &self,
         snapshot: &Snapshot,
         call: Call,
         path: &str,
         head: Option<&Head>,
         body: &[u8],
-    ) -> Option<ProviderId> {
-        let (api, id) = match call {
-            Call::Through(Api::OpenAi) => {
-                let id = path.strip_prefix("/v1/responses/")?.split('/').next()?;
-                (Api::OpenAi, Some(id.to_owned()))
-            }
-            Call::Through(Api::Anthropic) => return None,
-            Call::Responses if head?.stateful => (Api::OpenAi, dialect::read_linked(body).previous_response),
-            _ if !has_files(head?, body) => return None,
-            Call::Chat | Call::Responses => (Api::OpenAi, None),
-            Call::Messages | Call::CountTokens => (Api::Anthropic, None),
+    ) -> Option<KeptBy> {
+        let api = match call {
+            Call::Chat | Call::Responses | Call::Through(Api::OpenAi) => Api::OpenAi,
+            Call::Messages | Call::CountTokens | Call::Through(Api::Anthropic) => Api::Anthropic,
         };
-        let first = first_of_several(snapshot, api)?;
-        Some(id.and_then(|id| self.find(snapshot, id.as_bytes())).unwrap_or(first))
+        if !several(snapshot, api) {
+            return None;
+        }
+        let known = |id: &str| self.find(snapshot, api, id.as_bytes()).map(KeptBy::Known);
+        if let Call::Through(_) = call {
+            return known(path.strip_prefix("/v1/responses/")?.split(['/', '?']).next()?);
+        }
+        let head = head?;
+        let unknown = KeptBy::OneOf(api);
+        match call {
+            Call::Responses if head.stateful => {
+                let previous = dialect::read_linked(body).previous_response;
+                Some(previous.and_then(|id| known(&id)).unwrap_or(unknown))
+            }
+            Call::Responses if head.references => {
+                Some(dialect::references(body).iter().find_map(|id| known(id)).unwrap_or(unknown))
+            }
+            _ => (head.images + head.documents > 0 && dialect::names_files(body)).then_some(unknown),
+        }
     }
 
-    /// Whether encrypted reasoning is not `provider`'s own.
-    #[must_use]
-    pub fn is_foreign(&self, snapshot: &Snapshot, provider: ProviderId, sealed: &[u8]) -> bool {
-        let first = first_of_several(snapshot, snapshot.provider(provider).api);
-        first.is_some_and(|first| self.find(snapshot, sealed).unwrap_or(first) != provider)
+    /// Whether encrypted reasoning is not `provider`'s own: that of which it is not known is left to the first of the API
+    /// that the scene names. `None` where there is only one.
+    pub fn another<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        provider: ProviderId,
+        scene: SceneId,
+    ) -> Option<impl Fn(&[u8]) -> bool + 'a> {
+        let api = snapshot.provider(provider).api;
+        several(snapshot, api).then_some(move |sealed: &[u8]| {
+            self.find(snapshot, api, sealed).or_else(|| snapshot.first_of(api, scene)) != Some(provider)
+        })
     }
 
-    fn find(&self, snapshot: &Snapshot, kept: &[u8]) -> Option<ProviderId> {
+    fn find(&self, snapshot: &Snapshot, api: Api, kept: &[u8]) -> Option<ProviderId> {
         let name = self.of.get(&self.hasher.hash_one(kept))?;
-        let at = snapshot.providers.iter().position(|p| p.name == name)?;
+        let at = snapshot.providers.iter().position(|p| p.name == name && p.api == api)?;
         u16::try_from(at).ok().map(ProviderId)
     }
 }
 
 impl Keeper {
     /// Sees an answer, or the next event of one, in Responses.
-    pub fn see(&mut self, said: &[u8]) {
-        if !self.is_named
-            && let Some(id) = dialect::id_of_response(said)
-        {
-            self.is_named = true;
-            self.keep(id.as_bytes());
-        }
-        dialect::sealed_in(said, |sealed| self.keep(sealed));
+    pub fn see(&self, said: &[u8]) {
+        dialect::ids_of_response(said).iter().for_each(|id| self.keep(id.as_bytes()));
+        dialect::sealed_in(said).for_each(|sealed| self.keep(sealed));
     }
 
     fn keep(&self, kept: &[u8]) {
@@ -104,13 +113,24 @@ impl Keeper {
     }
 }
 
-/// The first provider of an API that several speak.
-fn first_of_several(snapshot: &Snapshot, api: Api) -> Option<ProviderId> {
-    let mut speakers = (0u16..).zip(&snapshot.providers).filter(|(_, p)| p.api == api).map(|(i, _)| ProviderId(i));
-    let first = speakers.next()?;
-    speakers.next().map(|_| first)
+fn several(snapshot: &Snapshot, api: Api) -> bool {
+    snapshot.providers.iter().filter(|p| p.api == api).nth(1).is_some()
 }
 
-fn has_files(head: &Head, body: &[u8]) -> bool {
-    head.images + head.documents > 0 && memchr::memmem::find(body, b"\"file_id\"").is_some()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_remembered() {
+        let keepers = Keepers::default();
+        let keeper = Keeper { keepers: keepers.clone(), provider: "one".into() };
+        for i in 0..2 * MOST {
+            keeper.keep(&i.to_ne_bytes());
+        }
+        keepers.of.run_pending_tasks();
+        assert!(keepers.of.entry_count() <= MOST);
+        let newest = 2 * MOST - 1;
+        assert_eq!(keepers.of.get(&keepers.hasher.hash_one(&newest.to_ne_bytes()[..])).as_deref(), Some("one"));
+    }
 }

@@ -57,7 +57,7 @@ pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Resp
     if x.keeps_items() {
         x.state.items.keep(dialect::items_of_answer(&body));
     }
-    if let Some(mut keeper) = x.keeper(candidate.key.provider, spoken) {
+    if let Some(keeper) = x.keeper(candidate.key.provider, spoken) {
         keeper.see(&body);
     }
     let mut told = Told::new(status, http.as_u16(), reason);

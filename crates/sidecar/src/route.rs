@@ -15,7 +15,7 @@ use crate::later::{self, Act, Named};
 pub enum Route {
     /// One of the calls that scenes serve.
     Call(Call),
-    /// A path passed through to the first provider of an API.
+    /// A path passed through to the first provider of an API, or to the keeper of what it names.
     Through(Api),
     /// The models of the policy's targets, or one of them.
     Models(Option<String>),

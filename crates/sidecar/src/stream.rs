@@ -266,7 +266,7 @@ impl Writer {
         let Some(translator) = &mut self.translator else {
             if !(self.hide_usage && dialect::is_usage_chunk(&frame)) {
                 self.assemble(&frame.raw);
-                if let Some(keeper) = &mut self.keeper {
+                if let Some(keeper) = &self.keeper {
                     keeper.see(frame.data());
                 }
                 self.put(frame, sign, out);

@@ -142,8 +142,8 @@ impl Inbound {
         let can = self.capability(caller, provider, model, facts);
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
-            let another = |sealed: &[u8]| keepers.is_foreign(snapshot, target.provider, sealed);
-            self.fitted(&mut Edits::default(), head, caller, model, &can, &another)
+            let another = keepers.another(snapshot, target.provider, ask.scene);
+            self.fitted(&mut Edits::default(), head, caller, model, &can, another.as_ref().map(|a| a as _))
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -223,9 +223,9 @@ impl Inbound {
         caller: Dialect,
         model: &str,
         can: &Capability,
-        another: &Another<'_>,
+        another: Option<&Another<'_>>,
     ) -> Vec<String> {
-        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, Some(another));
+        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, another);
         if self.is_swapped(model) {
             let more = dialect::conform(edits, caller, head, &self.body, can);
             more.into_iter().for_each(|member| {
@@ -263,8 +263,8 @@ impl Inbound {
         let limit = output_limit(snapshot, ask, candidate);
         let mut wire = match (&self.head, target == caller) {
             (Some(head), true) => {
-                let another = |sealed: &[u8]| in_force.keepers.is_foreign(snapshot, candidate.key.provider, sealed);
-                self.edited(head, caller, candidate, &can, limit, &another)
+                let another = in_force.keepers.another(snapshot, candidate.key.provider, ask.scene);
+                self.edited(head, caller, candidate, &can, limit, another.as_ref().map(|a| a as _))
             }
             (Some(head), false) => {
                 let default_max_tokens = limit.or(most_tokens);
@@ -303,7 +303,7 @@ impl Inbound {
         candidate: &Candidate,
         can: &Capability,
         limit: Option<u64>,
-        another: &Another<'_>,
+        another: Option<&Another<'_>>,
     ) -> Wire {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;

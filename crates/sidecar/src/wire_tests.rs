@@ -29,7 +29,7 @@ fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>)
     let key = TargetKey { provider: target.provider, model: target.model.clone().unwrap() };
     let can = capability(&key.model, target.facts.as_deref());
     let candidate = Candidate { target, key, standing: Standing::Preferred, worst: Worst::default() };
-    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None, &|_| false);
+    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None, None);
     (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
 }
 

@@ -48,6 +48,12 @@ impl Snapshot {
         &self.providers[usize::from(id.0)]
     }
 
+    /// The first provider of an API that a scene names.
+    #[must_use]
+    pub fn first_of(&self, api: Api, scene: SceneId) -> Option<ProviderId> {
+        self.scene(scene).targets.iter().map(|t| t.provider).find(|p| self.provider(*p).api == api)
+    }
+
     /// The scene at `id`.
     #[must_use]
     pub fn scene(&self, id: SceneId) -> &Scene {

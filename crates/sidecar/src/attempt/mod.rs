@@ -303,14 +303,12 @@ fn has_type(headers: &HeaderMap, want: &str) -> bool {
 
 fn of_send(e: &SendError) -> Failure {
     match e {
-        SendError::Connect(why) | SendError::Reconnect(why) => match why {
-            ConnectError::Dns => Failure::Dns,
-            ConnectError::Refused => Failure::Connect,
-            ConnectError::Timeout => Failure::ConnectTimeout,
-            ConnectError::Tls => Failure::Tls,
-        },
+        SendError::Connect(ConnectError::Dns) => Failure::Dns,
+        SendError::Connect(ConnectError::Refused) => Failure::Connect,
+        SendError::Connect(ConnectError::Timeout) => Failure::ConnectTimeout,
+        SendError::Connect(ConnectError::Tls) => Failure::Tls,
         SendError::TooLate => Failure::ConnectTimeout,
-        SendError::Unconnected | SendError::Timeout => Failure::Timeout,
+        SendError::Timeout => Failure::Timeout,
         SendError::Lost(Lost::NotHttp) => Failure::NoAnswer,
         SendError::Lost(_) => Failure::Lost,
     }

@@ -68,10 +68,6 @@ pub enum Died {
 pub enum SendError {
     /// The connection could not be opened.
     Connect(ConnectError),
-    /// A reused one died when the request may have arrived, and none could be opened in its place.
-    Reconnect(ConnectError),
-    /// Time was up before one was open.
-    Unconnected,
     /// It took so long to connect that nothing may be sent any more.
     TooLate,
     /// Nothing came in time.
@@ -85,9 +81,9 @@ impl SendError {
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         match self {
-            SendError::Connect(_) | SendError::Unconnected | SendError::TooLate => true,
+            SendError::Connect(_) | SendError::TooLate => true,
             SendError::Lost(lost) => *lost == Lost::Unsent,
-            SendError::Reconnect(_) | SendError::Timeout => false,
+            SendError::Timeout => false,
         }
     }
 }
@@ -144,13 +140,12 @@ impl Pool {
         limits: ConnectLimits,
         until: Tick,
     ) -> Result<Response<LentBody>, SendError> {
-        let how = if died == Lost::Unsent { Died::BeforeSending } else { Died::AfterSending };
-        let fresh = self.open_until(limits, until).await.map_err(|e| match (how, e) {
+        let (how, fresh) = match (died, self.open_until(limits, until).await) {
+            (Lost::Unsent, fresh) => (Died::BeforeSending, fresh?),
+            (_, Ok(fresh)) => (Died::AfterSending, fresh),
             // That the provider cannot be reached by now does not mean that the first one was not served.
-            (Died::AfterSending, SendError::Connect(why)) => SendError::Reconnect(why),
-            (Died::AfterSending, SendError::Unconnected) => SendError::Timeout,
-            (_, e) => e,
-        })?;
+            (lost, Err(_)) => return Err(SendError::Lost(lost)),
+        };
         let Some(request) = build(Some(how)) else { return Err(SendError::Lost(died)) };
         self.send_on(fresh, request, until).await.map_err(SendError::from)
     }
@@ -209,7 +204,7 @@ impl Pool {
 
     async fn open_until(&self, limits: ConnectLimits, until: Tick) -> Result<Sender, SendError> {
         let opened = timeout_at(clock::instant(until), self.open(limits)).await;
-        opened.map_err(|_| SendError::Unconnected)?.map_err(SendError::Connect)
+        opened.map_err(|_| SendError::TooLate)?.map_err(SendError::Connect)
     }
 
     async fn open(&self, limits: ConnectLimits) -> Result<Sender, ConnectError> {

@@ -121,7 +121,7 @@ fn forgetter(parser: &str, dialect: Dialect) {
             Err(bad) => return !matches!(bad, BadBody::Json(_)),
         };
         let mut edits = Edits::default();
-        let another = |sealed: &[u8]| sealed.len() % 2 == 0;
+        let another = |sealed: &[u8]| sealed.len().is_multiple_of(2);
         let lost = edits.cut_foreign_thoughts(&head, dialect, input, Some(&another));
         assert_eq!(edits.is_empty(), lost.is_empty());
         let body = edits.apply(&Bytes::copy_from_slice(input)).concat();

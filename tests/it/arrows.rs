@@ -179,7 +179,8 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
             .provider("two", Vendor::OpenAi, account(2))
             .start(|p| {
                 let all = p.tier(QUICK).field(PATIENT).scene("chat", &[("one", "gpt-6-sol"), ("two", "gpt-6-sol")]);
-                all.scene("second", &[("two", "gpt-6-sol")])
+                let all = all.scene("second", &[("two", "gpt-6-sol")]);
+                all.scene("turned", &[("two", "gpt-6-sol"), ("one", "gpt-6-sol")])
             })
             .await;
         let body = |more: Value| {
@@ -222,8 +223,10 @@ async fn state_of_an_account_is_asked_of_no_other_account() {
             json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
         ] {
             let ask = || world.admin.post("/explain?path=/v1/responses", body(more.clone()).to_string());
-            let second = ask().header("x-llmroute-scene", "second").send().await.json();
-            assert_eq!(second["candidates"][0]["provider"], "two", "{second}");
+            for (scene, by) in [("second", "two"), ("turned", "one")] {
+                let plan = ask().header("x-llmroute-scene", scene).send().await.json();
+                assert_eq!(plan["candidates"][0]["provider"], by, "{scene}: {plan}");
+            }
             let plan = ask().send().await.json();
             assert_eq!(
                 (&plan["candidates"][0]["provider"], &plan["left_out"][0]["provider"]),

@@ -263,8 +263,7 @@ impl Cell {
         }
         let began = Instant::now();
         let reply = world.app.say(self.speech, PROMPT, self.stream).send().await;
-        let took = began.elapsed();
-        self.check(&world, &reply, took, &mut wrong);
+        self.check(&world, &reply, began.elapsed(), &mut wrong);
         wrong.0
     }
 

@@ -44,7 +44,7 @@ pub fn ids_of_response(said: &[u8]) -> Vec<Box<str>> {
     if memchr::memmem::find(said, b"\"response\"").is_none() {
         return vec![];
     }
-    let whole = 0..said.len();
+    let whole = object(said);
     let response = member(said, &whole, b"response").unwrap_or(whole);
     let output = member(said, &response, b"output").map(|output| elements(said, &output)).unwrap_or_default();
     [response].iter().chain(&output).filter_map(|object| text_of(said, object, b"id")).collect()
@@ -53,9 +53,20 @@ pub fn ids_of_response(said: &[u8]) -> Vec<Box<str>> {
 /// The ids that the references of a checked Responses body name.
 #[must_use]
 pub fn references(body: &[u8]) -> Vec<Box<str>> {
-    let input = member(body, &(0..body.len()), b"input").map(|input| elements(body, &input)).unwrap_or_default();
-    let named = input.iter().filter(|item| text_of(body, item, b"type").as_deref() == Some("item_reference"));
-    named.filter_map(|item| text_of(body, item, b"id")).collect()
+    named(body).into_iter().map(|(_, id)| id).collect()
+}
+
+/// The references of a Responses body, each with the id that it names.
+fn named(body: &[u8]) -> Vec<(Span, Box<str>)> {
+    let input = member(body, &object(body), b"input").map(|input| elements(body, &input)).unwrap_or_default();
+    let is_reference = |item: &Span| text_of(body, item, b"type").as_deref() == Some("item_reference");
+    let referring = input.into_iter().filter(is_reference);
+    referring.filter_map(|item| text_of(body, &item, b"id").map(|id| (item, id))).collect()
+}
+
+/// Where the object begins that a text holds.
+fn object(text: &[u8]) -> Span {
+    memchr::memchr(b'{', text).unwrap_or(text.len())..text.len()
 }
 
 /// Encrypted reasoning in an answer of Responses or an event of one, as it is written.
@@ -81,15 +92,10 @@ fn texts_named<'a>(text: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = 
 /// grows by `most` bytes at most; further references stay.
 #[must_use]
 pub fn put_items(body: &[u8], most: usize, find: impl Fn(&str) -> Option<Bytes>) -> Option<Bytes> {
-    let start = memchr::memchr(b'{', body)?;
-    let input = member(body, &(start..body.len()), b"input")?;
     let mut out = Vec::new();
     let (mut copied, mut room) = (0, most);
-    for element in elements(body, &input) {
-        if text_of(body, &element, b"type").as_deref() != Some("item_reference") {
-            continue;
-        }
-        let Some(item) = text_of(body, &element, b"id").and_then(|id| find(&id)) else { continue };
+    for (element, id) in named(body) {
+        let Some(item) = find(&id) else { continue };
         let Some(left) = room.checked_sub(item.len()) else { break };
         room = left;
         out.extend_from_slice(body.get(copied..element.start)?);
@@ -125,11 +131,12 @@ mod tests {
 
     #[test]
     fn a_response_and_its_items_are_found_in_answers_and_events() {
-        let rows: [(&str, &[&str]); 6] = [
+        let rows: [(&str, &[&str]); 7] = [
             (r#"{"object":"response","output":[{"id":"msg_1"},{}],"id":"resp_1"}"#, &["resp_1", "msg_1"]),
             (r#"{"type":"response.created","response":{"id":"resp_1","output":[]}}"#, &["resp_1"]),
             (r#"{"type":"response.completed","response":{"output":[{"id":"rs_1"}],"id":"r"}}"#, &["r", "rs_1"]),
             (r#"{"type":"response.output_text.delta","id":"msg_1"}"#, &[]),
+            (" {\"object\":\"response\",\"id\":\"r\"}", &["r"]),
             (r#"{"response":7}"#, &[]),
             ("[\"response\"", &[]),
         ];

@@ -240,7 +240,8 @@ fn targets(snapshot: &Snapshot, ask: &Ask) -> Vec<Target> {
     targets
 }
 
-/// The provider that alone can serve the request; where it is not known, the first of the API that the scene names.
+/// The provider that alone can serve the request; where it is not known, the first of the API that the scene names:
+/// paths of that API lead to the first, too.
 fn keeper(snapshot: &Snapshot, ask: &Ask) -> Option<ProviderId> {
     match ask.kept_by? {
         KeptBy::Known(keeper) => Some(keeper),

@@ -46,6 +46,20 @@ impl Edits {
         }
     }
 
+    /// Lowers the caller's output limit to the longest answer of the model that is asked, which refuses a higher one; the
+    /// member that says less then than the caller wrote.
+    pub fn lower_max_tokens(
+        &mut self,
+        head: &Head,
+        dialect: Dialect,
+        most: u64,
+        capability: &Capability,
+    ) -> Option<&'static str> {
+        head.max_tokens.filter(|own| *own > most)?;
+        self.set_max_tokens(head, dialect, most, capability);
+        head.spots.limit
+    }
+
     /// Chat: asks for the stream's usage chunk.
     pub fn set_include_usage(&mut self, head: &Head, body: &[u8]) {
         const ASKED: &str = "{\"include_usage\":true}";

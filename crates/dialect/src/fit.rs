@@ -18,7 +18,7 @@ pub(crate) fn fit(r: &mut Request, provider: Dialect, can: &Capability) -> Read<
         r.choice = None;
     }
     if !can.parallel_switch && r.parallel.take() == Some(false) {
-        r.drop_member("parallel_tool_calls");
+        r.drop_member(r.words.parallel);
     }
     if provider != Dialect::Messages {
         effort(r, provider, can)?;
@@ -41,8 +41,8 @@ fn media(parts: &[Part], can: &Capability) -> Read<()> {
     Ok(())
 }
 
-/// OpenAI: the effort that the model takes for what is asked; said, or by the size of a thinking budget, which is a guess
-/// and no loss.
+/// OpenAI: the effort that the model takes for what is asked; said, or by the size of a thinking budget, of which the
+/// figure is lost.
 fn effort(r: &mut Request, provider: Dialect, can: &Capability) -> Read<()> {
     let asked = asked_effort(r);
     let has_word = r.effort.take().is_some();
@@ -72,6 +72,8 @@ fn effort(r: &mut Request, provider: Dialect, can: &Capability) -> Read<()> {
     };
     if is_lost {
         r.drop_member("thinking");
+    } else if matches!(r.thinking, Some(Thinking::Budget(_))) {
+        r.drop_member("thinking.budget_tokens");
     }
     r.effort = given.map(|e| e.word().to_owned());
     Ok(())

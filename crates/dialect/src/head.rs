@@ -63,6 +63,8 @@ pub(crate) struct Spots {
     pub(crate) background: Option<Span>,
     /// Members that limit the output, by name; one may be null.
     pub(crate) limits: Vec<(&'static str, Span)>,
+    /// The one of them that counts.
+    pub(crate) limit: Option<&'static str>,
     /// Members that some models refuse, none of them null.
     pub(crate) asked: Vec<Asked>,
 }
@@ -253,7 +255,7 @@ impl Head {
         let n = whole(text).ok_or(BadBody::WrongType { member, want: "a whole number" })?;
         // Chat's newer name wins over the older one.
         if member != "max_tokens" || self.max_tokens.is_none() {
-            self.max_tokens = Some(n);
+            (self.max_tokens, self.spots.limit) = (Some(n), Some(member));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! It accepts what RFC 8259 accepts, up to [`MAX_DEPTH`] levels; nesting is kept in one machine word, so hostile bodies
 //! cost neither stack nor heap.
 
+mod block;
 mod string;
 
 use std::{borrow::Cow, ops::Range};
@@ -80,8 +81,8 @@ pub struct Scanner<'a> {
     at: usize,
     /// Levels open around the value at hand.
     around: u32,
-    /// The last string had an escape.
-    escaped: bool,
+    /// The last string has no escape: known of short ones.
+    is_plain: bool,
     /// Strings may be no UTF-8: the text was not checked before.
     unchecked: bool,
 }
@@ -140,7 +141,7 @@ impl<'a> Scanner<'a> {
 
     /// From `at` on in a text that was checked before.
     fn checked(text: &'a [u8], at: usize) -> Scanner<'a> {
-        Scanner { text, at, around: 0, escaped: false, unchecked: false }
+        Scanner { text, at, around: 0, is_plain: true, unchecked: false }
     }
 
     /// Where it stands.
@@ -192,7 +193,10 @@ impl<'a> Scanner<'a> {
             let start = self.at;
             let raw = self.string()?;
             let raw = &self.text[raw];
-            let name = if self.escaped { unescape(raw).into_owned().into_bytes().into() } else { raw.into() };
+            let name = match self.has_escapes(raw) {
+                true => unescape(raw).into_owned().into_bytes().into(),
+                false => raw.into(),
+            };
             self.space();
             self.expect(b':')?;
             self.space();
@@ -353,11 +357,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether the last string has escapes, which `raw` is.
+    fn has_escapes(&self, raw: &[u8]) -> bool {
+        !self.is_plain && memchr::memchr(b'\\', raw).is_some()
+    }
+
     /// A key and its colon.
     fn key(&mut self, types: &mut impl Types) -> Result<Key, JsonError> {
         let raw = self.string()?;
         let raw = &self.text[raw];
-        types.name(raw, self.escaped);
+        types.name(raw, self.has_escapes(raw));
         let key = match raw {
             b"type" => Key::Type,
             b"role" => Key::Role,

@@ -55,6 +55,8 @@ pub(crate) struct Words {
     pub(crate) format: &'static str,
     pub(crate) verbosity: &'static str,
     pub(crate) user: &'static str,
+    /// One call at a time.
+    pub(crate) parallel: &'static str,
     /// Of a tool.
     pub(crate) strict: &'static str,
     /// Of an image.

@@ -25,7 +25,8 @@ pub(crate) fn shape(r: &mut Request, provider: Dialect, can: &Capability) -> Rea
     }
     let Some(Schema { name, schema, strict }) = r.schema.take() else { return Ok(None) };
     if !r.tools.is_empty() && matches!(r.choice, Some(Choice::Any | Choice::Named(_))) && !can.schema {
-        // The answer is a call of one of the caller's tools: nothing is said that could have a form.
+        // The answer is a call of one of the caller's tools, and a tool of ours would not be called.
+        r.drop_member(r.words.format);
         return Ok(None);
     }
     if can.schema && provider != Dialect::Messages {

@@ -12,7 +12,7 @@ use crate::{
     fit::fit,
     lift::Lifted,
     messages,
-    model::{Answer, Event, Thinking},
+    model::{Answer, Event, Request, Thinking},
     names, plain, responses,
     sse::Frame,
     structured, turns,
@@ -133,8 +133,7 @@ pub fn translate_request(
         Dialect::Responses => true,
         Dialect::Messages => matches!(request.thinking, Some(Thinking::Budget(_) | Thinking::Adaptive)),
     };
-    let limit = request.max_tokens.or(to.default_max_tokens);
-    request.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
+    limit_answer(&mut request, to);
     turns::strip_thoughts(&mut request, provider, to.provider);
     turns::drop_blanks(&mut request);
     if provider == Dialect::Messages {
@@ -172,6 +171,17 @@ pub fn translate_request(
     };
     let outline = Bytes::from(body);
     Ok(Translated { body: lifted.put_back(&outline), outline, dropped: request.dropped, context })
+}
+
+/// The caller's limit, or ours; no higher than the model's longest answer.
+fn limit_answer(r: &mut Request, to: &TargetModel<'_>) {
+    if let (Some(own), Some(most)) = (r.max_tokens, to.most_tokens)
+        && own > most
+    {
+        r.drop_member(r.words.limit);
+    }
+    let limit = r.max_tokens.or(to.default_max_tokens);
+    r.max_tokens = limit.map(|n| to.most_tokens.map_or(n, |most| n.min(most)));
 }
 
 /// The members of a caller's body.

@@ -143,7 +143,7 @@ impl Inbound {
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
             let another = keepers.another(snapshot, target.provider, ask.scene);
-            self.fitted(&mut Edits::default(), head, caller, model, &can, another.as_ref().map(|a| a as _))
+            self.fitted(&mut Edits::default(), head, caller, (model, facts), &can, another.as_ref().map(|a| a as _))
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -221,14 +221,16 @@ impl Inbound {
         edits: &mut Edits,
         head: &Head,
         caller: Dialect,
-        model: &str,
+        (model, facts): (&str, Option<&ModelFacts>),
         can: &Capability,
         another: Option<&Another<'_>>,
     ) -> Vec<String> {
         let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, another);
         if self.is_swapped(model) {
             let more = dialect::conform(edits, caller, head, &self.body, can);
-            more.into_iter().for_each(|member| {
+            let most = facts.and_then(|f| f.max_output_tokens);
+            let lowered = most.and_then(|most| edits.lower_max_tokens(head, caller, most, can));
+            more.into_iter().chain(lowered.map(str::to_owned)).for_each(|member| {
                 if !lost.contains(&member) {
                     lost.push(member)
                 }
@@ -308,13 +310,11 @@ impl Inbound {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
         let facts = candidate.target.facts.as_deref();
-        let dropped = self.fitted(&mut edits, head, caller, model, can, another);
+        let dropped = self.fitted(&mut edits, head, caller, (model, facts), can, another);
         if self.is_swapped(model) {
             edits.set_model(head, model);
         }
-        // A limit above the longest answer of another model is refused.
-        let most = facts.and_then(|f| f.max_output_tokens).filter(|_| self.is_swapped(model));
-        if let Some(limit) = limit.or(most.filter(|most| head.max_tokens.is_some_and(|own| own > *most))) {
+        if let Some(limit) = limit {
             edits.set_max_tokens(head, caller, limit, can);
         }
         let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;

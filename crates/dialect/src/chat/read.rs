@@ -17,6 +17,7 @@ const WORDS: Words = Words {
     format: "response_format",
     verbosity: "verbosity",
     user: "user",
+    parallel: "parallel_tool_calls",
     strict: "function.strict",
     detail: "image_url.detail",
     file_name: "file.filename",

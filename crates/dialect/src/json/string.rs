@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x16, u8x64};
+use fearless_simd::{Level, Simd, dispatch, mask8x64, prelude::*, u8x16};
 
-use super::{JsonError, Scanner, Span};
+use super::{
+    JsonError, Scanner, Span,
+    block::{self, BEHIND, BLOCK, Marks, Window},
+};
 
 /// The end of the string that begins at `at`, behind its closing quote.
 ///
@@ -21,7 +24,7 @@ impl Scanner<'_> {
     #[inline]
     pub(super) fn string(&mut self) -> Result<Span, JsonError> {
         self.expect(b'"')?;
-        self.escaped = false;
+        self.is_plain = true;
         let start = self.at;
         // Names and most values are short and plain.
         if let Some(chunk) = self.text[start..].first_chunk() {
@@ -31,15 +34,16 @@ impl Scanner<'_> {
                 return self.of_utf8(start..start + stop, u128::from_ne_bytes(*chunk) & HIGH != 0);
             }
         }
-        let high = dispatch!(Level::new(), simd => rest_of_string(simd, self))?;
-        self.of_utf8(start..self.at - 1, high)
+        self.is_plain = false;
+        let may_be_odd = dispatch!(Level::new(), simd => rest_of_string(simd, self))?;
+        self.of_utf8(start..self.at - 1, may_be_odd)
     }
 
-    /// A string of which it is known whether it may be more than ASCII. Outside strings the grammar has only ASCII.
+    /// A string of which it is known whether it may be no UTF-8. Outside strings the grammar has only ASCII.
     #[inline]
-    fn of_utf8(&self, span: Span, may_be_more: bool) -> Result<Span, JsonError> {
+    fn of_utf8(&self, span: Span, may_be_odd: bool) -> Result<Span, JsonError> {
         let text = &self.text[span.clone()];
-        if !(may_be_more && self.unchecked) || simdutf8::basic::from_utf8(text).is_ok() {
+        if !(may_be_odd && self.unchecked) || simdutf8::basic::from_utf8(text).is_ok() {
             return Ok(span);
         }
         let valid = simdutf8::compat::from_utf8(text).map_or_else(|e| e.valid_up_to(), str::len);
@@ -50,73 +54,75 @@ impl Scanner<'_> {
 /// The highest bit of each byte.
 const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
 
-/// What is left of a string, block by block, with its closing quote; whether it may be more than ASCII.
+/// What is left of a string, block by block, with its closing quote; whether it must still be seen to be UTF-8.
 #[inline(always)]
 fn rest_of_string<S: Simd>(simd: S, s: &mut Scanner<'_>) -> Result<bool, JsonError> {
     let text = s.text;
-    let mut last = [b' '; BLOCK];
+    let mut padded;
     let mut escapes = Escapes::default();
-    let mut high = 0;
+    let mut utf8 = if s.unchecked { Utf8::Ascii } else { Utf8::Any };
     loop {
-        let rest = &text[s.at..];
-        let bytes = match rest.first_chunk() {
-            Some(bytes) => bytes,
+        let window = match window(text, s.at) {
+            Some(window) => window,
             None => {
-                last[..rest.len()].copy_from_slice(rest);
-                last[rest.len()..].fill(b' ');
-                &last
+                padded = block::padded(text, s.at);
+                &padded
             }
         };
-        let marks = Marks::of(simd, bytes);
-        high |= marks.high;
-        if marks.quotes | marks.backslashes | marks.controls != 0 || escapes.open {
-            let escaped = escapes.escaped(marks.backslashes);
-            let end = (marks.quotes & !escaped).trailing_zeros();
-            let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
-            s.escaped |= marks.backslashes & inside != 0;
-            // Most escapes are of a quote, a backslash or a line's end.
-            let mut odd = escaped & inside & !(marks.quotes | marks.backslashes);
-            if odd != 0 {
-                odd &= !u8x64::simd_from(simd, *bytes).simd_eq(b'n').to_bitmask();
-            }
-            let controls = marks.controls & inside;
-            if odd | controls != 0 {
-                escapes.check(text, s.at, odd, controls)?;
-            }
-            if end < u64::BITS {
-                s.at += end as usize + 1;
-                break;
-            }
+        let end = match escapes.end_of_plain(simd, window) {
+            Some(end) => end,
+            None => escapes.end(simd, text, s.at, window)?,
+        };
+        // The closing quote tells of a character that is cut short before it.
+        let inside = u64::MAX >> (63 - end.min(63));
+        if utf8 == Utf8::Ascii && block::high(simd, window).to_bitmask() & inside != 0 {
+            utf8 = Utf8::Short;
         }
-        if rest.len() <= BLOCK {
+        if utf8 == Utf8::Short && block::odd_utf8(simd, window).to_bitmask() & inside != 0 {
+            utf8 = Utf8::Any;
+        }
+        if end < u64::BITS {
+            s.at += end as usize + 1;
+            return Ok(s.unchecked && utf8 == Utf8::Any);
+        }
+        if text.len() - s.at <= BLOCK {
             return Err(JsonError::Syntax(text.len()));
         }
         s.at += BLOCK;
-    }
-    Ok(high != 0)
-}
-
-/// A bit for each byte of a block, by what it is. As numbers at once: vectors that live across branches are taken apart
-/// byte by byte by the compiler.
-struct Marks {
-    quotes: u64,
-    backslashes: u64,
-    controls: u64,
-    /// More than ASCII.
-    high: u64,
-}
-
-impl Marks {
-    #[inline(always)]
-    fn of<S: Simd>(simd: S, bytes: &[u8; BLOCK]) -> Marks {
-        let block = u8x64::simd_from(simd, *bytes);
-        Marks {
-            quotes: block.simd_eq(b'"').to_bitmask(),
-            backslashes: block.simd_eq(b'\\').to_bitmask(),
-            controls: block.simd_le(0x1f).to_bitmask(),
-            high: block.simd_ge(0x80).to_bitmask(),
+        // In long strings nearly all blocks are plain.
+        if escapes.open == (text[s.at - 1] == b'\\') {
+            s.at = match utf8 {
+                Utf8::Ascii => behind_plain(text, s.at, |w| block::stops(simd, w) | block::high(simd, w)),
+                Utf8::Short => behind_plain(text, s.at, |w| block::stops(simd, w) | block::odd_utf8(simd, w)),
+                Utf8::Any => behind_plain(text, s.at, |w| block::stops(simd, w)),
+            };
+            escapes.open = text[s.at - 1] == b'\\';
         }
     }
+}
+
+/// Where the first block stands, from `at` on, in which there is something to see, or that the text does not fill.
+#[inline(always)]
+fn behind_plain<S: Simd>(text: &[u8], mut at: usize, marks: impl Fn(&Window) -> mask8x64<S>) -> usize {
+    while window(text, at).is_some_and(|window| marks(window).to_bitmask() == 0) {
+        at += BLOCK;
+    }
+    at
+}
+
+/// The block at `at`, with the bytes before it.
+#[inline(always)]
+fn window(text: &[u8], at: usize) -> Option<&Window> {
+    text.get(at.checked_sub(BEHIND)?..)?.first_chunk()
+}
+
+/// What a string may hold, by what was seen of it.
+#[derive(Clone, Copy, PartialEq)]
+enum Utf8 {
+    Ascii,
+    /// Characters of which the walk sees that they are right.
+    Short,
+    Any,
 }
 
 /// The escapes of a string, from block to block.
@@ -129,6 +135,37 @@ struct Escapes {
 }
 
 impl Escapes {
+    /// Where the string ends in a block, 64 if it goes on; nothing if it must be looked at more closely.
+    #[inline(always)]
+    fn end_of_plain<S: Simd>(&mut self, simd: S, window: &Window) -> Option<u32> {
+        // A backslash before the block tells of all of them only where it begins an escape.
+        if self.open != (window[BEHIND - 1] == b'\\') {
+            return None;
+        }
+        let end = block::stops(simd, window).to_bitmask().trailing_zeros();
+        let at = BEHIND + end as usize;
+        if end == u64::BITS {
+            self.open = window[at - 1] == b'\\';
+            return Some(end);
+        }
+        (window[at] == b'"' && window[at - 1] != b'\\').then_some(end)
+    }
+
+    /// Where the string ends in the block at `at`, 64 if it goes on.
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, text: &[u8], at: usize, window: &Window) -> Result<u32, JsonError> {
+        let marks = Marks::of(simd, window);
+        let escaped = self.escaped(marks.backslashes);
+        let end = (marks.quotes & !escaped).trailing_zeros();
+        let inside = u64::MAX.checked_shr(64 - end).unwrap_or(0);
+        let letters = escaped & inside & !(marks.quotes | marks.backslashes);
+        let controls = marks.controls & inside;
+        if letters | controls != 0 {
+            self.check(text, at, letters, controls)?;
+        }
+        Ok(end)
+    }
+
     /// A bit for each byte of a block that a backslash in front escapes: of a row of backslashes, every second. As simdjson
     /// does it (`json_escape_scanner.h`): a subtraction that carries through each row flips the bit behind its end.
     fn escaped(&mut self, backslashes: u64) -> u64 {
@@ -155,9 +192,6 @@ impl Escapes {
         if control < u64::BITS { Err(JsonError::Syntax(at + control as usize)) } else { Ok(()) }
     }
 }
-
-/// Bytes looked at together in long strings.
-const BLOCK: usize = 64;
 
 /// Where the first byte is that is no plain string content: a quote, a backslash, a control character.
 #[inline]

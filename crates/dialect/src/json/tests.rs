@@ -216,3 +216,50 @@ proptest! {
         prop_assert_eq!(check(&text).is_ok(), theirs, "{}", String::from_utf8_lossy(&text));
     }
 }
+
+/// A string of `before` letters, `middle`, and some more letters.
+fn around(before: usize, middle: &[u8]) -> Vec<u8> {
+    ["\"".as_bytes(), &vec![b'a'; before], middle, &[b'b'; 70], b"\""].concat()
+}
+
+#[test]
+fn each_two_bytes_are_utf8_or_not_wherever_they_stand() {
+    for first in 0x7f..=0xff {
+        for second in 0x7f..=0xff {
+            let two = [first, second];
+            for before in [16, 62, 63, 64, 126] {
+                // What went before decides how closely is looked.
+                for behind in ["", "\u{e9}"] {
+                    let middle = [behind.as_bytes(), &two].concat();
+                    let want = std::str::from_utf8(&middle).is_ok();
+                    assert_eq!(accepts(&around(before, &middle)), want, "{two:x?} behind {before} and {behind:?}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn utf8_agrees_with_the_standard_library(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                4 => proptest::collection::vec(Just(b'a'), 0..70),
+                4 => "[\u{80}-\u{7ff}]{1,9}".prop_map(String::into_bytes),
+                4 => "[\u{800}-\u{ffff}]{1,9}".prop_map(String::into_bytes),
+                1 => "[\u{10000}-\u{10ffff}]{1,3}".prop_map(String::into_bytes),
+                1 => proptest::collection::vec(0x80u8..=0xff, 1..3),
+                // One that is cut.
+                1 => "[\u{80}-\u{ffff}]".prop_map(|s| s.as_bytes()[..s.len() - 1].to_vec()),
+            ],
+            0..12,
+        ),
+    ) {
+        let inside = pieces.concat();
+        let text = [b"\"", &inside[..], b"\""].concat();
+        let want = std::str::from_utf8(&inside).map_err(|e| JsonError::Syntax(1 + e.valid_up_to()));
+        prop_assert_eq!(check(&text), want.map(|_| ()), "{:x?}", inside);
+    }
+}

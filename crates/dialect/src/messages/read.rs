@@ -17,6 +17,7 @@ const WORDS: Words = Words {
     format: "output_config.format",
     verbosity: "",
     user: "metadata.user_id",
+    parallel: "tool_choice.disable_parallel_tool_use",
     strict: "strict",
     detail: "",
     file_name: "title",

@@ -21,6 +21,7 @@ const WORDS: Words = Words {
     format: "text.format",
     verbosity: "text.verbosity",
     user: "user",
+    parallel: "parallel_tool_calls",
     strict: "strict",
     detail: "detail",
     file_name: "filename",

@@ -136,7 +136,10 @@ fn t43_a_budget_stays_within_what_the_policy_says() {
 fn t18_a_model_without_the_switch_is_not_given_it() {
     let one = json!({"tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}});
     let (got, lost) = sent(Messages, Chat, "o3", &one).unwrap();
-    assert_eq!((got.get("parallel_tool_calls"), lost), (None, vec!["parallel_tool_calls".to_owned()]));
+    assert_eq!(
+        (got.get("parallel_tool_calls"), lost),
+        (None, vec!["tool_choice.disable_parallel_tool_use".to_owned()])
+    );
 }
 
 /// What a provider refuses of a request to such a model, found apart from the writers.

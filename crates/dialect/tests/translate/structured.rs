@@ -50,12 +50,12 @@ fn t48_who_is_made_to_answer_and_how() {
         let (got, lost) = sent_to(Chat, Messages, OLD, &asked(&extra)).unwrap();
         assert_eq!((&got["tool_choice"], lost), (&want, vec![]), "{extra}");
     }
-    // The answer will be a call of the caller's tool: there is nothing to give a form.
+    // The answer will be a call of the caller's tool: there is nothing to give a form, which is told.
     let (got, lost) =
         sent_to(Chat, Messages, OLD, &asked(&json!({"tools": [f("f")], "tool_choice": "required"}))).unwrap();
     assert_eq!(
         (got["tools"].as_array().unwrap().len(), &got["tool_choice"], lost),
-        (1, &json!({"type": "any"}), vec![])
+        (1, &json!({"type": "any"}), vec!["response_format".to_owned()])
     );
     let list =
         json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}}});

@@ -14,7 +14,7 @@ mod said;
 mod schemas;
 mod streams;
 
-use dialect::{Context, Dialect, TargetModel, Translated};
+use dialect::{Context, Dialect, MODELS, TargetModel, Translated};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -22,6 +22,14 @@ use crate::{cases::Arrow, pairs, plain_request, target, translate};
 
 fn any_arrow() -> impl Strategy<Value = Arrow> {
     prop::sample::select(pairs())
+}
+
+/// One that refuses nothing, or one of the catalogue; perhaps one of short answers.
+fn any_target() -> impl Strategy<Value = TargetModel<'static>> {
+    let catalogued = prop::sample::select(MODELS).prop_map(|row| row.name);
+    let most = prop::option::of(Just(5));
+    (prop_oneof![Just("mock"), catalogued], most)
+        .prop_map(|(name, most_tokens)| TargetModel { most_tokens, ..target(name) })
 }
 
 /// One that refuses nothing.

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use dialect::{Dialect, Translated};
+use dialect::{Dialect, TargetModel, Thinks, Translated};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    any_arrow,
+    any_arrow, any_target,
     lost::{LABELS, Marks, tells},
-    open,
     schemas::{Maker, members},
 };
 use crate::{DIALECTS, cases::Arrow, translate};
@@ -35,17 +34,13 @@ fn take_out(body: &mut Value, path: &str) -> bool {
     !["/messages", "/input"].contains(&at.as_str())
 }
 
-fn translated(arrow: Arrow, body: &Value) -> Result<Translated, dialect::Untranslatable> {
-    translate(arrow.0, arrow.1, body, &open())
-}
-
 /// A request with marks, without what is refused, and its translation; nothing if all of it is.
-fn accepted(arrow: Arrow, seed: u64) -> Option<(Value, Marks, Translated)> {
+fn accepted(arrow: Arrow, to: &TargetModel<'_>, seed: u64) -> Option<(Value, Marks, Translated)> {
     let mut body = Maker::new(arrow.0, seed).request(arrow.0);
     let mut given = Marks::default();
     given.mark("", &mut body, &mut || false);
     loop {
-        match translated(arrow, &body) {
+        match translate(arrow.0, arrow.1, &body, to) {
             Ok(done) => {
                 let mut marks = Marks::default();
                 marks.look_up("", &body, &given);
@@ -80,7 +75,7 @@ fn offers(holder: &Value) -> bool {
 
 /// Names of things within one provider's keeping, what says twice what is said elsewhere, and what depends on something
 /// that is not there: where there is no place for them nothing is lost.
-fn is_label(arrow: Arrow, path: &str, body: &Value) -> bool {
+fn is_label(arrow: Arrow, to: &TargetModel<'_>, path: &str, body: &Value) -> bool {
     let above = pointer(path).rsplit_once('/').map(|(above, _)| above.to_owned()).unwrap_or_default();
     let holder = body.pointer(&above).unwrap_or(&Value::Null);
     let is_item = above.starts_with("/input/") && above.matches('/').count() == 2;
@@ -95,8 +90,8 @@ fn is_label(arrow: Arrow, path: &str, body: &Value) -> bool {
         "id" | "status" => is_item,
         "role" => holder["type"] == "additional_tools",
         "name" | "namespace" if is_output => true,
-        // A schema always binds there.
-        "strict" if path.contains("format") => arrow.1 == Dialect::Messages,
+        // A schema always binds there, and the arguments of a tool that stands in for one.
+        "strict" if path.contains("format") => arrow.1 == Dialect::Messages || !to.capability.schema,
         // What may not be called is not offered.
         _ if path.starts_with("tools") || path.contains(".tools[") => is_narrowed && !path.starts_with("tool_choice"),
         "parallel_tool_calls" if body["tool_choice"] == "none" => true,
@@ -146,25 +141,30 @@ fn says_nothing(name: &str, v: &Value) -> bool {
     }
 }
 
+/// A model that thinks by effort decides for itself how much it thinks, as `adaptive` asks.
+fn is_so_anyway(to: &TargetModel<'_>, path: &str, v: &Value) -> bool {
+    path == "thinking" && v["type"] == "adaptive" && to.capability.thinks == Thinks::Effort
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn t13_every_published_member_arrives_or_is_listed_or_refused(arrow in any_arrow(), seed: u64) {
-        let made = accepted(arrow, seed);
+    fn t13_every_published_member_arrives_or_is_listed_or_refused(arrow in any_arrow(), to in any_target(), seed: u64) {
+        let made = accepted(arrow, &to, seed);
         prop_assume!(made.is_some());
         let Some((body, marks, done)) = made else { return Ok(()) };
         let sent = String::from_utf8(done.body.concat()).unwrap();
         let is_told = |path: &str| done.dropped.iter().any(|d| tells(d, path));
-        let lost = |(path, mark): &&(String, String)| !sent.contains(mark) && !is_told(path) && !is_label(arrow, path, &body);
+        let lost = |(path, mark): &&(String, String)| !sent.contains(mark) && !is_told(path) && !is_label(arrow, &to, path, &body);
         let lost: Vec<_> = marks.0.iter().filter(lost).collect();
-        prop_assert!(lost.is_empty(), "{:?} lost silently: {:?}\nlisted: {:?}\nof {}", arrow, lost, done.dropped, body);
+        prop_assert!(lost.is_empty(), "{:?} to {}: lost silently: {:?}\nlisted: {:?}\nof {}", arrow, to.model, lost, done.dropped, body);
     }
 
     /// What holds no mark (words of a closed set, yes and no) is not lost either: without it something is otherwise.
     #[test]
-    fn t13_no_published_member_is_without_effect(arrow in any_arrow(), seed: u64) {
-        let made = accepted(arrow, seed);
+    fn t13_no_published_member_is_without_effect(arrow in any_arrow(), to in any_target(), seed: u64) {
+        let made = accepted(arrow, &to, seed);
         prop_assume!(made.is_some());
         let Some((body, _, done)) = made else { return Ok(()) };
         let mut all = vec![];
@@ -172,13 +172,13 @@ proptest! {
         for path in all {
             let value = body.pointer(&pointer(&path)).unwrap();
             let name = path.rsplit('.').next().unwrap();
-            if says_nothing(name, value) || is_label(arrow, &path, &body) || done.dropped.iter().any(|d| tells(d, &path)) {
+            if says_nothing(name, value) || is_so_anyway(&to, &path, value) || is_label(arrow, &to, &path, &body) || done.dropped.iter().any(|d| tells(d, &path)) {
                 continue;
             }
             let mut less = body.clone();
             take_out(&mut less, &path);
-            let same = translated(arrow, &less).is_ok_and(|o| (o.body.concat(), &o.dropped) == (done.body.concat(), &done.dropped));
-            prop_assert!(!same, "{:?}: {} = {} is lost silently\nof {}", arrow, path, value, body);
+            let same = translate(arrow.0, arrow.1, &less, &to).is_ok_and(|o| (o.body.concat(), &o.dropped) == (done.body.concat(), &done.dropped));
+            prop_assert!(!same, "{:?} to {}: {} = {} is lost silently\nof {}", arrow, to.model, path, value, body);
         }
     }
 }

@@ -9,6 +9,7 @@ mod conform;
 mod edit;
 mod foreign;
 mod head;
+mod own;
 mod refer;
 mod trim;
 mod walk;
@@ -68,6 +69,7 @@ pub use foreign::Another;
 pub use head::{BadBody, Head, is_json, read_head};
 pub use headers::map_headers;
 pub use models_list::{model_entry, models_list};
+pub use own::{Edited, edit_request};
 pub use refer::{
     Item, ids_of_response, items_of_answer, items_of_events, names_files, put_items, references, sealed_in,
 };

@@ -24,11 +24,6 @@ pub(crate) fn shape(r: &mut Request, provider: Dialect, can: &Capability) -> Rea
         r.drop_member(r.words.format);
     }
     let Some(Schema { name, schema, strict }) = r.schema.take() else { return Ok(None) };
-    if !r.tools.is_empty() && matches!(r.choice, Some(Choice::Any | Choice::Named(_))) && !can.schema {
-        // The answer is a call of one of the caller's tools, and a tool of ours would not be called.
-        r.drop_member(r.words.format);
-        return Ok(None);
-    }
     if can.schema && provider != Dialect::Messages {
         r.schema = Some(Schema { name, schema, strict });
         return Ok(None);
@@ -42,6 +37,14 @@ pub(crate) fn shape(r: &mut Request, provider: Dialect, can: &Capability) -> Rea
             r.schema = Some(Schema { name, schema: narrowed.schema, strict });
             return Ok(None);
         }
+    }
+    if matches!(r.choice, Some(Choice::Any | Choice::Named(_))) {
+        if !r.tools.is_empty() {
+            // The answer is a call of one of the caller's tools, and a tool of ours would not be called.
+            r.drop_member(r.words.format);
+            return Ok(None);
+        }
+        r.drop_member("tool_choice");
     }
     emulate(r, schema, can).map(Some)
 }
@@ -61,7 +64,7 @@ fn emulate(r: &mut Request, schema: Value, can: &Capability) -> Read<String> {
         true => Choice::Any,
         false => Choice::Auto,
     });
-    if is_alone {
+    if is_alone && can.parallel_switch {
         // Two answers would be none.
         r.parallel = Some(false);
     }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Another, Capability, Dialect, Edits, Head, Sampling, ToolsInChat};
+use dialect::{Another, Capability, Dialect, Head, Sampling, ToolsInChat};
 use hyper::{
     HeaderMap, Method, Uri,
     http::{request::Parts, uri::PathAndQuery},
@@ -141,18 +141,18 @@ impl Inbound {
         let (head, facts) = (self.head.as_ref()?, target.facts.as_deref());
         let can = self.capability(caller, provider, model, facts);
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
+        let to = dialect::TargetModel {
+            provider: &provider.name,
+            model,
+            default_max_tokens: snapshot.scene(ask.scene).max_output_tokens,
+            most_tokens: facts.and_then(|f| f.max_output_tokens),
+            capability: &can,
+            now: 0,
+        };
         let lost = if wire == caller {
             let another = keepers.another(snapshot, target.provider, ask.scene);
-            self.fitted(&mut Edits::default(), head, caller, (model, facts), &can, another.as_ref().map(|a| a as _))
+            self.edited(caller, head, &to, another.as_ref().map(|a| a as _)).dropped
         } else {
-            let to = dialect::TargetModel {
-                provider: &provider.name,
-                model,
-                default_max_tokens: snapshot.scene(ask.scene).max_output_tokens,
-                most_tokens: facts.and_then(|f| f.max_output_tokens),
-                capability: &can,
-                now: 0,
-            };
             match self.translation(ask.call, caller, wire, head, &to) {
                 Ok(done) => done.dropped,
                 Err(why) => return Some(why.to_string()),
@@ -215,30 +215,6 @@ impl Inbound {
         }
     }
 
-    /// Edits that make the body one for `model` at a provider of the caller's dialect; what is lost, as paths of the body.
-    fn fitted(
-        &self,
-        edits: &mut Edits,
-        head: &Head,
-        caller: Dialect,
-        (model, facts): (&str, Option<&ModelFacts>),
-        can: &Capability,
-        another: Option<&Another<'_>>,
-    ) -> Vec<String> {
-        let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, another);
-        if self.is_swapped(model) {
-            let more = dialect::conform(edits, caller, head, &self.body, can);
-            let most = facts.and_then(|f| f.max_output_tokens);
-            let lowered = most.and_then(|most| edits.lower_max_tokens(head, caller, most, can));
-            more.into_iter().chain(lowered.map(str::to_owned)).for_each(|member| {
-                if !lost.contains(&member) {
-                    lost.push(member)
-                }
-            });
-        }
-        lost
-    }
-
     /// Whether another model goes on the wire than the caller named.
     fn is_swapped(&self, model: &str) -> bool {
         self.head.as_ref().is_some_and(|head| head.model.as_deref() != Some(model))
@@ -263,24 +239,24 @@ impl Inbound {
         let most_tokens = facts.and_then(|f| f.max_output_tokens);
         let target = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let limit = output_limit(snapshot, ask, candidate);
-        let mut wire = match (&self.head, target == caller) {
-            (Some(head), true) => {
+        let to = dialect::TargetModel {
+            provider: &provider.name,
+            model,
+            default_max_tokens: limit,
+            most_tokens,
+            capability: &can,
+            now: clock::unix().as_secs(),
+        };
+        let mut wire = match &self.head {
+            Some(head) if target == caller => {
                 let another = in_force.keepers.another(snapshot, candidate.key.provider, ask.scene);
-                self.edited(head, caller, candidate, &can, limit, another.as_ref().map(|a| a as _))
+                self.edited(caller, head, &to, another.as_ref().map(|a| a as _))
             }
-            (Some(head), false) => {
-                let default_max_tokens = limit.or(most_tokens);
-                let to = dialect::TargetModel {
-                    provider: &provider.name,
-                    model,
-                    default_max_tokens,
-                    most_tokens,
-                    capability: &can,
-                    now: clock::unix().as_secs(),
-                };
+            Some(head) => {
+                let to = dialect::TargetModel { default_max_tokens: limit.or(most_tokens), ..to };
                 self.translated(ask.call, caller, target, head, &to)?
             }
-            (None, _) => self.untouched(caller),
+            None => self.untouched(caller),
         };
         let path = match wire.translation {
             Some(_) => PathAndQuery::from_static(path_of(ask.call, target)),
@@ -300,28 +276,13 @@ impl Inbound {
 
     fn edited(
         &self,
-        head: &Head,
         caller: Dialect,
-        candidate: &Candidate,
-        can: &Capability,
-        limit: Option<u64>,
+        head: &Head,
+        to: &dialect::TargetModel<'_>,
         another: Option<&Another<'_>>,
     ) -> Wire {
-        let mut edits = Edits::default();
-        let model = &*candidate.key.model;
-        let facts = candidate.target.facts.as_deref();
-        let dropped = self.fitted(&mut edits, head, caller, (model, facts), can, another);
-        if self.is_swapped(model) {
-            edits.set_model(head, model);
-        }
-        if let Some(limit) = limit {
-            edits.set_max_tokens(head, caller, limit, can);
-        }
-        let usage_added = caller == Dialect::Chat && head.stream && !head.include_usage;
-        if usage_added {
-            edits.set_include_usage(head, &self.body);
-        }
-        Wire { body: edits.apply(&self.body), dropped, usage_added, ..self.untouched(caller) }
+        let done = dialect::edit_request(caller, &self.body, head, to, another);
+        Wire { body: done.body, dropped: done.dropped, usage_added: done.usage_added, ..self.untouched(caller) }
     }
 
     fn translated(

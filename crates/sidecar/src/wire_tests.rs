@@ -1,7 +1,6 @@
 use hyper::Request;
 use policy::{
     catalogue::{self, Capabilities},
-    plan::{Standing, TargetKey, Worst},
     snapshot::ProviderId,
 };
 use serde_json::{Value, json};
@@ -26,10 +25,16 @@ fn target(provider: u16, model: &str, capabilities: Capabilities) -> Target {
 
 fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>) {
     let inbound = inbound(caller, body);
-    let key = TargetKey { provider: target.provider, model: target.model.clone().unwrap() };
-    let can = capability(&key.model, target.facts.as_deref());
-    let candidate = Candidate { target, key, standing: Standing::Preferred, worst: Worst::default() };
-    let wire = inbound.edited(inbound.head.as_ref().unwrap(), caller, &candidate, &can, None, None);
+    let (model, facts) = (target.model.as_deref().unwrap(), target.facts.as_deref());
+    let to = dialect::TargetModel {
+        provider: "p",
+        model,
+        default_max_tokens: None,
+        most_tokens: facts.and_then(|f| f.max_output_tokens),
+        capability: &capability(model, facts),
+        now: 0,
+    };
+    let wire = inbound.edited(caller, inbound.head.as_ref().unwrap(), &to, None);
     (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
 }
 

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, map_status, read_error, sse::Splitter,
-    translate_answer, translate_count, write_error,
+    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, edit_request, map_status, read_error,
+    read_head, sse::Splitter, translate_answer, translate_count, write_error,
 };
 use serde_json::{Value, json};
 
-use super::{Arrow, Case, Ends, Stream, diff::diff};
+use super::{Arrow, Case, Ends, Mode, Stream, diff::diff};
 use crate::{events, order, plain_request, target, translate};
 
 /// What is wrong; nothing where all is as it stands.
@@ -25,6 +25,17 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     let request = case.request.clone().unwrap_or_else(|| plain_request(caller));
     let model = case.model.as_deref().unwrap_or(plain_model(provider));
     let to = TargetModel { default_max_tokens: case.limits.default, most_tokens: case.limits.most, ..target(model) };
+    if caller == provider {
+        // What comes back is passed on byte by byte: there is nothing else to see.
+        assert_eq!(case.modes(), [Mode::Request], "a case of one format has a request that is carried");
+        let (body, dropped) = edited(caller, &request, &to);
+        compare(
+            "request",
+            json!({"upstream": case.upstream, "dropped": case.dropped}),
+            json!({"upstream": body, "dropped": dropped}),
+        );
+        return faults;
+    }
     let done = if case.counts {
         assert_eq!((caller, provider), (Dialect::Messages, Dialect::Responses), "the one arrow of counts");
         translate_count(request.to_string().as_bytes(), &to)
@@ -76,6 +87,14 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
     }
     faults.extend(check_order((caller, provider), case).err().map(|e| format!("  {e}")));
     faults
+}
+
+/// A request for a provider of its own format.
+fn edited(dialect: Dialect, request: &Value, to: &TargetModel<'_>) -> (Value, Vec<String>) {
+    let body = Bytes::from(request.to_string());
+    let head = read_head(dialect, &body).unwrap();
+    let done = edit_request(dialect, &body, &head, to, None);
+    (json_of(&done.body.concat()), done.dropped)
 }
 
 /// Whether the stream that the case wants could come from the caller's dialect.

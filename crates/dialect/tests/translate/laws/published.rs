@@ -141,9 +141,15 @@ fn says_nothing(name: &str, v: &Value) -> bool {
     }
 }
 
-/// A model that thinks by effort decides for itself how much it thinks, as `adaptive` asks.
-fn is_so_anyway(to: &TargetModel<'_>, path: &str, v: &Value) -> bool {
-    path == "thinking" && v["type"] == "adaptive" && to.capability.thinks == Thinks::Effort
+/// A model that thinks by effort decides for itself how much it thinks, as `adaptive` asks; and a budget asks for an
+/// effort, perhaps for the one that stands beside it.
+fn is_so_anyway(to: &TargetModel<'_>, path: &str, body: &Value) -> bool {
+    let thinking = &body["thinking"];
+    match path {
+        "thinking" => thinking["type"] == "adaptive" && to.capability.thinks == Thinks::Effort,
+        "output_config" | "output_config.effort" => thinking["budget_tokens"].is_u64(),
+        _ => false,
+    }
 }
 
 proptest! {
@@ -172,7 +178,7 @@ proptest! {
         for path in all {
             let value = body.pointer(&pointer(&path)).unwrap();
             let name = path.rsplit('.').next().unwrap();
-            if says_nothing(name, value) || is_so_anyway(&to, &path, value) || is_label(arrow, &to, &path, &body) || done.dropped.iter().any(|d| tells(d, &path)) {
+            if says_nothing(name, value) || is_so_anyway(&to, &path, &body) || is_label(arrow, &to, &path, &body) || done.dropped.iter().any(|d| tells(d, &path)) {
                 continue;
             }
             let mut less = body.clone();

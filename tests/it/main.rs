@@ -22,6 +22,7 @@ mod routing;
 mod secrets;
 mod shutdown;
 mod telemetry;
+mod threads;
 mod timeouts;
 mod upstream;
 mod versions;

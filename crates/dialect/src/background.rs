@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     edit::quoted,
     json::{self, Span},
+    responses,
 };
 
 /// Members of a request that its response repeats, with what stands where the request says nothing. The official SDKs
@@ -83,11 +84,17 @@ pub fn adopt_response(answer: &[u8], id: &str) -> Bytes {
     set(answer, &[("id", &quoted(id)), ("background", "true")])
 }
 
-/// The pending response `object` in another state, with the code and the words of what went wrong.
+/// The pending response `object` in another state, none that failed.
 #[must_use]
-pub fn restate_response(object: &[u8], status: &str, error: Option<(&str, &str)>) -> Bytes {
-    let error = error.map_or("null".into(), |(code, message)| json!({"code": code, "message": message}).to_string());
-    set(object, &[("status", &quoted(status)), ("error", &error)])
+pub fn restate_response(object: &[u8], status: &str) -> Bytes {
+    set(object, &[("status", &quoted(status)), ("error", "null")])
+}
+
+/// The pending response `object` failed, with the words of what went wrong; `http` is the status that it would have had.
+#[must_use]
+pub fn fail_response(object: &[u8], http: u16, message: &str) -> Bytes {
+    let error = json!({"code": responses::code_of(http), "message": message}).to_string();
+    set(object, &[("status", "\"failed\""), ("error", &error)])
 }
 
 /// The object with these members set: in their places, or first where they have none.
@@ -170,10 +177,12 @@ mod tests {
     #[test]
     fn a_state_and_an_error_are_told_in_place() {
         let object = pending_response(br#"{"model":"m"}"#, "resp_1", 7);
-        let failed = read(&restate_response(&object, "failed", Some(("expired", "too \"late\""))));
-        assert_eq!((&failed["status"], &failed["id"]), (&json!("failed"), &json!("resp_1")));
-        assert_eq!(failed["error"], json!({"code": "expired", "message": "too \"late\""}));
-        assert_eq!(restate_response(&object, "queued", None), object, "nothing else is touched");
+        for (http, code) in [(429, "rate_limit_exceeded"), (400, "invalid_prompt"), (504, "server_error")] {
+            let failed = read(&fail_response(&object, http, "too \"late\""));
+            assert_eq!((&failed["status"], &failed["id"]), (&json!("failed"), &json!("resp_1")));
+            assert_eq!(failed["error"], json!({"code": code, "message": "too \"late\""}));
+        }
+        assert_eq!(restate_response(&object, "queued"), object, "nothing else is touched");
     }
 
     #[test]

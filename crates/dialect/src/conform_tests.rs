@@ -257,7 +257,10 @@ fn t02_t06_t43_messages() {
 
 #[test]
 fn what_cannot_be_left_out_hinders() {
-    let (chat, messages) = (Dialect::Chat, Dialect::Messages);
+    let (chat, responses, messages) = (Dialect::Chat, Dialect::Responses, Dialect::Messages);
+    let goes_on = r#"{"messages":[],"thread":{"type":"continue","previous_message_id":"msg_1"}}"#;
+    let begins = r#"{"messages":[],"thread":{"type":"create"}}"#;
+    let linked = r#"{"input":"a","previous_response_id":"resp_1"}"#;
     let image = r#"{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#;
     let audio = r#"{"messages":[{"role":"user","content":[{"type":"input_audio"}]}]}"#;
     let file = r#"{"messages":[{"role":"user","content":[{"type":"file"}]}]}"#;
@@ -279,12 +282,17 @@ fn what_cannot_be_left_out_hinders() {
         (chat, messages, "claude-opus-4-6", prefill, Some("assistant turn")),
         (chat, chat, "gpt-6.1-sol", tools, Some("Responses")),
         (chat, chat, "gpt-6-sol", tools, None),
-        (chat, Dialect::Responses, "gpt-6.1-sol", tools, None),
+        (chat, responses, "gpt-6.1-sol", tools, None),
         (chat, messages, "mock", image, None),
+        (messages, messages, "claude-haiku-4-5", goes_on, None),
+        (messages, chat, "gpt-6-sol", goes_on, Some("whole conversation")),
+        (messages, chat, "gpt-6-sol", begins, None),
+        (responses, responses, "gpt-6-sol", linked, None),
+        (responses, messages, "claude-haiku-4-5", linked, Some("earlier turns")),
     ];
     for (caller, target, model, body, want) in rows {
         let head = read_head(caller, body.as_bytes()).unwrap();
-        let why = hindrance(target, &head, capability(model));
+        let why = hindrance(caller, target, &head, capability(model));
         assert_eq!(why.is_some(), want.is_some(), "{model} {body}");
         assert!(why.unwrap_or_default().contains(want.unwrap_or_default()), "{why:?}");
     }

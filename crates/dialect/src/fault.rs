@@ -28,6 +28,15 @@ pub struct Fault {
     pub is_envelope: bool,
 }
 
+impl Fault {
+    /// A thread of Messages does not go on like this (`thread_not_found`, `thread_already_continued`, …), whatever the
+    /// status: its caller's to mend, nobody's to try again.
+    #[must_use]
+    pub fn is_of_thread(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| code.starts_with("thread_"))
+    }
+}
+
 /// Codes of accounts that cannot pay; the status says nothing (help.openai.com 5955604, platform.claude.com errors).
 const OUT_OF_CREDIT: [&str; 8] = [
     "insufficient_quota",

@@ -37,7 +37,8 @@ pub struct Head {
     pub json_schema: bool,
     /// Chat: answers asked for; 1 where unset.
     pub n: u32,
-    /// Responses: state at the provider is referred to (`previous_response_id`, `conversation`).
+    /// State at the provider is referred to: Responses' `previous_response_id` and `conversation`, and a `thread` of
+    /// Messages that goes on.
     pub stateful: bool,
     /// Responses: to be made in the background.
     pub background: bool,
@@ -238,6 +239,7 @@ fn take(
         }
         (b"output_format", Dialect::Messages) => head.json_schema = is_schema(body, value),
         (b"previous_response_id" | b"conversation", Dialect::Responses) => head.stateful |= !null,
+        (b"thread", Dialect::Messages) => head.stateful |= !null && !is_of_type(body, value, b"\"create\""),
         (b"background", Dialect::Responses) => {
             (head.background, head.spots.background) = (text == b"true", Some(value.clone()));
         }
@@ -274,9 +276,13 @@ impl Head {
 }
 
 fn is_schema(body: &[u8], value: &Span) -> bool {
-    let mut schema = false;
-    json::members_within(body, value, |m| schema |= m.name.as_ref() == b"type" && &body[m.value] == b"\"json_schema\"");
-    schema
+    is_of_type(body, value, b"\"json_schema\"")
+}
+
+fn is_of_type(body: &[u8], value: &Span, wanted: &[u8]) -> bool {
+    let mut found = false;
+    json::members_within(body, value, |m| found |= m.name.as_ref() == b"type" && &body[m.value] == wanted);
+    found
 }
 
 /// A JSON number that is a whole number, however it is written: `10`, `10.0`, `1e1`.

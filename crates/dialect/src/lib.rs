@@ -56,7 +56,7 @@ mod signal;
 
 pub use answer::{AnswerFault, AnswerHead, read_answer};
 pub use assemble::AnswerOfStream;
-pub use background::{Linked, adopt_response, pending_response, read_linked, restate_response};
+pub use background::{Linked, adopt_response, fail_response, pending_response, read_linked, restate_response};
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Effort, Efforts, Limit, MODELS, Off, Row, Sampling, Thinks, ToolsInChat, capability};

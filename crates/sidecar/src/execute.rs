@@ -3,11 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use dialect::Dialect;
 use policy::{
     Tick,
     ask::Ask,
     attempt::{Course, Leg, Present, Step},
-    outcome::Blame,
+    outcome::{Blame, Next},
     plan::{Candidate, Plan, Standing},
     reason::{Cause, Reason},
     snapshot::{ProviderId, Retries, Rung, Tier},
@@ -67,13 +68,15 @@ pub async fn execute(
 ) -> Executed {
     let mut deadline = bounds.deadline(x.accepted);
     let tier = in_force.snapshot.tier(ask.tier);
-    let Some(first) = plan.candidates.first() else { return Executed::Refused(nothing_to_try(x, plan)) };
+    let Some(first) = plan.candidates.first() else {
+        return Executed::Refused(whole(x, inbound, plan).unwrap_or_else(|| nothing_to_try(x, plan)));
+    };
     let mut wait = Duration::ZERO;
     if let Standing::LastResort { not_before } = first.standing {
         wait = not_before.since(clock::now());
         if not_before >= deadline {
             let limited = Reason::of(first.key.provider, Cause::RateLimited);
-            return Executed::Refused(Refusal::of(limited).after(wait));
+            return Executed::Refused(whole(x, inbound, plan).unwrap_or_else(|| Refusal::of(limited).after(wait)));
         }
     }
 
@@ -135,7 +138,10 @@ pub async fn execute(
         }
     }
     match first_failure {
-        Some(failed) => Executed::Failed(Box::new(failed)),
+        Some(failed) => match whole(x, inbound, plan).filter(|_| failed.failure.row().next == Next::Yes) {
+            Some(refusal) => Executed::Refused(refusal),
+            None => Executed::Failed(Box::new(failed)),
+        },
         None => Executed::Refused(Refusal::own(Cause::NoCandidate)),
     }
 }
@@ -168,6 +174,15 @@ fn nothing_to_try(x: &Exchange, plan: &Plan) -> Refusal {
     let each = plan.left_out.iter().map(|l| format!("{} at {}: {}", l.key.model, name(l.key.provider), l.detail));
     let list = each.collect::<Vec<_>>().join("; ");
     Refusal::of(preferred.reason).because(format!("{} ({list})", preferred.reason.cause.row().message))
+}
+
+/// For a turn of a thread whose keeper cannot take it, while another target could take the whole conversation: Anthropic's
+/// SDKs and Claude Code know this refusal, send all turns and go on without a thread.
+fn whole(x: &Exchange, inbound: &Inbound, plan: &Plan) -> Option<Refusal> {
+    let goes_on = x.dialect == Dialect::Messages && inbound.head.as_ref().is_some_and(|head| head.stateful);
+    let other = plan.left_out.iter().find(|l| l.reason.cause == Cause::CannotCarry).filter(|_| goes_on)?;
+    let why = "the provider that keeps the thread cannot take this turn; send the whole conversation without `thread`";
+    Some(Refusal::of(other.reason).because(why).called("thread_unsupported_request"))
 }
 
 /// What bounds a request in time.

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub status: u16,
     /// A sentence; no prompt text, no secrets.
     pub message: Cow<'static, str>,
+    /// What the body calls it where SDKs look for a vendor's own name; the reason's else.
+    pub code: Option<&'static str>,
     /// When to come back.
     pub retry_after: Option<Duration>,
     /// The connection cannot be used again.
@@ -30,13 +32,20 @@ impl Refusal {
     #[must_use]
     pub fn of(reason: Reason) -> Refusal {
         let row = reason.cause.row();
-        Refusal { reason, status: row.status, message: row.message.into(), retry_after: None, close: false }
+        Refusal { reason, status: row.status, message: row.message.into(), code: None, retry_after: None, close: false }
     }
 
     /// A more exact sentence.
     #[must_use]
     pub fn because(mut self, message: impl Into<Cow<'static, str>>) -> Refusal {
         self.message = message.into();
+        self
+    }
+
+    /// A vendor's own name of it.
+    #[must_use]
+    pub fn called(mut self, code: &'static str) -> Refusal {
+        self.code = Some(code);
         self
     }
 

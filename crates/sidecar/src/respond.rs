@@ -214,7 +214,7 @@ fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response<Reply>
         status: refusal.status,
         openai_type: row.openai_type.into(),
         anthropic_type: row.anthropic_type.into(),
-        code: Some(reason.clone()),
+        code: Some(refusal.code.map_or_else(|| reason.clone(), str::to_owned)),
         message: format!("llmroute: {}", refusal.message),
         param: None,
         request_id: Some(x.trace.id()),

@@ -124,7 +124,7 @@ impl Inbound {
         if target == caller && !self.is_swapped(model) && !is_told {
             return None;
         }
-        dialect::hindrance(target, head, &can)
+        dialect::hindrance(caller, target, head, &can)
     }
 
     /// What of the request would be lost at a target, for strict tiers.

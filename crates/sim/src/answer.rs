@@ -21,6 +21,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) memory: &'a Memory,
     /// The `anthropic-version` header.
     pub(crate) version: Option<&'a str>,
+    /// The `anthropic-beta` header.
+    pub(crate) betas: Option<&'a str>,
 }
 
 impl<'a> Ctx<'a> {
@@ -140,6 +142,7 @@ pub(crate) mod tests {
             marker: &marker,
             memory: &memory,
             version: Some("2023-06-01"),
+            betas: None,
         })
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Refuses {
     pub(crate) thinking_disabled: bool,
     /// A final assistant turn.
     pub(crate) prefill: bool,
+    /// A JSON schema for the answer.
+    pub(crate) schema: bool,
 }
 
 const PLAIN: Refuses = Refuses {
@@ -66,7 +68,9 @@ const PLAIN: Refuses = Refuses {
     thinking_enabled: false,
     thinking_disabled: false,
     prefill: false,
+    schema: false,
 };
+const NO_SCHEMA: Refuses = Refuses { schema: true, ..PLAIN };
 const GPT6: Refuses = Refuses { max_tokens: true, sampling_beside_effort: true, ..PLAIN };
 const GPT61: Refuses = Refuses { efforts: &["none"], ..GPT6 };
 const GPT62: Refuses = Refuses { efforts: &["none", "minimal"], ..GPT6 };
@@ -113,6 +117,7 @@ pub(crate) const MODELS: &[Model] = &[
     gpt("gpt-4.1", M, flat(2000, 500, 2000, 2000, 8000), PLAIN),
     gpt("gpt-4o", 128_000, flat(2500, 1250, 2500, 2500, 10_000), PLAIN),
     gpt("gpt-4o-mini", 128_000, flat(150, 75, 150, 150, 600), PLAIN),
+    Model { max_output: 4096, ..gpt("gpt-4-turbo", 128_000, flat(10_000, 10_000, 10_000, 10_000, 30_000), NO_SCHEMA) },
     gpt("o3", 200_000, flat(2000, 500, 2000, 2000, 8000), O_SERIES),
     gpt("text-embedding-3-small", 8192, flat(20, 20, 20, 20, 0), PLAIN),
     gpt("text-embedding-3-large", 8192, flat(130, 130, 130, 130, 0), PLAIN),
@@ -128,6 +133,10 @@ pub(crate) const MODELS: &[Model] = &[
     claude("claude-opus-4-7", M, flat(5000, 500, 6250, 10_000, 25_000), OPUS47),
     claude("claude-opus-4-6", M, flat(5000, 500, 6250, 10_000, 25_000), NO_PREFILL),
     claude("claude-opus-4-5", 200_000, flat(5000, 500, 6250, 10_000, 25_000), PLAIN),
+    Model {
+        max_output: 32_000,
+        ..claude("claude-opus-4-1", 200_000, flat(15_000, 1500, 18_750, 30_000, 75_000), NO_SCHEMA)
+    },
     claude("claude-sonnet-5", M, flat(2000, 200, 2500, 4000, 10_000), NO_PREFILL),
     claude("claude-sonnet-4-6", M, flat(3000, 300, 3750, 6000, 15_000), NO_PREFILL),
     claude("claude-sonnet-4-5", 200_000, flat(3000, 300, 3750, 6000, 15_000), PLAIN),

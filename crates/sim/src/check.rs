@@ -181,6 +181,14 @@ pub(crate) fn extra(path: &str) -> Refusal {
     Refusal::invalid(format!("{path}: Extra inputs are not permitted"))
 }
 
+/// OpenAI: a form of the answer that the model cannot be held to.
+pub(crate) fn no_schema(path: &str) -> Refusal {
+    Refusal::invalid(format!(
+        "Invalid parameter: '{path}' of type 'json_schema' is not supported with this model. Learn more about supported \
+         models at the Structured Outputs guide: https://platform.openai.com/docs/guides/structured-outputs"
+    ))
+}
+
 /// Anthropic: a required member that is not there.
 pub(crate) fn required(path: &str) -> Refusal {
     Refusal::invalid(format!("{path}: Field required"))

@@ -1,4 +1,4 @@
-//! What a provider remembers between requests: warm prompts and stored responses.
+//! What a provider remembers between requests: warm prompts, stored responses and threads.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,13 +14,32 @@ pub(crate) struct Memory {
     /// How encrypted reasoning of this account begins.
     seal: String,
     prompts: Mutex<HashMap<u64, u64>>,
-    responses: Mutex<Responses>,
+    responses: Mutex<Kept<Stored>>,
+    /// Requests of threads by the ids of their answers, those in the messages.
+    threads: Mutex<Kept<Value>>,
 }
 
-#[derive(Default)]
-struct Responses {
-    by_id: HashMap<String, Stored>,
+struct Kept<T> {
+    by_id: HashMap<String, T>,
     order: VecDeque<String>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Kept<T> {
+        Kept { by_id: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Kept<T> {
+    fn put(&mut self, id: String, value: T) {
+        if self.order.len() >= STORED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        self.order.push_back(id.clone());
+        self.by_id.insert(id, value);
+    }
 }
 
 /// A stored response.
@@ -56,7 +75,7 @@ impl Memory {
     /// Of the account with this number.
     pub(crate) fn new(account: u64) -> Memory {
         let seal = format!("gAAAAABsim{account:04x}");
-        Memory { seal, prompts: Mutex::default(), responses: Mutex::default() }
+        Memory { seal, prompts: Mutex::default(), responses: Mutex::default(), threads: Mutex::default() }
     }
 
     /// How encrypted reasoning begins that can be read here.
@@ -79,14 +98,16 @@ impl Memory {
     }
 
     pub(crate) fn store(&self, id: String, stored: Stored) {
-        let mut responses = self.responses.lock();
-        if responses.order.len() >= STORED
-            && let Some(oldest) = responses.order.pop_front()
-        {
-            responses.by_id.remove(&oldest);
-        }
-        responses.order.push_back(id.clone());
-        responses.by_id.insert(id, stored);
+        self.responses.lock().put(id, stored);
+    }
+
+    /// Keeps a thread as its newest answer, `id`, leaves it.
+    pub(crate) fn keep_thread(&self, id: String, request: Value) {
+        self.threads.lock().put(id, request);
+    }
+
+    pub(crate) fn thread(&self, id: &str) -> Option<Value> {
+        self.threads.lock().by_id.get(id).cloned()
     }
 
     pub(crate) fn stored(&self, id: &str) -> Option<Stored> {
@@ -107,6 +128,7 @@ impl Memory {
 
     pub(crate) fn forget(&self) {
         self.prompts.lock().clear();
-        *self.responses.lock() = Responses::default();
+        *self.responses.lock() = Kept::default();
+        *self.threads.lock() = Kept::default();
     }
 }

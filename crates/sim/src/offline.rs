@@ -43,7 +43,7 @@ impl Offline {
     ) -> Result<Quote, String> {
         let marker = Marker::default();
         let version = Some("2023-06-01");
-        let ctx = Ctx { now, seed: now, words, fault, marker: &marker, memory: &self.memory, version };
+        let ctx = Ctx { now, seed: now, words, fault, marker: &marker, memory: &self.memory, version, betas: None };
         let answer = match vendor::endpoint("POST", path) {
             Endpoint::Chat => chat::answer(body, &ctx),
             Endpoint::Responses => responses::answer(body, &ctx),

@@ -1,8 +1,14 @@
 // What is particular to each SDK and API: how it is called, and where its answers keep what the cells look at.
 
+import assert from "node:assert/strict";
+
 import Anthropic from "@anthropic-ai/sdk";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { jsonSchemaOutputFormat } from "@anthropic-ai/sdk/helpers/json-schema";
 import OpenAI from "openai";
+import { ResponsesToolRunner } from "openai/helpers/responses-tool-runner";
+import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
+import { z } from "zod";
 
 const CLIENTS = { openai: OpenAI, anthropic: Anthropic };
 
@@ -34,14 +40,25 @@ class Api {
     return [deltas, await this.final(stream)];
   }
 
-  // The structured answer as the SDK parsed it.
-  async structured({ headers, ...body }) {
-    return this.parsed(await this.endpoint.parse(this.withFormat(body), { headers }));
-  }
-
-  withFormat(body) {
+  // `body`, of the turn after these answers, as the SDK's runner sends it.
+  asLooped(body, answers) {
     return body;
   }
+
+  // What the SDK's stream helper yields, if it is asked, and the answer with what the SDK made of it.
+  async structured({ headers, ...body }, stream) {
+    const ask = this.withFormat(body);
+    return stream ? this.helped({ ...ask, headers }) : [[], await this.endpoint.parse(ask, { headers })];
+  }
+}
+
+// What the structured cells ask for; the schema on the wire is that of the cells.
+const City = z.strictObject({ name: z.string(), population: z.int() });
+
+// The body of an error of OpenAI's API, of which the SDK shows members.
+function shown({ error, type, code, param }) {
+  assert.deepEqual({ type, code, param }, { type: error.type, code: error.code, param: error.param });
+  return error;
 }
 
 class Chat extends Api {
@@ -82,11 +99,40 @@ class Chat extends Api {
   withPrompt(ask, text) {
     return { ...ask, messages: [...ask.messages.slice(0, -1), { role: "user", content: text }] };
   }
+  // The model's answers, turn by turn, while the SDK's runner calls the functions in `tools`.
+  async looped({ headers, tools: described, ...body }, tools, stream) {
+    const runnable = described.map(({ type, function: tool }) => {
+      return { type, function: { ...tool, parse: JSON.parse, function: tools[tool.name] } };
+    });
+    const runner = this.endpoint.runTools({ ...body, tools: runnable, stream }, { headers });
+    await runner.done();
+    return runner.allChatCompletions();
+  }
+  // Without what the SDK reads out of an answer for the app.
+  asLooped(body) {
+    const messages = body.messages.map(({ role, content, tool_calls, ...rest }) => {
+      if (role !== "assistant") return { role, content, ...rest };
+      const calls = tool_calls.map(({ id, type, function: { name, arguments: given } }) => {
+        return { id, type, function: { name, arguments: given } };
+      });
+      return { role, content, tool_calls: calls };
+    });
+    return { ...body, messages };
+  }
+  formatIn = "response_format";
+  withFormat(body) {
+    const format = zodResponseFormat(City, "City");
+    format.json_schema.schema = body.response_format.json_schema.schema;
+    return { ...body, response_format: format };
+  }
   parsed(answer) {
     return answer.choices[0].message.parsed;
   }
   kind(error) {
     return error.type;
+  }
+  error(error) {
+    return shown(error);
   }
   member(event) {
     return event.llmroute;
@@ -130,11 +176,31 @@ class Responses extends Api {
   withPrompt(ask, text) {
     return { ...ask, input: text };
   }
+  async looped({ headers, tools: described, ...body }, tools, stream) {
+    const functions = described.map((tool) => ({ tool, execute: tools[tool.name] }));
+    const turns = new ResponsesToolRunner({ functions }).iterate(this.client, body, { stream, requestOptions: { headers } });
+    const answers = [];
+    for await (const turn of turns) answers.push(turn.response);
+    return answers;
+  }
+  // Without what its stream helper adds to a call.
+  asLooped(body) {
+    return { ...body, input: body.input.map(({ parsed_arguments, ...item }) => item) };
+  }
+  formatIn = "text";
+  withFormat(body) {
+    const format = zodTextFormat(City, "City");
+    format.schema = body.text.format.schema;
+    return { ...body, text: { format } };
+  }
   parsed(answer) {
     return answer.output_parsed;
   }
   kind(error) {
     return error.code;
+  }
+  error(error) {
+    return shown(error);
   }
   member(event) {
     return (event.response ?? event).llmroute;
@@ -178,6 +244,24 @@ class Messages extends Api {
   withPrompt(ask, text) {
     return { ...ask, messages: [{ role: "user", content: text }] };
   }
+  async looped({ headers, tools: described, ...body }, tools, stream) {
+    const runnable = described.map(({ input_schema: inputSchema, ...tool }) => {
+      return betaTool({ ...tool, inputSchema, run: tools[tool.name] });
+    });
+    const answers = [];
+    for await (const turn of this.client.beta.messages.toolRunner({ ...body, tools: runnable, stream }, { headers })) {
+      answers.push(stream ? await turn.finalMessage() : turn);
+    }
+    return answers;
+  }
+  // This runner has the provider keep the conversation, as a thread.
+  asLooped({ tools, ...body }, answers) {
+    const typed = tools.map((tool) => ({ type: "custom", ...tool }));
+    if (answers.length === 0) return { ...body, tools: typed, thread: { type: "create" } };
+    const thread = { type: "continue", previous_message_id: answers.at(-1).id };
+    return { ...body, messages: body.messages.slice(-1), thread };
+  }
+  formatIn = "output_config";
   withFormat(body) {
     return { ...body, output_config: { format: jsonSchemaOutputFormat(body.output_config.format.schema) } };
   }
@@ -186,6 +270,12 @@ class Messages extends Api {
   }
   kind(error) {
     return error.type;
+  }
+  error({ error, type, requestID, headers }) {
+    const { request_id, ...body } = error;
+    assert.ok(request_id && requestID === headers.get("request-id"));
+    assert.equal(type, body.error.type);
+    return body;
   }
   member(event) {
     return (event.message ?? event).llmroute;

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import json
 
 import anthropic
 import openai
 import pydantic
+from openai.lib import responses_tool_runner
 
 
 class City(pydantic.BaseModel):
@@ -23,12 +25,20 @@ class Blocking:
 
     language = "python"
     clients = {"openai": openai.OpenAI, "anthropic": anthropic.Anthropic}
+    beta_tool = staticmethod(anthropic.beta_tool)
+    function = responses_tool_runner.RegisteredFunction
+    responses_runner = responses_tool_runner.ResponsesToolRunner
 
     def done(self, value):
         return value
 
-    def gather(self, stream, events):
-        events.extend(stream)
+    def gather(self, stream, events, made=lambda event: event):
+        """Adds to `events` what is made of each one as it comes."""
+        events.extend(map(made, stream))
+
+    def tool(self, function):
+        """`function` as an app has it that calls this way."""
+        return function
 
     def opened(self, manager):
         return manager
@@ -42,6 +52,9 @@ class Async:
 
     language = "python async"
     clients = {"openai": openai.AsyncOpenAI, "anthropic": anthropic.AsyncAnthropic}
+    beta_tool = staticmethod(anthropic.beta_async_tool)
+    function = responses_tool_runner.AsyncRegisteredFunction
+    responses_runner = responses_tool_runner.AsyncResponsesToolRunner
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -49,12 +62,20 @@ class Async:
     def done(self, value):
         return self.loop.run_until_complete(value) if inspect.isawaitable(value) else value
 
-    def gather(self, stream, events):
+    def gather(self, stream, events, made=lambda event: event):
         async def each():
             async for event in stream:
-                events.append(event)
+                value = made(event)
+                events.append(await value if inspect.isawaitable(value) else value)
 
         self.done(each())
+
+    def tool(self, function):
+        @functools.wraps(function)
+        async def tool(*given, **named):
+            return function(*given, **named)
+
+        return tool
 
     @contextlib.contextmanager
     def opened(self, manager):
@@ -64,6 +85,12 @@ class Async:
     def close(self, client):
         self.done(client.close())
         self.loop.close()
+
+
+def published(value):
+    """`value` as the vendor publishes it: an SDK takes what it gets, so its models are asked once more, strictly."""
+    type(value).model_validate_json(value.to_json(indent=None), strict=True)
+    return value
 
 
 class Api:
@@ -77,13 +104,14 @@ class Api:
     def create(self, ask):
         """The answer and its raw headers; with `stream` in `ask`, the stream."""
         raw = self.caller.done(self.endpoint.with_raw_response.create(**ask))
-        return self.caller.done(raw.parse()), raw.headers
+        said = self.caller.done(raw.parse())
+        return said if ask.get("stream") else published(said), raw.headers
 
     def events(self, ask, events=None):
         """All events of a stream and its raw headers. What came before an error is in `events`."""
         events = [] if events is None else events
         stream, headers = self.create({**ask, "stream": True})
-        self.caller.gather(stream, events)
+        self.caller.gather(stream, events, published)
         return events, headers
 
     def helped(self, ask):
@@ -93,14 +121,23 @@ class Api:
             self.caller.gather(stream, events)
             return events, self.caller.done(self.final(stream))
 
-    def parsed(self, ask, given):
-        """The structured answer as the SDK parsed it; `given` is where a class takes the schema's place."""
-        return self.caller.done(self.endpoint.parse(**ask, **{given: City}))
+    def as_looped(self, body, answers):
+        """`body`, of the turn after these answers, as the SDK's runner sends it."""
+        return body
+
+    def without_schema(self, ask):
+        return {name: value for name, value in ask.items() if name != self.format_in}
+
+    def structured(self, ask, stream):
+        """What the SDK's stream helper yields, if it is asked, and the answer that it makes of a class for a schema."""
+        ask = {**self.without_schema(ask), self.takes_class: City}
+        return self.helped(ask) if stream else ([], self.caller.done(self.endpoint.parse(**ask)))
 
 
 class Chat(Api):
     vendor, path, errors = "openai", "/v1/chat/completions", openai
     ends = {"text": "stop", "tools": "tool_calls"}
+    format_in, takes_class = "response_format", "response_format"
 
     @property
     def endpoint(self):
@@ -140,15 +177,17 @@ class Chat(Api):
     def with_prompt(self, ask, text):
         return {**ask, "messages": [*ask["messages"][:-1], {"role": "user", "content": text}]}
 
-    def structured(self, ask):
-        schema = ask.pop("response_format")["json_schema"]
-        return self.parsed(ask, "response_format").choices[0].message.parsed, schema
-
-    def schema(self, body):
-        return body["response_format"]["json_schema"]
+    def parsed(self, answer):
+        return answer.choices[0].message.parsed
 
     def kind(self, error):
         return error.type
+
+    def error(self, error):
+        """The body, of which the SDK shows members."""
+        shown = {name: getattr(error, name) for name in ["type", "code", "param"]}
+        assert shown == {name: error.body[name] for name in shown}
+        return error.body
 
     def member(self, event):
         return getattr(event, "llmroute", None)
@@ -157,6 +196,7 @@ class Chat(Api):
 class Responses(Api):
     vendor, path, errors = "openai", "/v1/responses", openai
     ends = {"text": "completed", "tools": "completed"}
+    format_in, takes_class = "text", "text_format"
 
     @property
     def endpoint(self):
@@ -195,15 +235,30 @@ class Responses(Api):
     def with_prompt(self, ask, text):
         return {**ask, "input": text}
 
-    def structured(self, ask):
-        schema = ask.pop("text")["format"]
-        return self.parsed(ask, "text_format").output_parsed, schema
+    def looped(self, ask, tools, stream):
+        """The model's answers, turn by turn, while the SDK's runner calls the functions in `tools`."""
+        described = ask.pop("tools")
+        functions = [self.caller.function(tool, self.called(tools[tool["name"]])) for tool in described]
+        turns = []
+        self.caller.gather(self.caller.responses_runner(functions=functions).iterate(self.client, ask, stream=stream), turns)
+        return [published(turn.response) for turn in turns]
 
-    def schema(self, body):
-        return body["text"]["format"]
+    def as_looped(self, body, answers):
+        """Without what its stream helper adds to a call."""
+        items = [{name: value for name, value in item.items() if name != "parsed_arguments"} for item in body["input"]]
+        return {**body, "input": items}
+
+    def called(self, function):
+        """`function` as the runner calls it: with one object."""
+        return self.caller.tool(lambda arguments: function(**arguments))
+
+    def parsed(self, answer):
+        return answer.output_parsed
 
     def kind(self, error):
         return error.code
+
+    error = Chat.error
 
     def member(self, event):
         return getattr(getattr(event, "response", event), "llmroute", None)
@@ -212,6 +267,7 @@ class Responses(Api):
 class Messages(Api):
     vendor, path, errors = "anthropic", "/v1/messages", anthropic
     ends = {"text": "end_turn", "tools": "tool_use"}
+    format_in, takes_class = "output_config", "output_format"
 
     @property
     def endpoint(self):
@@ -253,15 +309,33 @@ class Messages(Api):
     def with_prompt(self, ask, text):
         return {**ask, "messages": [{"role": "user", "content": text}]}
 
-    def structured(self, ask):
-        schema = ask.pop("output_config")["format"]
-        return self.parsed(ask, "output_format").parsed_output, schema
+    def looped(self, ask, tools, stream):
+        """As for Responses; a stream of this runner is each turn's."""
+        runnable = [self.caller.beta_tool(self.caller.tool(tools[tool["name"]]), **tool) for tool in ask.pop("tools")]
+        runner = self.client.beta.messages.tool_runner(**ask, tools=runnable, stream=stream)
+        answers = []
+        self.caller.gather(runner, answers, self.final if stream else lambda answer: answer)
+        return list(map(published, answers))
 
-    def schema(self, body):
-        return body["output_config"]["format"]
+    def as_looped(self, body, answers):
+        """This runner has the provider keep the conversation, as a thread."""
+        if not answers:
+            return {**body, "thread": {"type": "create"}}
+        told = {name: value for name, value in body.items() if name != "tools"}
+        goes_on = {"type": "continue", "previous_message_id": answers[-1].id}
+        return {**told, "messages": body["messages"][-1:], "thread": goes_on}
+
+    def parsed(self, answer):
+        return answer.parsed_output
 
     def kind(self, error):
         return error.body["error"]["type"]
+
+    def error(self, error):
+        body = dict(error.body)
+        assert error.request_id == error.response.headers["request-id"] and body.pop("request_id")
+        assert error.type == body["error"]["type"]
+        return body
 
     def member(self, event):
         return getattr(getattr(event, "message", event), "llmroute", None)

@@ -1,4 +1,6 @@
-"""Claude Code and Codex CLI each finish a tool loop through the sidecar on either provider, with no other network."""
+"""Claude Code and Codex CLI each finish two tool loops in one session through the sidecar, on either provider, with no other
+network.
+"""
 
 import json
 import os
@@ -12,7 +14,8 @@ import pytest
 
 import stack
 import table
-from conftest import KEY_IN, received
+from conftest import Target, received
+from turns import READERS
 
 WITHIN = 90.0
 MODULES = stack.HERE / "node_modules"
@@ -51,16 +54,14 @@ class Outside:
 
 @pytest.fixture
 def desk(tmp_path):
-    """A home and a directory to work in, with a word in a file that only a tool can read."""
+    """A home and a directory to work in."""
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
-    word = f"word-{secrets.token_hex(8)}"
-    (work / "word.txt").write_text(word + "\n")
     with Outside() as outside:
         proxies = {name: outside.url for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]}
         environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "NO_PROXY": "127.0.0.1", **proxies}
-        yield work, environment, word
+        yield work, environment
         assert outside.came == []
 
 
@@ -80,59 +81,83 @@ def run(command, work, environment):
     return out
 
 
-def looped(provider, path):
-    """The two requests of a tool loop, both answered by this provider."""
-    header, scheme = KEY_IN[provider]
-    asked = received()
-    assert [(entry["path"].split("?")[0], entry["status"], entry["stream"]) for entry in asked] == [(path, 200, True)] * 2
-    assert {entry["headers"][header] for entry in asked} == {scheme + stack.KEYS[provider]}
-    return [entry["body"] for entry in asked]
+class Chain:
+    """Files that only tools can read: each orders the model to read the next, whose name nobody else knows, and the last holds
+    a word. One more, with another word, is for a second prompt. `call` makes the tool and its arguments of a file's name.
+    """
+
+    LONG = 4
+
+    def __init__(self, work, call):
+        self.calls = [call("first.txt")]
+        self.found = []
+        for _ in range(self.LONG - 1):
+            name = f"{secrets.token_hex(8)}.txt"
+            self.found.append((name, order(*call(name))))
+            self.calls.append(call(name))
+        self.word, self.later = f"word-{secrets.token_hex(8)}", f"word-{secrets.token_hex(8)}"
+        self.calls.append(call("later.txt"))
+        self.found += [(self.word, self.word), (self.later, self.later)]
+        names = ["first.txt", *(name for name, _ in self.found[: self.LONG - 1]), "later.txt"]
+        for name, (_, content) in zip(names, self.found, strict=True):
+            (work / name).write_text(content + "\n")
+        self.prompts = [order(*self.calls[0]) + " Which word is it?", order(*self.calls[-1]) + " And now?"]
+
+    def was_read(self, target):
+        """The simulator received a request for each prompt and each call: with the calls so far, in order and once, each with
+        what its file holds, and nothing of what is still to be found.
+        """
+        done = [*range(self.LONG + 1), self.LONG, self.LONG + 1]
+        for request, done in zip(received(), done, strict=True):
+            target.reached(request)
+            body = request["body"]
+            assert (request["status"], body["stream"], body["model"]) == (200, True, target.model)
+            told = [turn for turn in READERS[target.served_api](body) if turn[0] in ("call", "result")]
+            assert [kind for kind, *_ in told] == ["call", "result"] * done
+            for call, result, wanted, (_, content) in zip(told[::2], told[1::2], self.calls, self.found):
+                assert call[1:] == result[1:3] == wanted
+                assert content in result[3]
+            for secret, _ in self.found[done:]:
+                assert secret not in request["text"]
+
+
+def order(tool, args):
+    """What has the simulated model call a tool."""
+    return f"@@sim:tool={tool},args={args if isinstance(args, str) else json.dumps(args)}@@"
 
 
 @pytest.mark.cell(table.LOOP)
 @pytest.mark.parametrize("agent,api,way", table.loops("claude-code"))
-def test_claude_code_reads_a_file(desk, agent, api, way):
-    work, environment, word = desk
+def test_claude_code_reads_files(desk, agent, api, way):
+    work, environment = desk
+    target = Target(api, way)
     environment |= {
-        "ANTHROPIC_CUSTOM_HEADERS": f"x-llmroute-scene: {'claude' if way == 'same' else 'openai'}",
+        "ANTHROPIC_CUSTOM_HEADERS": f"x-llmroute-scene: {target.provider}",
         "ANTHROPIC_BASE_URL": os.environ["LLMROUTE_URL"],
         "ANTHROPIC_API_KEY": stack.CALLERS_KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_TELEMETRY": "1",
         "DISABLE_AUTOUPDATER": "1",
     }
-    prompt = '@@sim:tool=Bash,args={"command":"cat word.txt","description":"Read the word"}@@ Which word is it?'
+    chain = Chain(work, lambda name: ("Bash", {"command": f"cat {name}", "description": "Read it"}))
     # The wrapper finds the program for this platform; no install script has to run.
-    command = ["node", MODULES / "@anthropic-ai/claude-code/cli-wrapper.cjs", "--print", prompt]
+    program = ["node", MODULES / "@anthropic-ai/claude-code/cli-wrapper.cjs"]
     options = ["--allowedTools", "Bash(cat:*)", "--output-format", "json", "--model", "claude-sonnet-5-5"]
-    said = json.loads(run([*command, *options], work, environment))
-    assert (said["subtype"], said["is_error"], said["num_turns"], said["permission_denials"]) == ("success", False, 2, [])
-    assert said["result"].startswith("The tools answered: ") and word in said["result"]
-    if way == "translated":
-        asked, told = looped("openai", "/v1/chat/completions")
-        answer, result = told["messages"][-2:]
-        [call] = answer["tool_calls"]
-        assert (call["function"]["name"], result["role"], result["tool_call_id"]) == ("Bash", "tool", call["id"])
-    else:
-        asked, told = looped("claude", "/v1/messages")
-        call, result = claude_exchange(told)
-        assert call["name"] == "Bash"
-    assert word not in json.dumps(asked)
-    assert word in json.dumps(result["content"])
-
-
-def claude_exchange(body):
-    """The last call and its result in a request for Claude."""
-    [call] = [part for part in body["messages"][-2]["content"] if part["type"] == "tool_use"]
-    [result] = [part for part in body["messages"][-1]["content"] if part["type"] == "tool_result"]
-    assert result["tool_use_id"] == call["id"]
-    return call, result
+    sessions = []
+    for more, prompt, turns, word in zip([[], ["--continue"]], chain.prompts, [chain.LONG + 1, 2], [chain.word, chain.later]):
+        said = json.loads(run([*program, *more, "--print", prompt, *options], work, environment))
+        told = (said["subtype"], said["is_error"], said["num_turns"], said["permission_denials"], said["result"])
+        assert told == ("success", False, turns, [], f"The tools answered: {word}.")
+        sessions.append(said["session_id"])
+    assert sessions[0] == sessions[1]
+    chain.was_read(target)
 
 
 @pytest.mark.cell(table.LOOP)
 @pytest.mark.parametrize("agent,api,way", table.loops("codex"))
-def test_codex_reads_a_file(desk, agent, api, way):
-    work, environment, word = desk
+def test_codex_reads_files(desk, agent, api, way):
+    work, environment = desk
+    target = Target(api, way)
     environment["OPENAI_API_KEY"] = stack.CALLERS_KEY
     settings = {
         "model": "gpt-6-sol",
@@ -141,35 +166,33 @@ def test_codex_reads_a_file(desk, agent, api, way):
         "model_providers.llmroute.base_url": os.environ["LLMROUTE_URL"] + "/v1",
         "model_providers.llmroute.env_key": "OPENAI_API_KEY",
         "model_providers.llmroute.wire_api": "responses",
-        "model_providers.llmroute.http_headers.x-llmroute-scene": "openai" if way == "same" else "claude",
+        "model_providers.llmroute.http_headers.x-llmroute-scene": target.provider,
         "sandbox_mode": "danger-full-access",
         "approval_policy": "never",
         "analytics.enabled": False,
         "check_for_update_on_startup": False,
         "features.plugins": False,
     }
+
+    def call(name):
+        script = f'text((await tools.exec_command({{cmd: "cat {name}"}})).output)'
+        # Claude knows no tools for free text and no groups of tools: it calls `exec` of `functions` with one argument.
+        return ("exec", script) if way == "same" else (EXEC, {"input": script})
+
+    chain = Chain(work, call)
+    program = ["node", MODULES / "@openai/codex/bin/codex.js", "exec"]
     options = [word for name, value in settings.items() for word in ["--config", f"{name}={json.dumps(value)}"]]
-    script = 'text((await tools.exec_command({cmd: "cat word.txt"})).output)'
-    # Claude knows no tools for free text and no groups of tools: it calls `exec` of `functions` with one argument.
-    called = f"exec,args={script}" if way == "same" else f"{EXEC},args={json.dumps({'input': script})}"
-    prompt = f"@@sim:tool={called}@@ Which word is it?"
-    command = ["node", MODULES / "@openai/codex/bin/codex.js", "exec", "--skip-git-repo-check", "--ephemeral", "--json"]
-    lines = [json.loads(line) for line in run([*command, *options, prompt], work, environment).splitlines()]
-    items = [line["item"] for line in lines if line["type"] == "item.completed"]
-    ran, said = [item for item in items if item["type"] in ("command_execution", "agent_message")]
-    assert (ran["exit_code"], ran["aggregated_output"]) == (0, word + "\n")
-    assert said["text"].startswith("The tools answered: ") and word in said["text"]
-    assert lines[-1]["type"] == "turn.completed"
-    if way == "translated":
-        asked, told = looped("claude", "/v1/messages")
-        call, result = claude_exchange(told)
-        assert (call["name"], call["input"]) == (EXEC, {"input": script})
-        output = result["content"]
-    else:
-        asked, told = looped("openai", "/v1/responses")
-        *_, call, result = told["input"]
-        assert (call["type"], call["name"], result["type"]) == ("custom_tool_call", "exec", "custom_tool_call_output")
-        assert result["call_id"] == call["call_id"]
-        output = result["output"]
-    assert word not in json.dumps(asked)
-    assert word in json.dumps(output)
+    sessions = []
+    # What the shell says of each file: all that was found in this turn.
+    said_of = [chain.found[: chain.LONG], chain.found[chain.LONG :]]
+    for more, prompt, found in zip([[], ["resume", "--last"]], chain.prompts, said_of):
+        out = run([*program, *more, "--skip-git-repo-check", "--json", *options, prompt], work, environment)
+        lines = [json.loads(line) for line in out.splitlines()]
+        items = [line["item"] for line in lines if line["type"] == "item.completed"]
+        *ran, said = [item for item in items if item["type"] in ("command_execution", "agent_message")]
+        assert [(one["exit_code"], one["aggregated_output"]) for one in ran] == [(0, content + "\n") for _, content in found]
+        assert said["text"].startswith("The tools answered: ") and found[-1][1] in said["text"]
+        assert (lines[0]["type"], lines[-1]["type"]) == ("thread.started", "turn.completed")
+        sessions.append(lines[0]["thread_id"])
+    assert sessions[0] == sessions[1]
+    chain.was_read(target)

@@ -23,7 +23,7 @@ def api(request):
 
 
 def create(api, prompt, **more):
-    return api.caller.done(api.endpoint.create(model=ASKED_MODEL, input=prompt, background=True, **more))
+    return apis.published(api.caller.done(api.endpoint.create(model=ASKED_MODEL, input=prompt, background=True, **more)))
 
 
 def until(api, response, *states):
@@ -31,7 +31,7 @@ def until(api, response, *states):
     while response.status not in states:
         assert time.monotonic() < deadline, f"still {response.status}"
         time.sleep(0.05)
-        response = api.caller.done(api.endpoint.retrieve(response.id))
+        response = apis.published(api.caller.done(api.endpoint.retrieve(response.id)))
     return response
 
 
@@ -64,7 +64,7 @@ def test_cancelled(api):
 
 def test_failed(api):
     failed = until(api, create(api, "Hello there@@sim:fault=bad_request@@"), "failed")
-    assert failed.error.code and failed.error.message and failed.output_text == ""
+    assert failed.error.code == "invalid_prompt" and failed.error.message and failed.output_text == ""
 
 
 def test_refused(api):

@@ -1,10 +1,19 @@
 """Every cell of the table for the Python SDKs: what the SDK returned, and the body that the simulator received."""
 
+import json
+import pkgutil
+import re
+
+import openai.lib
 import pytest
 
 from conftest import ASKED_MODEL, CELLS, received, untitled
 
 HELLO = "You said: Hello there."
+# Of Responses, and of an API that nobody translates.
+RUNNERS = ["decisions_tool_runner", "responses_tool_runner"]
+# Models that take no schema.
+FREE_FORM = {"openai": "gpt-4-turbo", "claude": "claude-opus-4-1"}
 
 
 def body_of(row, ask):
@@ -93,6 +102,51 @@ def test_parallel_tools_and_their_results(row):
     row.served(second, then_of(row, then, answer))
 
 
+@pytest.mark.cell("runner")
+def test_a_tool_runner(row):
+    runs_tools(row, stream=False)
+
+
+@pytest.mark.cell("runner stream")
+def test_a_streaming_tool_runner(row):
+    runs_tools(row, stream=True)
+
+
+def runs_tools(row, stream):
+    """The SDK runs two tools that are called at once, and one more that a result of theirs calls for."""
+    if not row.has_runner:
+        assert [name for name in dir(row.api.endpoint) if "run" in name] == [], "there is one now: use it here"
+        assert [module.name for module in pkgutil.iter_modules(openai.lib.__path__) if "runner" in module.name] == RUNNERS
+        return
+    ask = row.ask("runner")
+    results, ran = CELLS["runner"]["results"], []
+
+    def get_weather(city: str) -> str:
+        ran.append(["get_weather", {"city": city}])
+        return results["get_weather"][city]
+
+    def get_time(city: str) -> str:
+        ran.append(["get_time", {"city": city}])
+        return results["get_time"][city]
+
+    answers = row.api.looped(dict(ask), {"get_weather": get_weather, "get_time": get_time}, stream)
+    calls = [row.api.calls(answer) for answer in answers]
+    assert ran == [list(call[1:]) for turn in calls for call in turn] == CELLS["runner"]["ran"]
+    assert [row.api.end(answer) for answer in answers] == [row.api.ends[end] for end in ["tools", "tools", "text"]]
+    assert [len(turn) for turn in calls] == [2, 1, 0]
+    assert row.api.text(answers[-1]) == "The tools answered: rainy."
+    for n, request in enumerate(requests := received()):
+        if row.way == "same":
+            body = row.api.as_looped(row.sent(ask), answers[:n])
+            told = [results[name][given["city"]] for _, name, given in calls[n]]
+            ask = row.api.then(ask, answers[n], told)
+        else:
+            body = row.translated(calls=[call for turn in calls for call in turn])
+            body["messages"] = body["messages"][: row.cell["turns"][n]]
+        row.served(request, row.streamed(body) if stream else body)
+    assert len(requests) == len(answers)
+
+
 @pytest.mark.cell("images")
 def test_an_image(row):
     ask = row.ask("images")
@@ -105,19 +159,67 @@ def test_an_image(row):
 
 @pytest.mark.cell("structured")
 def test_structured_output(row):
-    city, schema = row.api.structured(row.ask("structured"))
-    assert (type(city).__name__, city.name, city.population) == ("City", "sim", 1)
+    describes_a_city(row, stream=False)
+
+
+@pytest.mark.cell("structured stream")
+def test_a_stream_of_structured_output(row):
+    describes_a_city(row, stream=True)
+
+
+def describes_a_city(row, stream):
+    ask = row.ask("structured")
+    is_a_city(row, *row.api.structured(ask, stream))
+    body = body_of(row, ask)
+    classless(row, row.streamed(body) if stream else body)
+
+
+def classless(row, body, model=None):
+    """The simulator received this body, but for what the SDK makes of a class."""
     [request] = received()
+    row.served({**request, "body": untitled(request["body"])}, untitled(body), model)
+
+
+def is_a_city(row, events, answer):
+    """The SDK parsed the answer, and its text in pieces as they came is the whole."""
+    city = row.api.parsed(answer)
+    assert (type(city).__name__, city.name, city.population) == ("City", "sim", 1)
+    assert row.api.end(answer) == row.api.ends["text"] and row.api.calls(answer) == []
+    assert json.loads(row.api.text(answer)) == {"name": "sim", "population": 1}
+    if events:
+        assert "".join(row.api.helped_deltas(events)) == row.api.text(answer)
+
+
+@pytest.mark.cell("emulated")
+def test_structured_output_of_a_model_without(row):
+    describes_a_city_without_schemas(row, stream=False)
+
+
+@pytest.mark.cell("emulated stream")
+def test_a_stream_of_structured_output_of_a_model_without(row):
+    describes_a_city_without_schemas(row, stream=True)
+
+
+def describes_a_city_without_schemas(row, stream):
+    """Translated, a tool stands for the schema; a request that is passed on goes without, and that is told."""
+    ask = row.ask("emulated", scene=f"{row.provider}-free-form")
     if row.way == "same":
-        assert untitled(row.api.schema(request["body"])) == schema
+        said, headers = row.api.events(ask) if stream else row.api.create(ask)
+        assert headers["x-llmroute-dropped"] == row.cell["dropped_same"]
+        assert ("".join(row.api.deltas(said)) if stream else row.api.text(said)) == "You said: Describe a city."
+        body = {**row.sent(row.api.without_schema(ask)), **row.cell["same"]}
     else:
-        row.served({**request, "body": untitled(request["body"])}, row.translated())
+        events, answer = row.api.structured(ask, stream)
+        assert bool(events) == stream
+        is_a_city(row, events, answer)
+        body = row.translated()
+    classless(row, row.streamed(body) if stream else body, FREE_FORM[row.provider])
 
 
 @pytest.mark.cell("errors")
 def test_errors(row):
     for error in CELLS["errors"]:
-        status, name = error.get(row.way, error["same"])[row.api.vendor]
+        status, name, body = error[row.way][row.api.vendor]
         ask = row.api.with_prompt(row.ask("plain", tier="once"), f"Hello @@sim:fault={error['fault']}@@")
         for stream in [False, True]:
             before = len(received())
@@ -128,7 +230,8 @@ def test_errors(row):
             assert headers["x-should-retry"] == "false"
             assert headers["x-llmroute-status"] == "failed"
             assert headers["x-llmroute-reason"].startswith(f"{row.provider}_")
-            assert raised.value.body and str(status) in str(raised.value)
+            assert str(status) in str(raised.value)
+            assert row.api.error(raised.value) == body, error
             assert len(received()) == before + 1, f"{error}: the SDK came again"
             assert received()[-1]["body"]["model"] == row.model
 
@@ -162,7 +265,8 @@ def test_a_degraded_answer(row):
     row.told(headers, "degraded", reason, model)
     cost = headers["x-llmroute-cost-usd"]
     assert row.api.member(answer) == {**member(row, headers, reason, model), "cost_usd": cost}
-    assert [request["body"]["model"] for request in received()][1:] == [model]
+    _, second = received()
+    row.served(second, degraded_body(row, ask), model)
 
 
 @pytest.mark.cell("degraded stream")
@@ -178,6 +282,8 @@ def test_a_degraded_stream(row):
     assert last == len(events) - 1 and float(told["cost_usd"]) > 0
     assert {**told, "cost_usd": None} == {**wanted, "cost_usd": None}
     assert len(members) == 2
+    _, second = received()
+    row.served(second, row.streamed(degraded_body(row, ask)), model)
     _, answer = row.api.helped(ask)
     assert row.api.text(answer) == HELLO
 
@@ -193,6 +299,14 @@ def degraded(row):
         model = row.model
     ask = row.ask("plain", scene)
     return row.api.with_prompt(ask, f"Hello there@@sim:fault={fault}@@"), reason, model
+
+
+def degraded_body(row, ask):
+    """`ask` as its second target receives it: whole, with the prompt in it."""
+    if row.way == "same":
+        return row.sent(ask)
+    [prompt] = re.findall(r"Hello there@@[^@]*@@", json.dumps(ask))
+    return json.loads(json.dumps(row.translated()).replace("Hello there", prompt))
 
 
 def member(row, headers, reason, model):

@@ -9,7 +9,7 @@ def full():
 
 def test_a_full_table_has_no_faults():
     assert table.faults(full())[1] == []
-    assert len(table.expected()) == 3 * 6 * 10 + 2 * 13
+    assert len(table.expected()) == 3 * 6 * 15 + 2 * 13
 
 
 def test_every_lost_failed_or_skipped_cell_is_a_fault():

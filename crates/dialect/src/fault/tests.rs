@@ -90,3 +90,13 @@ fn errors_are_written_in_the_callers_dialect() {
         (503, 529)
     );
 }
+
+#[test]
+fn what_is_wrong_with_a_thread_is_its_callers_to_mend() {
+    let of = |code: &str| {
+        let body =
+            format!(r#"{{"type":"error","error":{{"type":"x","message":"m","details":{{"error_code":"{code}"}}}}}}"#);
+        read_error(Dialect::Messages, 404, body.as_bytes()).is_of_thread()
+    };
+    assert_eq!(["thread_not_found", "thread_already_continued", "model_not_found"].map(of), [true, true, false]);
+}

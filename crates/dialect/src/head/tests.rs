@@ -21,6 +21,15 @@ fn messages_and_responses() {
     assert_eq!((h.messages, h.max_tokens, h.stateful, h.model), (1, Some(7), true, None));
     let both = br#"{"input":"hi","previous_response_id":"r","conversation":null}"#;
     assert!(read_head(Dialect::Responses, both).unwrap().stateful);
+    for (thread, goes_on) in [
+        (r#"{"type":"continue","previous_message_id":"m"}"#, true),
+        (r#"{"previous_message_id":"m"}"#, true),
+        (r#"{"type":"create"}"#, false),
+        ("null", false),
+    ] {
+        let body = format!(r#"{{"messages":[],"thread":{thread}}}"#);
+        assert_eq!(read_head(Dialect::Messages, body.as_bytes()).unwrap().stateful, goes_on, "{thread}");
+    }
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub(crate) fn read_request(body: Map<String, Value>) -> Read<Request> {
             "metadata" => metadata(&mut r, value),
             "service_tier" if value == "auto" || value == "standard_only" => {}
             "speed" if value == "standard" => {}
+            "thread" if value["type"] != "create" => {
+                return refuse(name, "goes on from a message that one provider keeps; send the whole conversation");
+            }
             _ => r.drop_member(name),
         }
     }

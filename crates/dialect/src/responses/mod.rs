@@ -17,3 +17,12 @@ pub(crate) use read::read_request;
 pub(crate) use stream_reader::StreamReader;
 pub(crate) use stream_writer::StreamWriter;
 pub(crate) use write::write_request;
+
+/// What the error of a response that failed is called: only so many names are published.
+pub(crate) fn code_of(http: u16) -> &'static str {
+    match http {
+        429 => "rate_limit_exceeded",
+        400..500 => "invalid_prompt",
+        _ => "server_error",
+    }
+}

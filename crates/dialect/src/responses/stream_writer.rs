@@ -207,13 +207,7 @@ impl Told {
             self.sequence += 1;
             return out.push_str(&String::from_utf8_lossy(&bytes));
         }
-        // The codes that the official SDKs have a name for.
-        let code = match status {
-            429 => "rate_limit_exceeded",
-            400..500 => "invalid_prompt",
-            _ => "server_error",
-        };
-        let failed = State { status: "failed", why: None, error: Some((code, &shape.message)) };
+        let failed = State { status: "failed", why: None, error: Some((super::code_of(status), &shape.message)) };
         self.response("response.failed", &failed, usage, out);
     }
 

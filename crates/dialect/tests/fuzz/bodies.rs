@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use dialect::{
     AnswerFault, AnswerHead, AnswerOfStream, BadBody, Dialect, Edits, ErrorShape, Kind, MODELS, Trim, add_to_answer,
-    adopt_response, cache_key, capability, classify, conform, echo_request, hindrance, is_cacheable_answer, is_json,
-    items_of_answer, items_of_events, json, pending_response, put_items, read_answer, read_bill, read_error, read_head,
-    read_linked, restate_response, sse::Frame, stream_of_answer, trim, usage_of_answer, write_error, write_error_event,
+    adopt_response, cache_key, capability, classify, conform, echo_request, fail_response, hindrance,
+    is_cacheable_answer, is_json, items_of_answer, items_of_events, json, pending_response, put_items, read_answer,
+    read_bill, read_error, read_head, read_linked, sse::Frame, stream_of_answer, trim, usage_of_answer, write_error,
+    write_error_event,
 };
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ fn head_and_edits(parser: &str, dialect: Dialect) {
             edits.set_foreground(&head);
             let pending = pending_response(input, "resp_1", 7);
             assert_eq!(read_answer(dialect, &pending), Ok(AnswerHead::default()));
-            assert!(is_json(&restate_response(&pending, "failed", Some(("c", "\"m\"")))));
+            assert!(is_json(&fail_response(&pending, 500, "\"m\"")));
             let _ = read_linked(input);
         }
         let body = edits.apply(&Bytes::copy_from_slice(input)).concat();
@@ -96,7 +97,7 @@ fn conformer(parser: &str, dialect: Dialect) {
             Err(bad) => return !matches!(bad, BadBody::Json(_)),
         };
         let can = &MODELS[mutator.below(MODELS.len())].can;
-        let _ = hindrance(dialect, &head, can);
+        let _ = hindrance(dialect, dialect, &head, can);
         let mut edits = Edits::default();
         let lost = conform(&mut edits, dialect, &head, input, can);
         edits.set_model(&head, "other");

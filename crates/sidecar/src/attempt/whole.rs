@@ -131,7 +131,10 @@ pub(super) async fn refused(
     let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));
     let status = head.status.as_u16();
     let fault = dialect::read_error(wire.dialect, status, &body);
-    let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers));
+    let failure = match fault.is_of_thread() {
+        true => Failure::Rejected { status },
+        false => Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers)),
+    };
     let headers = headers::answer(head.headers, secret.map(|s| &**s));
     (failure, Some(Told { status, headers, body, dialect: wire.dialect, fault }))
 }

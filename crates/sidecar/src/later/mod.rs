@@ -14,7 +14,7 @@ mod serve;
 use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
-use dialect::{Dialect, ErrorShape};
+use dialect::Dialect;
 use hyper::HeaderMap;
 use parking_lot::Mutex;
 use policy::reason::Cause;
@@ -259,19 +259,17 @@ fn final_response(id: Id, pending: &[u8], how: How, answer: Option<&Answer>) -> 
         (How::Completed, Some(answer)) => dialect::adopt_response(&answer.body, &id.to_string()),
         (How::Failed, Some(Answer { http, body, .. })) => {
             let fault = dialect::read_error(Dialect::Responses, *http, body);
-            let code = ErrorShape::of_fault(&fault, *http).code.unwrap_or_else(|| "server_error".into());
-            dialect::restate_response(pending, "failed", Some((&code, &fault.message)))
+            dialect::fail_response(pending, *http, &fault.message)
         }
-        (How::Cancelled, _) => dialect::restate_response(pending, "cancelled", None),
-        (How::Expired, _) => {
-            let row = Cause::Expired.row();
-            dialect::restate_response(pending, "failed", Some((row.label, row.message)))
-        }
-        (How::Completed | How::Failed, None) => {
-            let row = Cause::Internal.row();
-            dialect::restate_response(pending, "failed", Some((row.label, row.message)))
-        }
+        (How::Cancelled, _) => dialect::restate_response(pending, "cancelled"),
+        (How::Expired, _) => failed_by(pending, Cause::Expired),
+        (How::Completed | How::Failed, None) => failed_by(pending, Cause::Internal),
     }
+}
+
+fn failed_by(pending: &[u8], cause: Cause) -> Bytes {
+    let row = cause.row();
+    dialect::fail_response(pending, row.status, &format!("{}: {}", row.label, row.message))
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ async fn response(later: &Later, id: Id, phase: Phase) -> Option<(bool, Bytes)> 
     let object = later.store.get(ANSWERS, id.to_string()).await.ok()??;
     Some(match phase {
         Phase::Ended { .. } => (true, object),
-        Phase::Running => (false, dialect::restate_response(&object, "in_progress", None)),
+        Phase::Running => (false, dialect::restate_response(&object, "in_progress")),
         Phase::Queued { .. } | Phase::Held => (false, object),
     })
 }

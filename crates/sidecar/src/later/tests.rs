@@ -97,7 +97,8 @@ async fn what_waits_too_long_fails_and_what_is_kept_too_long_goes() {
     assert_eq!(later.counts().0, 1);
     pool::expire(&later, &state, Duration::from_secs(now + 100)).await;
     let object = answer(&later, responses).await;
-    assert_eq!((&object["status"], &object["error"]["code"]), (&"failed".into(), &"expired".into()), "{object}");
+    assert_eq!((&object["status"], &object["error"]["code"]), (&"failed".into(), &"server_error".into()), "{object}");
+    assert!(object["error"]["message"].as_str().is_some_and(|why| why.starts_with("expired: ")), "{object}");
     assert_eq!(later.store.all(BODIES).await.unwrap(), [], "the prompt goes with the end");
     assert_eq!(later.record(responses).await.unwrap().unwrap().headers, []);
     // The end came now, whatever the test says of the time.

@@ -65,7 +65,7 @@ pub(crate) fn checked(body: &Value) -> Checked<&'static Model> {
     numbers(body)?;
     refused(body, model)?;
     stream_options(body)?;
-    format(body)?;
+    format(body, model)?;
     tools(body)?;
     messages::checked(turns)?;
     Ok(model)
@@ -162,7 +162,7 @@ fn stream_options(body: &Value) -> Checked<()> {
     check::openai_members(&body["stream_options"], "stream_options", &["include_usage", "include_obfuscation"])
 }
 
-fn format(body: &Value) -> Checked<()> {
+fn format(body: &Value, model: &Model) -> Checked<()> {
     let format = &body["response_format"];
     if format.is_null() {
         return Ok(());
@@ -176,6 +176,9 @@ fn format(body: &Value) -> Checked<()> {
     }
     if format["type"] != "json_schema" {
         return Ok(());
+    }
+    if model.refuses.schema {
+        return Err(check::no_schema("response_format"));
     }
     let spec = &format["json_schema"];
     if spec.is_null() {

@@ -23,6 +23,10 @@ fn request(more: Value) -> Value {
     body
 }
 
+const NO_SCHEMA: &str = "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model. \
+                         Learn more about supported models at the Structured Outputs guide: \
+                         https://platform.openai.com/docs/guides/structured-outputs";
+
 fn weather() -> Value {
     json!([{"type": "function", "function": {"name": "get_weather", "parameters":
         {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}])
@@ -41,6 +45,7 @@ fn refusals() {
     #[rustfmt::skip]
     let rows = [
         (request(json!({"foo": 1})), "Unrecognized request argument supplied: foo", None, None),
+        (request(json!({"model": "gpt-4-turbo", "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}})), NO_SCHEMA, None, None),
         (json!({"messages": [user]}), "you must provide a model parameter", None, None),
         (json!({"model": "gpt-6-sol"}), "Missing required parameter: 'messages'.", Some("messages"), Some("missing_required_parameter")),
         (request(json!({"messages": []})), "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.", Some("messages"), Some("empty_array")),

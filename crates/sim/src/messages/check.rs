@@ -67,6 +67,13 @@ pub(crate) fn message(body: &Value, version: Option<&str>) -> Checked<&'static M
     sampling(body, model, version)?;
     thinking(body, model, max_tokens)?;
     stops(&body["stop_sequences"])?;
+    for (format, path) in
+        [(&body["output_config"]["format"], "output_config.format"), (&body["output_format"], "output_format")]
+    {
+        if model.refuses.schema && !format.is_null() {
+            return Err(Refusal::invalid(format!("{path}: '{name}' does not support output format.")));
+        }
+    }
     if let Some(name) = body["metadata"].as_object().and_then(|m| check::foreign(m, &["user_id"])) {
         return Err(check::extra(&format!("metadata.{name}")));
     }

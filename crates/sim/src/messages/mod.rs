@@ -7,6 +7,7 @@ mod read;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod turns;
 mod write;
 
@@ -20,6 +21,7 @@ use crate::turn;
 
 /// Answers `POST /v1/messages`.
 pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
+    let body = &*thread::whole(body, ctx)?;
     let model = check::message(body, ctx.version)?;
     let mut ask = read::ask(body, model)?;
     cache::warm(body, &mut ask, ctx);
@@ -27,6 +29,7 @@ pub(crate) fn answer(body: &Value, ctx: &Ctx<'_>) -> Checked<Answer> {
     let head = write::Head::new(&ask, ctx, &mut ids);
     let turns = turn::turns(&ask, &ctx.mood("toolu_01", 22), &mut ids);
     let output = turns[0].output_tokens;
+    thread::keep(body, &head, &turns[0], ctx);
     let body = if ask.stream {
         Body::Stream(stream::events(&head, &turns[0]))
     } else {

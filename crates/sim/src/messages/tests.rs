@@ -57,6 +57,8 @@ fn refusals() {
         (json!({"model": "claude-haiku-5-5", "max_tokens": 1}), "messages: Field required"),
         (request(json!({"max_tokens": 200_000})), "max_tokens: 200000 > 128000, which is the maximum allowed number of output tokens for claude-haiku-5-5"),
         (request(json!({"temperature": 1.5})), "temperature: range: 0..1"),
+        (request(json!({"model": "claude-opus-4-1", "output_config": {"format": {"type": "json_schema", "schema": {}}}})), "output_config.format: 'claude-opus-4-1' does not support output format."),
+        (request(json!({"thread": {"type": "create"}})), "thread: Extra inputs are not permitted"),
         (sonnet(json!({"temperature": 0.5})), "`temperature` is deprecated for this model."),
         (sonnet(json!({"top_k": 5})), "`top_k` is deprecated for this model."),
         (sonnet(json!({"tools": weather(), "tool_choice": {"type": "any"}})), "tool_choice: type 'any' is not supported for this model. Use 'auto' or 'none'."),
@@ -246,6 +248,27 @@ fn faults_of_what_an_answer_says() {
     assert_eq!(delta(Fault::NoFinishReason)["delta"]["stop_reason"], Value::Null);
     assert!(delta(Fault::NoUsage).get("usage").is_none());
     assert_eq!(delta(Fault::LeanDelta)["usage"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn threads() {
+    with_ctx(None, |ctx| {
+        let ctx = Ctx { betas: Some("a,message-threads-2026-08-12"), ..*ctx };
+        let say = |more: Value, seed| answer(&request(more), &Ctx { seed, ..ctx }).map(|a| a.plain().to_owned());
+        let read = |said: Result<String, Refusal>| serde_json::from_str::<Value>(&said.unwrap()).unwrap();
+        let first = read(say(json!({"thread": {"type": "create"}, "tools": weather(), "system": "Be brief."}), 1));
+        let on = |id: &Value| json!({"type": "continue", "previous_message_id": id});
+        let result = json!([{"type": "tool_result", "tool_use_id": first["content"][0]["id"], "content": "sunny"}]);
+        let second = read(say(json!({"thread": on(&first["id"]), "messages": turns(result.clone())}), 2));
+        assert_eq!(second["content"][0]["text"], "The tools answered: sunny. and so the answer");
+        assert!(second["usage"]["input_tokens"].as_u64() > first["usage"]["input_tokens"].as_u64());
+        let third = json!({"thread": on(&second["id"]), "messages": turns(json!("Use get_weather again"))});
+        assert_eq!(read(say(third, 3))["content"][0]["name"], "get_weather");
+        let lost = say(json!({"thread": on(&json!("msg_0")), "messages": turns(result)}), 4).unwrap_err();
+        assert_eq!((lost.status, lost.code), (404, Some("thread_not_found")));
+        let again = say(json!({"thread": on(&second["id"]), "tools": weather()}), 5).unwrap_err();
+        assert_eq!(again.message, "tools: a thread that goes on has it from its first request");
+    });
 }
 
 #[test]

@@ -88,7 +88,7 @@ pub(crate) fn checked(body: &Value) -> Checked<&'static Model> {
     check::openai_range(body, "top_logprobs", 0.0, 20.0)?;
     check::openai_range(body, "max_output_tokens", 16.0, f64::MAX)?;
     reasoning(body, model)?;
-    text(&body["text"])?;
+    text(&body["text"], model)?;
     tools(body)?;
     Ok(model)
 }
@@ -97,7 +97,7 @@ pub(crate) fn checked(body: &Value) -> Checked<&'static Model> {
 pub(crate) fn counted(body: &Value) -> Checked<()> {
     let model = model(shape(body, COUNTED)?)?;
     reasoning(body, model)?;
-    text(&body["text"])?;
+    text(&body["text"], model)?;
     tools(body)
 }
 
@@ -138,7 +138,7 @@ fn reasoning(body: &Value, model: &Model) -> Checked<()> {
     Ok(())
 }
 
-fn text(text: &Value) -> Checked<()> {
+fn text(text: &Value, model: &Model) -> Checked<()> {
     let format = &text["format"];
     if format.is_null() {
         return Ok(());
@@ -146,6 +146,9 @@ fn text(text: &Value) -> Checked<()> {
     check::one_of(&format["type"], "text.format.type", &["json_object", "json_schema", "text"])?;
     if format["type"] != "json_schema" {
         return Ok(());
+    }
+    if model.refuses.schema {
+        return Err(check::no_schema("text.format"));
     }
     check::openai_members(format, "text.format", &["type", "name", "description", "schema", "strict"])?;
     let Some(name) = format["name"].as_str() else { return Err(check::missing("text.format.name")) };

@@ -206,6 +206,7 @@ fn plan(state: &State, call: &Call, act: &Act, marker: &Marker, seed: u64, reque
         marker,
         memory: &state.memory,
         version: call.header("anthropic-version"),
+        betas: call.header("anthropic-beta"),
     };
     let swapped = matches!(act.fault, Some(Fault::JsonForStream | Fault::StreamForJson));
     let other = swapped.then(|| flipped(call)).flatten();

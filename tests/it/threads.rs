@@ -1,0 +1,102 @@
+//! Conversations of Messages that the provider keeps: a thread is its keeper's. SDKs know the refusal of its turns, and send
+//! the whole conversation to whoever answers.
+
+use harness::{
+    Reply, World,
+    policy::{PATIENT, QUICK},
+};
+use serde_json::{Value, json};
+use sim::{Config, Dark, Vendor};
+
+const SONNET: (&str, &str) = ("claude", "claude-sonnet-5-5");
+const SOL: (&str, &str) = ("openai", "gpt-6-sol");
+
+async fn world() -> World {
+    let world = World::builder().openai("openai").claude("claude");
+    world.start(|p| p.tier(QUICK).field(PATIENT).scene("both", &[SONNET, SOL]).scene("openai", &[SOL])).await
+}
+
+async fn ask(world: &World, scene: &str, thread: Value, turns: Value) -> Reply {
+    let body = json!({"model": "claude-sonnet-5-5", "max_tokens": 300, "messages": turns, "thread": thread});
+    let post = world.app.post("/v1/messages", body.to_string()).header("x-llmroute-scene", scene);
+    post.header("anthropic-version", "2023-06-01").header("anthropic-beta", "message-threads-2026-08-12").send().await
+}
+
+fn say(text: &str) -> Value {
+    json!([{"role": "user", "content": text}])
+}
+
+fn begun() -> Value {
+    json!({"type": "create"})
+}
+
+fn goes_on(from: &Reply) -> Value {
+    json!({"type": "continue", "previous_message_id": from.json()["id"]})
+}
+
+fn is_to_come_whole(reply: &Reply) {
+    assert_eq!((reply.status, reply.header("x-llmroute-status")), (400, "refused"), "{}", reply.text());
+    assert_eq!(reply.header("x-llmroute-reason"), "openai_cannot_carry");
+    assert_eq!(reply.json()["error"]["details"]["error_code"], "thread_unsupported_request", "{}", reply.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_goes_on_with_its_keeper_or_whole() {
+    let world = world().await;
+    let first = ask(&world, "both", begun(), say("ping")).await;
+    let second = ask(&world, "both", goes_on(&first), say("pong")).await;
+    for reply in [&first, &second] {
+        assert_eq!((reply.header("x-llmroute-status"), reply.header("x-llmroute-provider")), ("ok", "claude"));
+    }
+    let sent: Value = serde_json::from_slice(&world.seen("claude")[1].body).expect("JSON");
+    assert_eq!((&sent["messages"], &sent["thread"]), (&say("pong"), &goes_on(&first)));
+    // What its keeper does not know is the keeper's to say.
+    let lost = ask(&world, "both", json!({"type": "continue", "previous_message_id": "msg_0"}), say("pong")).await;
+    assert_eq!((lost.status, lost.header("x-llmroute-status")), (404, "failed"));
+    assert_eq!(lost.json()["error"]["details"]["error_code"], "thread_not_found", "{}", lost.text());
+
+    // The keeper goes dark: one turn is of no use to anybody else, all turns are.
+    world.sim("claude").dark(None, Dark::Refuses);
+    is_to_come_whole(&ask(&world, "both", goes_on(&second), say("and then?")).await);
+    assert_eq!(world.seen("openai").len(), 0);
+    let turns = json!([{"role": "user", "content": "ping"}, {"role": "assistant", "content": "said"},
+        {"role": "user", "content": "and then?"}]);
+    let whole = ask(&world, "both", Value::Null, turns).await;
+    let told = (whole.header("x-llmroute-status"), whole.header("x-llmroute-provider"));
+    assert_eq!(told, ("degraded", "openai"), "{}", whole.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_nobody_keeps_is_not_begun() {
+    let world = world().await;
+    let answer = ask(&world, "openai", begun(), say("ping")).await;
+    assert_eq!((answer.header("x-llmroute-status"), answer.header("x-llmroute-dropped")), ("ok", "thread"));
+    is_to_come_whole(&ask(&world, "openai", goes_on(&answer), say("pong")).await);
+    assert_eq!(world.seen("openai").len(), 1);
+}
+
+/// Of two accounts the first is taken to be the keeper: it says so if it is not, and SDKs send the whole conversation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_is_asked_of_one_account() {
+    let account = |seed| Config { seed, ..Config::default() };
+    let world = World::builder()
+        .provider("one", Vendor::Anthropic, account(1))
+        .provider("two", Vendor::Anthropic, account(2))
+        .start(|p| p.tier(QUICK).field(PATIENT).scene("both", &[("one", SONNET.1), ("two", SONNET.1)]))
+        .await;
+    let of_one = ask(&world, "both", begun(), say("ping")).await;
+    let reply = ask(&world, "both", goes_on(&of_one), say("pong")).await;
+    assert_eq!((reply.status, reply.header("x-llmroute-provider")), (200, "one"), "{}", reply.text());
+
+    world.sim("one").dark(None, Dark::Refuses);
+    let of_two = ask(&world, "both", begun(), say("ping")).await;
+    assert_eq!(of_two.header("x-llmroute-provider"), "two", "{}", of_two.text());
+    let asked = world.seen("two").len();
+    let refused = ask(&world, "both", goes_on(&of_one), say("and then?")).await;
+    assert_eq!(refused.json()["error"]["details"]["error_code"], "thread_unsupported_request", "{}", refused.text());
+    assert_eq!(world.seen("two").len(), asked);
+
+    world.sim("one").light(None);
+    let lost = ask(&world, "both", goes_on(&of_two), say("pong")).await;
+    assert_eq!(lost.json()["error"]["details"]["error_code"], "thread_not_found", "{}", lost.text());
+}

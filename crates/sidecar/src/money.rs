@@ -269,5 +269,6 @@ fn asked<'a>(
         provider,
         model: in_force.model_key(target).unwrap_or_else(|| ledger.model(provider, &target.model)),
         amounts,
+        later: ask.later,
     }
 }

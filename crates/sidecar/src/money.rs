@@ -3,6 +3,8 @@
 mod borrow;
 mod journal;
 mod kept;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,11 @@
 //! What admission costs: `make bench-ledger`. A hold and its settling, each behind the caller's lock. Criterion tells how
 //! the figures spread; those that the bars are for are measured beside it, and above one of them the run fails.
-#![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a measuring tool, never shipped")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a measuring tool, never shipped: it reads a clock"
+)]
 
 use std::{
     hint::black_box,

@@ -142,7 +142,6 @@ impl World {
     }
 
     /// The hold of one way, and the keys that it counts under.
-    #[expect(clippy::type_complexity, reason = "a hold with its keys, or why not")]
     fn offer(
         &mut self,
         wanted: &Wanted,

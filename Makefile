@@ -231,7 +231,7 @@ bench-control: apiserver ## an operator with a thousand sidecars at a real API s
 	cargo bench --locked -p llmroute-tests --bench control
 
 .PHONY: bench-ledger
-bench-ledger: ## what a hold and its settlement cost: two budgets; ten budgets and 100,000 tenants
+bench-ledger: ## what a hold and its settlement cost: two budgets; ten budgets and 100,000 tenants; fails above the bars
 	cargo bench --locked -p policy --bench ledger
 
 .PHONY: bench-peers

@@ -30,12 +30,12 @@ fn background(prompt: &str) -> String {
 }
 
 /// Where an accepted request is asked for.
-fn place(accepted: &Reply) -> String {
+pub fn place(accepted: &Reply) -> String {
     accepted.header("location").to_owned()
 }
 
 /// The answer, once it is there: a Responses object says so in its body, the others by their HTTP status.
-async fn answer(app: &Caller, place: &str) -> Reply {
+pub async fn answer(app: &Caller, place: &str) -> Reply {
     eventually("the answer is there", || async {
         let reply = app.get(place).send().await;
         let pending = reply.status == 202 || matches!(reply.json()["status"].as_str(), Some("queued" | "in_progress"));

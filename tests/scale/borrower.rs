@@ -96,7 +96,7 @@ impl Borrower {
     fn ask<'a>(&'a self, tenant: Option<&'a Arc<str>>, ledger: &Ledger) -> Ask<'a> {
         let [scene, tier, provider] = &self.names;
         let model = ledger.model("openai", "model");
-        Ask { tenant, scene, tier, provider, model, amounts: Amounts::request(Usd(HOLD), 0) }
+        Ask { tenant, scene, tier, provider, model, amounts: Amounts::request(Usd(HOLD), 0), later: false }
     }
 
     fn hold(&self, tenant: Option<&Arc<str>>) -> Option<Hold> {

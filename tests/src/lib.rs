@@ -6,6 +6,7 @@ pub mod apiserver;
 pub mod bills;
 pub mod caller;
 pub mod eventually;
+pub mod figures;
 pub mod gate;
 pub mod heavy;
 pub mod many;

@@ -98,6 +98,8 @@ pub struct Ask {
     pub max_latency: Option<Duration>,
     /// Who alone keeps what the request goes on from, or names.
     pub kept_by: Option<KeptBy>,
+    /// Its caller comes back for the answer.
+    pub later: bool,
 }
 
 #[cfg(test)]

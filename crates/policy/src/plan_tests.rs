@@ -59,6 +59,7 @@ fn ask() -> Ask {
         max_cost: None,
         max_latency: None,
         kept_by: None,
+        later: false,
     }
 }
 

@@ -49,6 +49,7 @@ impl Desk {
             max_cost: None,
             max_latency: None,
             kept_by: None,
+            later: false,
         };
         let in_force = state.in_force.load_full().unwrap();
         let target = in_force.snapshot.scene(ask.scene).targets[0].clone();

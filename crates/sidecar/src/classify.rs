@@ -106,6 +106,7 @@ pub fn ask(
         max_cost: [hinted_cost, tier_cost].into_iter().flatten().min(),
         max_latency,
         kept_by,
+        later: false,
     };
     Ok((ask, matched))
 }

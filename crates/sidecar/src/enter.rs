@@ -90,12 +90,9 @@ impl Entrance<'_> {
     /// it; a later one that has no money is passed over. Waits until `until` at most.
     pub async fn enter(&self, x: &mut Exchange, base: usize, course: &Course, first: bool, until: Tick) -> Entered {
         let mut shortage = Shortage::default();
-        // Who can wait leaves the last part of a budget to those who cannot.
-        let sparing = self.spares() || x.later;
-        let spared = match self.offered(x, base, false, sparing, until).await {
+        let spared = match self.offered(x, base, false, self.spares(), until).await {
             Ok(entry) => return Entered::In(entry),
             Err(No::Out(failed)) => return Entered::Over(failed),
-            Err(No::Spared) if x.later => return Entered::Refused(Refusal::own(Cause::BudgetNearLimit)),
             Err(No::Spared) => true,
             Err(No::Short(denied, _)) => {
                 shortage.note(denied);
@@ -116,7 +113,7 @@ impl Entrance<'_> {
                 offer if offer == as_sent && !spared => {}
                 Offer::Ask { candidate, trimmed } => match self.offered(x, candidate, trimmed, false, until).await {
                     Ok(entry) => {
-                        let spares = spared && shortage.is_empty();
+                        let spares = if shortage.is_empty() { spared } else { shortage.is_spared() };
                         x.squeeze = squeeze(base, candidate, trimmed, spares);
                         return Entered::In(entry);
                     }
@@ -313,10 +310,15 @@ impl Shortage {
         self.soonest.is_none()
     }
 
+    /// There is money, but not for a request that can wait.
+    fn is_spared(&self) -> bool {
+        matches!(self.soonest, Some(Denied::Spared { .. }))
+    }
+
     fn note(&mut self, denied: Denied) {
         let wait = |d: &Denied| match d {
             Denied::Journal => (0, None),
-            Denied::Short { retry_after, .. } => (1, Some(*retry_after)),
+            Denied::Short { retry_after, .. } | Denied::Spared { retry_after, .. } => (1, Some(*retry_after)),
             Denied::Impossible { .. } => (2, None),
         };
         if self.soonest.as_ref().is_none_or(|s| wait(&denied) < wait(s)) {
@@ -340,6 +342,9 @@ impl Shortage {
                     .because(format!("the budget `{}` is spent; it has room for this request in {seconds} s", key.name))
                     .after(retry_after)
             }
+            Some(Denied::Spared { key, retry_after }) => Refusal::own(Cause::BudgetNearLimit)
+                .because(format!("what is left of the budget `{}` is for requests that cannot wait", key.name))
+                .after(retry_after),
             Some(Denied::Impossible { key, limit }) => exhausted.because(format!(
                 "this request could cost more than the whole budget `{}` of {} USD; lower its output limit or shorten it",
                 key.name,
@@ -356,7 +361,9 @@ impl No {
     /// A rate that leaves no room rules the candidate out: money does not help.
     fn told(self) -> No {
         match self {
-            No::Short(Denied::Short { key, retry_after, .. }, _) if key.unit != Unit::Money => {
+            No::Short(Denied::Short { key, retry_after, .. } | Denied::Spared { key, retry_after }, _)
+                if key.unit != Unit::Money =>
+            {
                 let failure = Failure::RateLimited { retry_after: Some(retry_after) };
                 let reason = Reason::own(Cause::RateLimitExceeded);
                 No::Out(Box::new(Failed { failure, ..Failed::refused(reason) }))
@@ -385,52 +392,5 @@ fn unbounded(candidate: &Candidate, why: Unbounded) -> Box<Failed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use policy::snapshot::Scope;
-
-    use super::*;
-
-    fn key(name: &str) -> Key {
-        Key { unit: Unit::Money, name: name.into(), scope: Scope::Policy, value: None }
-    }
-
-    fn short(name: &str, seconds: u64) -> Denied {
-        Denied::Short { key: key(name), missing: 1, retry_after: Duration::from_secs(seconds) }
-    }
-
-    fn impossible() -> Denied {
-        Denied::Impossible { key: key("day"), limit: 2_500_000_000 }
-    }
-
-    #[test]
-    fn of_several_shortages_the_one_that_ends_first_is_told() {
-        let told = |denied: Vec<Denied>| {
-            let mut shortage = Shortage::default();
-            denied.into_iter().for_each(|d| shortage.note(d));
-            let refusal = shortage.refusal(false);
-            (refusal.reason.cause, refusal.retry_after, refusal.message.into_owned())
-        };
-        let (cause, wait, message) = told(vec![short("day", 90), impossible(), short("minute", 7)]);
-        assert_eq!((cause, wait), (Cause::BudgetExhausted, Some(Duration::from_secs(7))));
-        assert_eq!(message, "the budget `minute` is spent; it has room for this request in 7 s");
-        let (cause, wait, message) = told(vec![impossible()]);
-        assert_eq!((cause, wait), (Cause::BudgetExhausted, None), "no wait helps");
-        assert!(message.contains("the whole budget `day` of 2.5 USD"), "{message}");
-        assert_eq!(told(vec![short("minute", 7), Denied::Journal]).0, Cause::StateUnavailable);
-    }
-
-    #[test]
-    fn what_the_ladder_did() {
-        let rows = [
-            (0, 0, false, false, None),
-            (0, 1, false, false, Some((Rung::CheaperModel, Cause::BudgetExhausted))),
-            (0, 1, false, true, Some((Rung::CheaperModel, Cause::BudgetNearLimit))),
-            (0, 0, true, true, Some((Rung::Trim, Cause::BudgetNearLimit))),
-            (0, 1, true, false, Some((Rung::Trim, Cause::BudgetExhausted))),
-        ];
-        for (base, candidate, trimmed, spares, want) in rows {
-            let want = want.map(|(rung, cause)| Squeeze { rung, cause });
-            assert_eq!(squeeze(base, candidate, trimmed, spares), want, "{base} {candidate} {trimmed} {spares}");
-        }
-    }
-}
+#[path = "enter_tests.rs"]
+mod tests;

@@ -82,6 +82,7 @@ fn why_not(denied: &Denied) -> String {
         Denied::Short { key, retry_after, .. } => {
             format!("`{}` has no room for it; it will in {} s", key.name, retry_after.as_millis().div_ceil(1000))
         }
+        Denied::Spared { key, .. } => format!("what is left of `{}` is for those who cannot wait", key.name),
         Denied::Impossible { key, .. } => format!("it is more than the whole of `{}`", key.name),
         Denied::Journal => "the ledger's journal must be written first".into(),
     }

@@ -3,6 +3,8 @@
 mod borrow;
 mod journal;
 mod kept;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -269,5 +271,6 @@ fn asked<'a>(
         provider,
         model: in_force.model_key(target).unwrap_or_else(|| ledger.model(provider, &target.model)),
         amounts,
+        later: ask.later,
     }
 }

@@ -136,7 +136,8 @@ async fn run(
     let snapshot = &in_force.snapshot;
     let (path, head, body) = (inbound.uri.path(), inbound.head.as_ref(), &inbound.body);
     let kept_by = in_force.keepers.kept_by(snapshot, call, path, head, body);
-    let (ask, matched) = classify::ask(snapshot, call, path, &inbound.headers, head, body, kept_by)?;
+    let (mut ask, matched) = classify::ask(snapshot, call, path, &inbound.headers, head, body, kept_by)?;
+    ask.later = x.later;
     x.state.telemetry.metrics.ignored(matched.unknown_hints, matched.failed_rules);
     x.trace.classified(snapshot, &ask, &matched);
 

@@ -42,7 +42,8 @@ async fn pause_after(e: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: CancellationToken) {
+/// One connection, to its end; after `shutdown` to the end of the request under way.
+pub async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: CancellationToken) {
     if tcp.set_nodelay(true).is_err() {
         return;
     }

@@ -2,25 +2,30 @@
 //! spent is what was billed.
 //!
 //! The rule: an attempt whose answer came whole with its usage, or that was refused by its status, is charged exactly what
-//! was billed. Every other one (left, cut, timed out, without usage, no answer) is charged a bound: never less.
+//! was billed. Every other one (left, cut, timed out, without usage, no answer, a panic in its handler) is charged a bound:
+//! never less than its bill, never more than was held for it.
 
 use std::{
     collections::BTreeMap,
+    panic::resume_unwind,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use fastrand::Rng;
-use harness::{Caller, Metrics, Speech, World, bills, eventually, heavy, policy::PATIENT};
+use harness::{Caller, Metrics, Speech, World, bills, eventually, figures, heavy, policy::PATIENT, world::loopback};
 use parking_lot::Mutex;
-use sidecar::clock;
+use sidecar::{clock, serve};
 use sim::{Config, Fault, Vendor};
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{body, prompt, send, tenant_of};
+use super::{body, prompt, send, tenant_of, worst};
 
 const REQUESTS: u64 = 10_000;
 const AT_ONCE: usize = 64;
@@ -37,6 +42,54 @@ enum End {
     Early,
     /// The caller leaves in the stream.
     Midway,
+    /// Whoever serves the connection panics.
+    Panic,
+}
+
+/// What serves one connection, until it panics at the turn drawn for it.
+struct PanicAt {
+    turns: u32,
+    serving: Pin<Box<dyn Future<Output = ()> + Send>>,
+    panics: Arc<AtomicU64>,
+}
+
+impl Future for PanicAt {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.turns == 0 {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            // The hook is not told: nobody is to hear of it but the runtime.
+            resume_unwind(Box::new("drawn"));
+        }
+        self.turns -= 1;
+        self.serving.as_mut().poll(cx)
+    }
+}
+
+/// A data port of the world's sidecar on which handlers panic.
+struct Panicky {
+    app: Caller,
+    panics: Arc<AtomicU64>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl Panicky {
+    async fn start(world: &World) -> Panicky {
+        let port = TcpListener::bind(loopback()).await.expect("a data port");
+        let app = Caller::new(port.local_addr().expect("an address"));
+        let (state, panics) = (world.state.clone(), Arc::<AtomicU64>::default());
+        let counter = panics.clone();
+        let serving = tokio::spawn(async move {
+            let mut rng = Rng::with_seed(1);
+            while let Ok((tcp, _)) = port.accept().await {
+                let serving = serve::connection(state.clone(), tcp, CancellationToken::new());
+                let (turns, panics) = (rng.u32(..15), counter.clone());
+                tokio::spawn(PanicAt { turns, serving: Box::pin(serving), panics });
+            }
+        });
+        Panicky { app, panics, _serving: AbortOnDropHandle::new(serving) }
+    }
 }
 
 /// One request.
@@ -57,6 +110,7 @@ impl Case {
         let end = match rng.u8(..10) {
             0 | 1 => End::Early,
             2 | 3 if stream => End::Midway,
+            4 => End::Panic,
             _ => End::Whole,
         };
         Case {
@@ -78,8 +132,17 @@ impl Case {
         format!("{fault}.{kind}.{end}.{where_}.{api}")
     }
 
+    /// As long as any of its prompts.
+    fn longest_prompt(self) -> String {
+        self.prompt_of(39, 2)
+    }
+
     fn prompt(self, rng: &mut Rng) -> String {
-        let mut order = format!("head_ms={},event_ms={}", rng.u64(..40), rng.u64(..3));
+        self.prompt_of(rng.u64(..40), rng.u64(..3))
+    }
+
+    fn prompt_of(self, head_ms: u64, event_ms: u64) -> String {
+        let mut order = format!("head_ms={head_ms},event_ms={event_ms}");
         if let Some(fault) = self.fault {
             order.push_str(&format!(",fault={}", fault.name()));
             match fault {
@@ -147,9 +210,26 @@ impl Case {
         self.end == End::Whole && self.fault.is_none_or(known)
     }
 
-    async fn play(self, app: &Caller, rng: &mut Rng) -> Option<String> {
+    fn scene(self) -> &'static str {
+        if self.claude_first { "claude-first" } else { "openai-first" }
+    }
+
+    /// The most that is held for one attempt of it at a vendor, in whosever words; a translation may be a tenth longer.
+    async fn worst(self, world: &World, claude_first: bool) -> u64 {
+        let mut most = 0;
+        for speech in Speech::ALL {
+            let case = Case { speech, claude_first, ..self };
+            let asked = body(speech, &case.longest_prompt(), case.stream, 100);
+            most = most.max(worst(&world.admin, speech, case.scene(), &asked).await);
+        }
+        most + most / 10
+    }
+
+    /// What it was told; nothing if nobody listened to the end.
+    async fn play(self, app: &Caller, panicky: &Caller, rng: &mut Rng) -> String {
         let body = body(self.speech, &self.prompt(rng), self.stream, 100);
-        let scene = if self.claude_first { "claude-first" } else { "openai-first" };
+        let scene = self.scene();
+        let app = if self.end == End::Panic { panicky } else { app };
         let ask = send(app, self.speech, &body).header("x-llmroute-tenant", &self.tenant());
         let ask = ask.header("x-llmroute-scene", scene);
         match self.end {
@@ -157,8 +237,10 @@ impl Case {
                 let reply = timeout(Duration::from_secs(30), ask.send()).await.expect("an end");
                 // A stream that broke says so in its last event, not in its head.
                 let end = reply.events().pop().unwrap_or_default();
-                return Some(format!("{} {}", reply.header("x-llmroute-reason"), end.data));
+                return format!("{} {}", reply.header("x-llmroute-reason"), end.data);
             }
+            // Whoever hears nothing more gives up; what is left of the request is seen in the end.
+            End::Panic => _ = timeout(Duration::from_secs(10), ask.try_send()).await,
             End::Early => _ = timeout(Duration::from_millis(rng.u64(..60)), ask.send()).await,
             End::Midway => {
                 if let Ok(mut stream) = ask.open().await {
@@ -170,7 +252,7 @@ impl Case {
                 }
             }
         }
-        None
+        String::new()
     }
 }
 
@@ -192,14 +274,15 @@ async fn start() -> World {
         .await
 }
 
-/// Plays `requests` of the cases that `pick` makes; what each answered one said, by tenant.
-async fn play(world: &World, seed: u64, requests: u64, faults: &[Fault]) -> Seen {
+/// Plays `requests` of the cases that `pick` makes; what each was told, by tenant.
+async fn play(world: &World, panicky: &Panicky, seed: u64, requests: u64, faults: &[Fault]) -> Seen {
     let next = Arc::new(AtomicU64::new(0));
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let faults: Arc<[Fault]> = faults.into();
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..AT_ONCE {
         let (app, next, seen, faults) = (world.app.clone(), next.clone(), seen.clone(), faults.clone());
+        let panicky = panicky.app.clone();
         callers.spawn(async move {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
@@ -208,8 +291,8 @@ async fn play(world: &World, seed: u64, requests: u64, faults: &[Fault]) -> Seen
                 }
                 let mut rng = Rng::with_seed(seed + nth);
                 let case = Case::any(&mut rng, &faults);
-                let said = case.play(&app, &mut rng).await;
-                seen.lock().entry(case.tenant()).or_insert((case, vec![])).1.extend(said);
+                let said = case.play(&app, &panicky, &mut rng).await;
+                seen.lock().entry(case.tenant()).or_insert((case, vec![])).1.push(said);
             }
         });
     }
@@ -246,6 +329,40 @@ async fn quiet(world: &World) {
     assert!(rows.len() == 5 && rows.iter().all(|r| r["held"] == "0"), "{page}");
 }
 
+/// The most that the attempts of each tenant held: by the providers' logs, less those that were heard to be refused.
+async fn held(world: &World, seen: &Seen) -> BTreeMap<String, u64> {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    let mut worsts: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for provider in ["openai", "claude"] {
+        for entry in world.seen(provider) {
+            let text = String::from_utf8_lossy(&entry.body);
+            let tenant = tenant_of(&text).unwrap_or_else(|| panic!("whose is {text}"));
+            let (case, _) = &seen[tenant];
+            if entry.status >= 400 && case.end == End::Whole {
+                continue;
+            }
+            let place = (provider, tenant.to_owned());
+            let most = match worsts.get(&place) {
+                Some(most) => *most,
+                None => {
+                    let most = case.worst(world, provider == "claude").await;
+                    worsts.insert(place, most);
+                    most
+                }
+            };
+            *sums.entry(tenant.to_owned()).or_default() += most;
+        }
+    }
+    for (tenant, (case, said)) in seen {
+        // What is cut as it is sent may never be read, and is held all the same: once a request.
+        if matches!(case.end, End::Early | End::Panic) {
+            let most = case.worst(world, true).await.max(case.worst(world, false).await);
+            *sums.entry(tenant.clone()).or_default() += most * said.len() as u64;
+        }
+    }
+    sums
+}
+
 /// Each tenant against its bills; how many must be charged exactly, and were.
 async fn check(world: &World, seen: &Seen, exactly: bool) -> usize {
     let mut billed: BTreeMap<String, u64> = BTreeMap::new();
@@ -254,6 +371,7 @@ async fn check(world: &World, seen: &Seen, exactly: bool) -> usize {
         assert!(seen.contains_key(tenant), "{tenant}");
         *billed.entry(tenant.to_owned()).or_default() += charge.nano_usd;
     }
+    let held = held(world, seen).await;
     let (mut sum, mut exact, mut wrong) = (0, 0, vec![]);
     for (tenant, (case, said)) in seen {
         let spent = spent(world, tenant, "tenants").await;
@@ -265,8 +383,10 @@ async fn check(world: &World, seen: &Seen, exactly: bool) -> usize {
         exact += usize::from(is_exact);
         // A provider that does more than it was asked, and is not heard to its end, bills what nobody can know.
         let unheard = case.fault == Some(Fault::IgnoreMaxTokens) && case.end != End::Whole;
-        if (spent < billed && !unheard) || (is_exact && spent != billed) {
-            wrong.push(format!("{tenant}: spent {spent}, billed {billed}"));
+        // Once a provider has billed more than it was asked, more is held.
+        let most = if exactly { held.get(tenant.as_str()).copied().unwrap_or(0) } else { u64::MAX };
+        if (spent < billed && !unheard) || (is_exact && spent != billed) || spent > most {
+            wrong.push(format!("{tenant}: spent {spent}, billed {billed}, held {most} at most"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -276,7 +396,11 @@ async fn check(world: &World, seen: &Seen, exactly: bool) -> usize {
     let page = Metrics::parse(&world.admin.get("/metrics").send().await.text());
     let told = page.sum("llmroute_cost_usd_total", &[]) + page.sum("llmroute_cost_estimated_usd_total", &[]);
     assert!((told - all.spent as f64 / 1e9).abs() < 1e-6, "{told} of {}", all.spent);
-    println!("{} kinds of endings, {exact} charged exactly; spent {sum}, billed {}", seen.len(), world.billed());
+    figures::tell(format_args!(
+        "leaks: {} kinds of endings, {exact} charged exactly; spent {sum}, billed {}",
+        seen.len(),
+        world.billed()
+    ));
     exact
 }
 
@@ -288,18 +412,22 @@ async fn ten_thousand_endings_leave_no_hold_and_no_wrong_sum() {
     const SPOIL: &[Fault] = &[Fault::CloseAfter, Fault::StaleConnection, Fault::IgnoreMaxTokens];
     const HUGE: &[Fault] = &[Fault::HugeEvent, Fault::EndlessBody];
     let faults: Vec<Fault> = Fault::ALL.iter().copied().filter(|f| !SPOIL.contains(f) && !HUGE.contains(f)).collect();
-    let mut seen = play(&world, 0, REQUESTS - 500, &faults).await;
+    let panicky = Panicky::start(&world).await;
+    let mut seen = play(&world, &panicky, 0, REQUESTS - 500, &faults).await;
     quiet(&world).await;
+    let panics = panicky.panics.load(Ordering::Relaxed);
+    figures::tell(format_args!("leaks: {panics} panics in handlers"));
+    assert!(panics >= 400, "{panics}");
     let exact = check(&world, &seen, true).await;
     assert!(exact >= 200, "{exact}");
 
-    for (tenant, (case, said)) in play(&world, REQUESTS, 500, SPOIL).await {
+    for (tenant, (case, said)) in play(&world, &panicky, REQUESTS, 500, SPOIL).await {
         seen.entry(tenant).or_insert((case, vec![])).1.extend(said);
     }
     for (fault, end) in HUGE.iter().copied().zip([End::Whole, End::Midway]) {
         let (speech, stream, everywhere, claude_first) = (Speech::Chat, true, false, false);
         let case = Case { speech, stream, fault: Some(fault), everywhere, claude_first, end };
-        case.play(&world.app, &mut Rng::with_seed(7)).await;
+        case.play(&world.app, &panicky.app, &mut Rng::with_seed(7)).await;
         seen.insert(case.tenant(), (case, vec![]));
     }
     drop(turn);

@@ -1,5 +1,6 @@
 //! Budgets over real sockets: what the providers billed is the judge.
 
+mod by_id;
 mod cache;
 mod cap;
 mod ladder;

@@ -12,9 +12,9 @@ use crate::{Tick, minute::Minute};
 
 /// The account of one key.
 ///
-/// Memory: 200 bytes with its place in the table of its cap and its name, 16 for each bucket with a charge, of which a
-/// scoped key has at most 44, and 200 while it was charged in the last minute. So a quiet tenant costs some 270 bytes a
-/// budget, a busy one 1.1 KiB, and 100,000 tenants 27 to 110 MB a budget.
+/// Memory: 230 bytes with its place in the table of its cap and its name, 16 for each bucket with a charge, of which a
+/// scoped key has at most 44, and 200 while it was charged in the last minute. So a quiet tenant costs 300 bytes a
+/// budget, a busy one 1.1 kB, and 100,000 tenants 30 to 110 MB a budget.
 #[derive(Debug)]
 pub(super) struct Account {
     /// Index of its book.
@@ -130,7 +130,8 @@ impl Account {
     /// Spent or held: by anybody as far as a lender told, or here.
     pub(super) fn known(&self, book: &Book, now: Tick) -> u64 {
         let told = self.float.as_ref().map_or(0, |f| f.used(now));
-        self.spent(book, now).saturating_add(self.in_holds()).max(told)
+        let held = if on(Rule::PressureOfHeld) { self.in_holds() } else { 0 };
+        self.spent(book, now).saturating_add(held).max(told)
     }
 
     /// No less than [`Account::known`], without looking at the charges.

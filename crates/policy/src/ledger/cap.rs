@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::RandomState, sync::Arc, time::Duration};
 use super::{
     hold::{Ask, Key, Unit},
     ring::Grid,
-    terms::{AFTER_TOTAL, BUCKETS, BUCKETS_SCOPED, GUARANTEED_PERCENT, part},
+    terms::{AFTER_TOTAL, BUCKETS, BUCKETS_SCOPED, GUARANTEED_PERCENT, LATER_PERCENT, part},
 };
 use crate::snapshot::{Budget, Ratio, Scope, Snapshot};
 
@@ -45,6 +45,15 @@ impl Cap {
             guaranteed: guaranteed(budget.limit.0, budget.guaranteed),
             warn_at: budget.warn_at,
             degrade_at: budget.degrade_at,
+        }
+    }
+
+    /// The most that may be spent and held of it, once a request that can wait has its hold. So none of those takes a
+    /// budget to its `degradeAt`; of a cap without one they leave half, of a single request none.
+    pub(super) fn for_later(&self) -> u64 {
+        match self.degrade_at {
+            Some(Ratio(at)) => parts_up(self.limit, at, Ratio::ONE.0).saturating_sub(1),
+            None => parts_up(self.limit, LATER_PERCENT as u32, 100),
         }
     }
 
@@ -154,6 +163,12 @@ fn guaranteed(limit: u64, ratio: Option<Ratio>) -> u64 {
         Some(Ratio(n)) => (u128::from(limit) * u128::from(n.min(Ratio::ONE.0)) / u128::from(Ratio::ONE.0)) as u64,
         None => part(limit, GUARANTEED_PERCENT),
     }
+}
+
+/// `part` of `whole` parts of `limit`, rounded up.
+fn parts_up(limit: u64, part: u32, whole: u32) -> u64 {
+    let exact = (u128::from(limit) * u128::from(part)).div_ceil(u128::from(whole));
+    u64::try_from(exact).unwrap_or(u64::MAX)
 }
 
 fn grid(cap: &Cap, horizon: u64) -> Grid {

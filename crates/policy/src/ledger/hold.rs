@@ -90,6 +90,8 @@ pub struct Ask<'a> {
     pub model: ModelKey,
     /// Upper bounds.
     pub amounts: Amounts,
+    /// Its caller comes back for the answer: it leaves the last part of each cap to those who cannot wait.
+    pub later: bool,
 }
 
 /// Coins taken for one attempt. Handed back by [`super::Ledger::settle`], once; it cannot be copied.
@@ -212,11 +214,18 @@ pub enum Denied {
         /// worst.
         retry_after: Duration,
     },
-    /// It never fits: it is more than the whole cap.
+    /// It can wait, and what is free is left to those who cannot.
+    Spared {
+        /// The key that takes longest.
+        key: Key,
+        /// When it may be had if nobody else takes it, as of [`Denied::Short`].
+        retry_after: Duration,
+    },
+    /// It never fits: it is more than the whole cap, or than requests that can wait have of it.
     Impossible {
         /// Where.
         key: Key,
-        /// The cap.
+        /// So much.
         limit: u64,
     },
     /// There is money, but the journal must be written first: take a checkpoint, make it durable, ask again.

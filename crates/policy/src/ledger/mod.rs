@@ -132,7 +132,7 @@ impl Ledger {
             let state = self.state(index, at, now);
             let borrowed = need.min(state.float);
             if on(Rule::EveryKey) || parts.is_empty() {
-                fits &= need - borrowed <= state.own;
+                fits &= need - borrowed <= state.own && self.above_later(ask, index, at, need, now) == 0;
                 has_room &= need - borrowed <= state.room;
             }
             parts.push(Part { at: at.unwrap_or(MISSING), borrowed });
@@ -162,7 +162,7 @@ impl Ledger {
         let fits = self.places(ask, now).all(|(index, at)| {
             let need = held.of(self.books[usize::from(index)].cap.unit);
             let state = self.state(index, at, now);
-            need.saturating_sub(state.float) <= state.own
+            need.saturating_sub(state.float) <= state.own && self.above_later(ask, index, at, need, now) == 0
         });
         if fits { Ok(()) } else { Err(self.why(ask, &held, now)) }
     }
@@ -292,6 +292,15 @@ impl Ledger {
         State { float, own, room: if self.journal.on { account.room } else { u64::MAX } }
     }
 
+    /// How much `need` would take of what is left to those who cannot wait, where `ask` can.
+    fn above_later(&self, ask: &Ask<'_>, index: u16, at: Option<u32>, need: u64, now: Tick) -> u64 {
+        if !ask.later || need == 0 || !on(Rule::SpareForOnline) {
+            return 0;
+        }
+        let taken = self.known(index, at, now).saturating_add(need);
+        taken.saturating_sub(self.books[usize::from(index)].cap.for_later())
+    }
+
     /// Borrowed coins may be held now.
     fn may_borrow(&self, now: Tick) -> bool {
         self.borrower.as_ref().is_some_and(|b| b.may_hold(self.horizon, now))
@@ -386,9 +395,11 @@ impl Ledger {
     #[cold]
     fn why(&self, ask: &Ask<'_>, held: &Amounts, now: Tick) -> Denied {
         let mut worst: Option<(Tick, u64, Key)> = None;
+        let mut is_short = false;
         for (index, at) in self.places(ask, now) {
             let book = &self.books[usize::from(index)];
-            let (limit, need) = (book.cap.limit, held.of(book.cap.unit));
+            let need = held.of(book.cap.unit);
+            let limit = if ask.later { book.cap.limit.min(book.cap.for_later()) } else { book.cap.limit };
             let fresh;
             let account = match at {
                 Some(at) => &self.accounts[at as usize],
@@ -402,10 +413,12 @@ impl Ledger {
                 return Denied::Impossible { key: key(), limit };
             }
             let state = self.state(index, at, now);
-            let missing = need.saturating_sub(state.float).saturating_sub(state.own);
+            let short = need.saturating_sub(state.float).saturating_sub(state.own);
+            let missing = short.max(self.above_later(ask, index, at, need, now));
             if missing == 0 {
                 continue;
             }
+            is_short |= short > 0;
             // An open hold is free at the latest when its bill would be final, and has cooled.
             let latest = || book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon))));
             let own = account.ring.frees(missing, now, &book.grid);
@@ -416,7 +429,8 @@ impl Ledger {
             }
         }
         match worst {
-            Some((at, missing, key)) => Denied::Short { key, missing, retry_after: at.since(now) },
+            Some((at, missing, key)) if is_short => Denied::Short { key, missing, retry_after: at.since(now) },
+            Some((at, _, key)) => Denied::Spared { key, retry_after: at.since(now) },
             None => Denied::Journal,
         }
     }

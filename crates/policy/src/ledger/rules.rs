@@ -73,6 +73,21 @@ pub(super) enum Rule {
     LostIsKept,
     /// Nothing unlisted is held before the first write of this process.
     FirstWrite,
+    /// Who can wait leaves the last part of a cap to those who cannot.
+    SpareForOnline,
+    /// What is held counts against the thresholds too.
+    PressureOfHeld,
+    /// Of all budgets that apply the fullest counts.
+    PressureOfFullest,
+    /// From `warnAt` on it is told.
+    Warns,
+    /// From `degradeAt` on it is told.
+    Degrades,
+    /// And when nothing is left.
+    IsFull,
+    /// Of the caller: from `degradeAt` on cheaper ways come first.
+    #[cfg(test)]
+    CheaperFirst,
     /// Of the caller: a hold too old is not sent.
     SendGuard,
     /// Of the caller: a stream that we closed is charged with some slack.
@@ -248,6 +263,13 @@ mod breakable {
         Rule::LostIsSpent,
         Rule::LostIsKept,
         Rule::FirstWrite,
+        Rule::SpareForOnline,
+        Rule::PressureOfHeld,
+        Rule::PressureOfFullest,
+        Rule::Warns,
+        Rule::Degrades,
+        Rule::IsFull,
+        Rule::CheaperFirst,
         Rule::SendGuard,
         Rule::Slack,
         Rule::OwnHold,

@@ -56,6 +56,9 @@ pub(super) fn part(whole: u64, percent: u64) -> u64 {
     (u128::from(whole) * u128::from(percent) / 100) as u64
 }
 
+/// Of a cap that has no `degradeAt`, what may be taken for requests that can wait, in percent, rounded up.
+pub const LATER_PERCENT: u64 = 50;
+
 /// A guaranteed share is counted in so many parts.
 pub const WHOLE: u64 = 1_000_000_000;
 

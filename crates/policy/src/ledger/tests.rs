@@ -1,10 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     money::Usd,
     snapshot::{Budget, Limits, Ratio, Scope},
 };
+
+mod memory;
 
 const S: u64 = 1_000_000_000;
 const NOW: Tick = Tick(terms::HEAD_START.as_nanos() as u64);
@@ -35,7 +39,15 @@ impl Names {
     fn ask(&self, usd: u64, tokens: u64) -> Ask<'_> {
         let [tenant, scene, tier, provider] = &self.0;
         let model = ModelKey::new(&Default::default(), provider, "m");
-        Ask { tenant: Some(tenant), scene, tier, provider, model, amounts: Amounts::request(Usd(usd), tokens) }
+        Ask {
+            tenant: Some(tenant),
+            scene,
+            tier,
+            provider,
+            model,
+            amounts: Amounts::request(Usd(usd), tokens),
+            later: false,
+        }
     }
 }
 
@@ -103,6 +115,116 @@ fn a_refusal_says_when_to_come_back() {
 }
 
 #[test]
+fn who_can_wait_leaves_the_rest_to_those_who_cannot() {
+    let at = |n: u32| Some(Ratio(n));
+    // Limit, `degradeAt`, spent, need of a request that can wait; whether it fits, and one that cannot wait.
+    let rows = [
+        (1000, at(9_000), 0, 899, true, true),
+        (1000, at(9_000), 0, 900, false, true),
+        (1000, at(9_000), 800, 99, true, true),
+        (1000, at(9_000), 800, 100, false, true),
+        (1000, at(9_000), 950, 0, true, true),
+        (1000, at(0), 0, 1, false, true),
+        (1000, at(10_000), 0, 1000, false, true),
+        (1000, None, 0, 500, true, true),
+        (1000, None, 1, 500, false, true),
+        (1000, None, 600, 1, false, true),
+        (1000, None, 600, 401, false, false),
+        (3, None, 0, 2, true, true),
+        (1, None, 0, 1, true, true),
+    ];
+    for (limit, degrade_at, spent, need, later_fits, fits) in rows {
+        for unit in [Unit::Money, Unit::Tokens] {
+            let mut l = ledger(vec![Cap { degrade_at, warn_at: None, ..cap(unit, "openai", Scope::Policy, limit) }]);
+            let names = Names::of("t");
+            let ask = |amount, later| Ask { later, ..names.ask(amount, amount) };
+            let hold = l.hold(&ask(spent, false), NOW).unwrap();
+            let what = format!("{limit} {degrade_at:?} {spent} {need} {unit:?}");
+            assert_eq!(l.check(&ask(need, true), NOW).is_ok(), later_fits, "{what}");
+            assert_eq!(l.check(&ask(need, false), NOW).is_ok(), fits, "{what}");
+            let spared = matches!(l.check(&ask(need, true), NOW), Err(Denied::Spared { .. }));
+            assert_eq!(spared, !later_fits && fits && need <= l.books[0].cap.for_later(), "{what}");
+            l.settle(hold, How::EndedWithoutUsage, NOW);
+            assert_eq!(l.check(&ask(need, true), NOW).is_ok(), later_fits, "spent as held: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_several_caps_says_when_the_last_of_them_has_room() {
+    let mut l = ledger(vec![
+        cap(Unit::Money, "minute", Scope::Policy, 1000),
+        Cap { window: Duration::from_secs(3_600), ..cap(Unit::Money, "hour", Scope::Tenant, 1500) },
+        cap(Unit::Requests, "openai", Scope::Policy, 3),
+        cap(Unit::Tokens, "openai", Scope::Policy, 100),
+    ]);
+    let names = Names::of("t");
+    for (second, usd, tokens) in [(0, 300, 20), (0, 200, 40), (10, 400, 30)] {
+        let hold = l.hold(&names.ask(usd, tokens), at(f64::from(second))).unwrap();
+        l.settle(hold, How::EndedWithoutUsage, at(f64::from(second)));
+    }
+    // Asked at 20 s. The minutes let go of the first two at 60.4 s, of the third at 70.4 s; a tenant's hour, whose parts are
+    // longer, of all at once.
+    let rows = [
+        (10, 5, Unit::Requests, "openai", 60.37),
+        (550, 5, Unit::Money, "minute", 60.37),
+        (601, 5, Unit::Money, "hour", 3617.45),
+        (10, 65, Unit::Requests, "openai", 60.37),
+        (10, 75, Unit::Tokens, "openai", 70.37),
+        (600, 75, Unit::Tokens, "openai", 70.37),
+        (601, 75, Unit::Money, "hour", 3617.45),
+    ];
+    for (usd, tokens, unit, name, second) in rows {
+        let Err(Denied::Short { key, retry_after, .. }) = l.check(&names.ask(usd, tokens), at(20.0)) else {
+            panic!("{usd} and {tokens} do not fit")
+        };
+        assert_eq!((key.unit, &*key.name), (unit, name), "{usd} {tokens}");
+        let back = at(20.0).after(retry_after);
+        assert!((back.since(NOW).as_secs_f64() - second).abs() < 0.02, "{usd} {tokens}: {retry_after:?}");
+        assert_eq!(l.check(&names.ask(usd, tokens), back), Ok(()), "{usd} {tokens}");
+    }
+}
+
+proptest! {
+    /// Of several caps the answer is the moment when the last one has room: not a nanosecond sooner does all of it fit.
+    #[test]
+    fn to_come_back_is_when_all_caps_have_room(
+        steps in prop::collection::vec((0u64..9_000, 1u64..300, 1u64..40, 0usize..2), 1..40),
+        (usd, tokens) in (1u64..450, 1u64..90),
+        later in any::<bool>(),
+    ) {
+        let mut l = ledger(vec![
+            cap(Unit::Money, "minute", Scope::Policy, 1000),
+            Cap { window: Duration::from_secs(7), ..cap(Unit::Money, "seconds", Scope::Policy, 600) },
+            Cap { window: Duration::from_secs(300), degrade_at: None, ..cap(Unit::Money, "each", Scope::Tenant, 1500) },
+            cap(Unit::Requests, "openai", Scope::Policy, 6),
+            cap(Unit::Tokens, "openai", Scope::Policy, 200),
+            cap(Unit::Tokens, "claude", Scope::Policy, 1),
+        ]);
+        let (mut now, names) = (NOW, ["a", "b"].map(Names::of));
+        for (ms, usd, tokens, who) in steps {
+            now = now.after(Duration::from_millis(ms));
+            if let Ok(hold) = l.hold(&names[who].ask(usd, tokens), now) {
+                l.settle(hold, How::EndedWithoutUsage, now);
+            }
+        }
+        let ask = Ask { later, ..names[0].ask(usd, tokens) };
+        let Err(denied) = l.check(&ask, now) else { return Ok(()) };
+        let (key, wait) = match &denied {
+            Denied::Short { key, retry_after, .. } => (key, *retry_after),
+            Denied::Spared { key, retry_after } if later => (key, *retry_after),
+            other => panic!("{other:?}"),
+        };
+        let back = now.after(wait);
+        prop_assert_eq!(l.check(&ask, back), Ok(()), "{:?}", denied);
+        // Until then it is the key that was named that stands in the way.
+        let (Denied::Short { key: last, .. } | Denied::Spared { key: last, .. }) =
+            l.check(&ask, Tick(back.0 - 1)).unwrap_err() else { panic!("it is short") };
+        prop_assert_eq!(&last, key);
+    }
+}
+
+#[test]
 fn pressure_is_of_the_fullest_budget() {
     let all = cap(Unit::Money, "all", Scope::Policy, 1000);
     let mut l = ledger(vec![
@@ -149,47 +271,6 @@ fn a_hold_is_sent_within_the_guard() {
     let hold = l.hold(&Names::of("t").ask(1, 0), NOW).unwrap();
     assert!(hold.may_send(at(4.0)) && !hold.may_send(Tick(at(4.0).0 + 1)));
     l.settle(hold, How::Unsent, at(5.0));
-}
-
-/// A tenant that asked once, and one that is always there and sometimes cut off.
-#[test]
-fn a_tenant_costs_what_is_said() {
-    let mut l = ledger(vec![cap(Unit::Money, "each", Scope::Tenant, 1_000_000)]);
-    let name = |n: u64| Names::of(&format!("tenant-{n:013}"));
-    let heap = |account: &Account| account.ring.heap_bytes() + account.minute.as_ref().map_or(0, |m| size_of_val(&**m));
-    for n in 0..1000 {
-        let hold = l.hold(&name(n).ask(5, 0), NOW).unwrap();
-        l.settle(hold, How::Ended(Amounts::request(Usd(5), 0)), NOW);
-    }
-    l.cursor = 0;
-    let busy = name(0);
-    for ms in 0..200_000u32 {
-        let now = at(f64::from(ms) / 1000.0);
-        if ms % 100 == 0 {
-            let hold = l.hold(&busy.ask(5, 0), now).unwrap();
-            l.settle(hold, if ms % 1000 == 0 { How::Unseen } else { How::EndedWithoutUsage }, now);
-        }
-    }
-    let entry = size_of::<(Arc<str>, u32)>() + 1;
-    let name_bytes = 16 + 20 + 4;
-    assert!(size_of::<Account>() <= 120, "{}", size_of::<Account>());
-    let fixed = size_of::<Account>() + entry * 8 / 7 * 2 + name_bytes;
-    let busiest = l.accounts.iter().map(heap).max().unwrap_or(0);
-    println!("fixed {fixed}, busiest {busiest} more");
-    assert!(fixed + busiest <= 1_300, "{fixed} {busiest}");
-    // The others are quiet, not idle: their window is longer.
-    let mut l =
-        ledger(vec![Cap { window: Duration::from_secs(86_400), ..cap(Unit::Money, "each", Scope::Tenant, 1000) }]);
-    for n in 0..1000 {
-        let hold = l.hold(&name(n).ask(5, 0), NOW).unwrap();
-        l.settle(hold, How::Ended(Amounts::request(Usd(5), 0)), NOW);
-    }
-    l.tidy(1000, at(100.0));
-    assert_eq!(l.accounts.iter().filter(|a| a.live).count(), 1000);
-    assert!(l.accounts.iter().all(|a| fixed + heap(a) <= 400), "{fixed}");
-    l.tidy(1000, at(90_000.0));
-    assert!(l.books[0].keys.is_empty());
-    assert_eq!(l.vacant.len(), 1000);
 }
 
 #[test]

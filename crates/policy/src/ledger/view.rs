@@ -7,6 +7,7 @@ use super::{
     account::Account,
     cap::{Book, Cap},
     hold::{Ask, Key, Pressure, Unit},
+    rules::{Rule, on},
 };
 use crate::{Tick, money::Usd};
 
@@ -79,15 +80,13 @@ impl Ledger {
     pub fn pressure(&self, ask: &Ask<'_>, now: Tick) -> Pressure {
         let places = self.places(ask, now);
         let books = places.map(|(index, at)| (&self.books[usize::from(index)], self.known(index, at, now)));
-        books
-            .filter(|(b, _)| b.cap.unit == Unit::Money)
-            .map(|(b, taken)| pressure(&b.cap, taken))
-            .max()
-            .unwrap_or_default()
+        let budgets = books.filter(|(b, _)| b.cap.unit == Unit::Money);
+        let mut each = budgets.map(|(b, taken)| pressure(&b.cap, taken));
+        if on(Rule::PressureOfFullest) { each.max() } else { each.next() }.unwrap_or_default()
     }
 
     /// Spent or held of a key: by anybody as far as the lender told, or here.
-    fn known(&self, index: u16, at: Option<u32>, now: Tick) -> u64 {
+    pub(super) fn known(&self, index: u16, at: Option<u32>, now: Tick) -> u64 {
         let book = &self.books[usize::from(index)];
         match at {
             Some(at) => self.accounts[at as usize].known(book, now),
@@ -142,11 +141,11 @@ fn view(book: &Book, account: &Account, now: Tick) -> View {
 pub(super) fn pressure(cap: &Cap, taken: u64) -> Pressure {
     let limit = cap.limit;
     let reached = |at: Option<crate::snapshot::Ratio>| at.is_some_and(|at| at.reached(taken, limit));
-    if taken >= limit {
+    if taken >= limit && on(Rule::IsFull) {
         Pressure::Full
-    } else if reached(cap.degrade_at) {
+    } else if reached(cap.degrade_at) && on(Rule::Degrades) {
         Pressure::Degrade
-    } else if reached(cap.warn_at) {
+    } else if reached(cap.warn_at) && on(Rule::Warns) {
         Pressure::Warn
     } else {
         Pressure::Normal

@@ -5,7 +5,9 @@ use policy::reason::Cause;
 /// What a failure means for a request that can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// Nothing was spent: it waits until there is money, room, or a provider.
+    /// Money or a rate lacks, and nobody was asked: it waits until there is some. Others may have theirs.
+    Short,
+    /// Nothing was spent: it waits until there is room, or a provider.
     Waits,
     /// A provider may charge for it although there is no answer: a few more runs, far apart.
     Charged,
@@ -17,10 +19,8 @@ pub enum Again {
 #[must_use]
 pub fn again(cause: Cause) -> Again {
     match cause {
-        Cause::BudgetExhausted
-        | Cause::BudgetNearLimit
-        | Cause::RateLimitExceeded
-        | Cause::RateLimited
+        Cause::BudgetExhausted | Cause::BudgetNearLimit | Cause::RateLimitExceeded => Again::Short,
+        Cause::RateLimited
         | Cause::Unreachable
         | Cause::ConnectTimeout
         | Cause::Overloaded

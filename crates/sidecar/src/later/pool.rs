@@ -14,7 +14,7 @@ use super::{
     Answer, BODIES, How, Later, Next, Outcome, WRITES,
     again::{Again, again},
     id::Id,
-    queue::Claim,
+    queue::{Claim, Wait},
 };
 use crate::{clock, memory::Room, pipeline, reply::Reply, state::State, store::Batch};
 
@@ -31,6 +31,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 enum Made {
     /// An end, and the memory that its answer takes.
     End(Outcome, Option<Room>),
+    /// Nothing: its limits leave no room, until then where that is known.
+    Short(Option<Duration>),
     /// Nothing, so far; the wait that somebody asked for.
     Again(Option<Duration>),
     /// Nothing, and it may have cost something.
@@ -128,6 +130,7 @@ fn judge(response: Response<Reply>, charged: u32) -> Made {
         _ => Again::Never,
     };
     match verdict {
+        Again::Short => return Made::Short(retry_after(&head.headers)),
         Again::Waits => return Made::Again(retry_after(&head.headers)),
         Again::Charged if charged + 1 < CHARGED_RUNS => return Made::Charged,
         Again::Charged | Again::Never => {}
@@ -189,11 +192,12 @@ impl Later {
     /// Moves a request on that the caller owns. An end that cannot be written is no end: it is run again.
     async fn finish(&self, id: Id, made: Made, state: &State) {
         let metrics = &state.telemetry.metrics;
-        let (outcome, _room, after) = match made {
-            Made::End(outcome, room) => (Some(outcome), room, None),
-            Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None, None),
-            Made::Again(after) => (None, None, Some(after)),
-            Made::Charged => (None, None, None),
+        let (outcome, _room, wait) = match made {
+            Made::End(outcome, room) => (Some(outcome), room, Wait::Charged),
+            Made::Cancelled => (Some(Outcome::of(How::Cancelled)), None, Wait::Charged),
+            Made::Short(after) => (None, None, Wait::Short(after)),
+            Made::Again(after) => (None, None, Wait::Again(after)),
+            Made::Charged => (None, None, Wait::Charged),
         };
         if let Some(outcome) = outcome {
             for _ in 0..WRITES.0 {
@@ -205,10 +209,7 @@ impl Later {
         }
         {
             let mut inner = self.inner.lock();
-            match after {
-                Some(after) => inner.queue.again(id, clock::unix(), after),
-                None => inner.queue.charged(id, clock::unix()),
-            }
+            inner.queue.put_back(id, clock::unix(), wait);
             inner.cancels.remove(&id);
         }
         self.moved();

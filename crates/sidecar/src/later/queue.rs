@@ -109,6 +109,17 @@ pub enum Unfit {
     Conflict,
 }
 
+/// Why a run came to nothing, and the wait that somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its own limits leave no room. Nobody was asked, and others may have room: it keeps none of them waiting.
+    Short(Option<Duration>),
+    /// There is no provider, or no room here: nor for others.
+    Again(Option<Duration>),
+    /// It may have cost something: the next run is not soon.
+    Charged,
+}
+
 /// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -212,25 +223,23 @@ impl Queue {
         }
     }
 
-    /// A run came to nothing: it waits `after` where somebody said so, else longer each time.
-    pub fn again(&mut self, id: Id, now: Duration, after: Option<Duration>) {
-        let runs = self.rows.get_mut(&id).map_or(0, |row| {
-            row.runs += 1;
-            row.runs
-        });
-        let wait = after.unwrap_or(doubled(BACKOFF.0, runs));
-        self.wait(id, now + wait.clamp(BACKOFF.0, BACKOFF.1));
-        self.slow_down(now);
-    }
-
-    /// A run came to nothing that may have cost something: the next one is not soon.
-    pub fn charged(&mut self, id: Id, now: Duration) {
-        let charged = self.rows.get_mut(&id).map_or(0, |row| {
-            row.charged += 1;
-            row.charged
-        });
-        self.wait(id, now + doubled(CHARGED, charged).min(LONGEST));
-        self.slow_down(now);
+    /// A run came to nothing: it waits as long as somebody said, else longer each time.
+    pub fn put_back(&mut self, id: Id, now: Duration, wait: Wait) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        let pause = match wait {
+            Wait::Short(after) | Wait::Again(after) => {
+                row.runs += 1;
+                after.unwrap_or(doubled(BACKOFF.0, row.runs)).clamp(BACKOFF.0, BACKOFF.1)
+            }
+            Wait::Charged => {
+                row.charged += 1;
+                doubled(CHARGED, row.charged).min(LONGEST)
+            }
+        };
+        self.wait(id, now + pause);
+        if !matches!(wait, Wait::Short(_)) {
+            self.slow_down(now);
+        }
     }
 
     fn slow_down(&mut self, now: Duration) {

@@ -7,7 +7,10 @@ pub(in crate::ledger) mod oracle;
 pub(in crate::ledger) mod shape;
 mod world;
 
-use std::ops::Range;
+use std::{
+    io::{self, Write},
+    ops::Range,
+};
 
 use fastrand::Rng;
 
@@ -20,7 +23,7 @@ use super::{
     Unit,
     rules::{ALL, Rule, breaking},
 };
-use crate::snapshot::Scope;
+use crate::snapshot::{Rung, Scope};
 
 fn any(seed: u64) -> Result<Report, String> {
     let shape = Shape::any(&mut Rng::with_seed(seed));
@@ -39,14 +42,16 @@ fn no_window_is_billed_above_its_cap_either() {
 }
 
 fn judge(seeds: Range<u64>) {
-    let (mut fullest, mut attempts) = (0f64, 0);
+    let (mut fullest, mut attempts, mut ways) = (0f64, 0, [0; 5]);
     for seed in seeds {
         let report = any(seed).unwrap_or_else(|fault| panic!("{fault}"));
         fullest = fullest.max(report.fullest);
         attempts += report.attempts;
+        ways.iter_mut().zip(report.ways).for_each(|(sum, n)| *sum += n);
     }
-    println!("{attempts} attempts, the fullest window is at {fullest:.3} of its cap");
+    println!("{attempts} attempts, the fullest window is at {fullest:.3} of its cap, {ways:?} by rung");
     assert!(fullest > 0.99, "demand is above the caps, or nothing is proven: {fullest}");
+    assert!(ways.iter().all(|n| *n > 1_000), "every rung is gone: {ways:?}");
 }
 
 #[test]
@@ -85,7 +90,9 @@ fn most_of_a_cap_is_used() {
         let report = World::new(shape(seconds, hold), 1).run().unwrap_or_else(|fault| panic!("{fault}"));
         let (c, h, d) = (cent as f64, hold as f64, seconds as f64);
         let formula = c * 60.0 / (c * (60.25 * 1.002 + 60.0 / 256.0) + h * d) - h / 2.0 / CAP as f64;
-        println!("{seconds} s, hold {percent}% of the cost: {:.3} used, by the formula {formula:.3}", report.used);
+        let figure = format!("answers of {seconds} s, hold {percent}% of the cost: {:.3} used", report.used);
+        // Not by a macro, which shows it of a failure alone.
+        let _ = writeln!(io::stderr().lock(), "figure: a ledger by itself, {figure}, by the formula {formula:.3}");
         assert!(report.used >= least, "{report:?}");
     }
 }
@@ -107,6 +114,13 @@ fn directed(rule: Rule) -> Shape {
         Rule::HorizonDrift => Shape { rate: 1_001_999, ..Shape::unseen(109, 3_600) },
         Rule::HorizonOrNow => Shape { runs_long: true, ..Shape::unseen(20, 20) },
         Rule::CoarseUp => Shape::unseen(20, 300),
+        Rule::SpareForOnline => Shape { later: 50, asks: small, ..plain(20) },
+        Rule::PressureOfHeld | Rule::Warns | Rule::Degrades | Rule::IsFull => Shape::near(20),
+        Rule::PressureOfFullest => {
+            let wide = cap(Unit::Money, "wide", Scope::Policy, 20, CAP * 100);
+            Shape { caps: [vec![wide], Shape::near(20).caps].concat(), ..plain(20) }
+        }
+        Rule::CheaperFirst => Shape { rungs: vec![Rung::CheaperModel], thinks: 0..2_000, ..Shape::near(20) },
         Rule::SendGuard => Shape { pauses: 100, ..Shape::unseen(20, 20) },
         Rule::RefusedIsFree => Shape { ends: [1, 0, 0, 0, 1], ..plain(20) },
         Rule::EveryKey => {

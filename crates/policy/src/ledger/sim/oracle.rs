@@ -11,6 +11,8 @@ pub(in crate::ledger) const S: u64 = 1_000_000_000;
 pub(in crate::ledger) struct Oracle {
     bills: BTreeMap<Key, Vec<Bill>>,
     epochs: Vec<(Cap, Vec<Epoch>)>,
+    /// Holds of callers that can wait.
+    later: Vec<Later>,
     /// True time from a hold to its final bill.
     pub(in crate::ledger) horizon: u64,
     /// For so long after an edit somebody may go by the window before.
@@ -19,6 +21,15 @@ pub(in crate::ledger) struct Oracle {
 
 /// From when which limit and window were in force.
 type Epoch = (u64, u64, Duration);
+
+/// One of them: when, how much, and what all could take then together.
+struct Later {
+    key: Key,
+    from: u64,
+    at: u64,
+    amount: u64,
+    most: u64,
+}
 
 #[derive(Clone, Copy)]
 struct Bill {
@@ -47,6 +58,31 @@ impl Oracle {
     pub(in crate::ledger) fn bill(&mut self, key: &Key, at: u64, amount: u64, is_surprise: bool) {
         if amount > 0 {
             self.bills.entry(key.clone()).or_default().push(Bill { at, amount, is_surprise });
+        }
+    }
+
+    /// At least so much of `key` is spent now.
+    pub(in crate::ledger) fn spent(&self, key: &Key, cap: &Cap, at: u64) -> u64 {
+        let from = self.since(cap, at);
+        let recent = |b: &&Bill| (from..=at).contains(&b.at) && !b.is_surprise;
+        self.bills.get(key).into_iter().flatten().filter(recent).map(|b| b.amount).sum()
+    }
+
+    /// The window of `cap` that ends at `at`, as far as it was that long.
+    fn since(&self, cap: &Cap, at: u64) -> u64 {
+        let edited = self.epochs.iter().flat_map(|(_, all)| all).map(|(from, ..)| *from).max().unwrap_or(0);
+        at.saturating_sub(cap.window.as_nanos() as u64).max(edited)
+    }
+
+    /// A caller that can wait holds `amount` of `key` now. All that was billed within the window that ends now, and this, is
+    /// below where the cap is spared: `degradeAt`, or half.
+    pub(in crate::ledger) fn spares(&mut self, key: &Key, cap: &Cap, at: u64, amount: u64) {
+        let most = match cap.degrade_at {
+            Some(ratio) => (u128::from(cap.limit) * u128::from(ratio.0)).div_ceil(10_000) as u64 - 1,
+            None => cap.limit.div_ceil(2),
+        };
+        if amount > 0 {
+            self.later.push(Later { key: key.clone(), from: self.since(cap, at), at, amount, most });
         }
     }
 
@@ -87,6 +123,14 @@ impl Oracle {
                     return Err(format!("{key:?}: {sum} of {cap} from {from} s to {to} s, {surprises} surprising"));
                 }
                 fullest = fullest.max((sum - surprises) as f64 / cap as f64);
+            }
+        }
+        for Later { key, from, at, amount, most } in &self.later {
+            let before = self.bills.get(key).into_iter().flatten().filter(|b| (*from..=*at).contains(&b.at));
+            let sum: u64 = before.filter(|b| !b.is_surprise).map(|b| b.amount).sum();
+            if sum + amount > *most {
+                let at = *at as f64 / 1e9;
+                return Err(format!("{key:?}: {amount} is held at {at} s by who can wait, {sum} of {most} are billed"));
             }
         }
         Ok(fullest)

@@ -8,7 +8,7 @@ use super::{
     super::{Cap, Unit},
     oracle::S,
 };
-use crate::snapshot::Scope;
+use crate::snapshot::{Ratio, Rung, Scope};
 
 /// One coin of a cap's million.
 pub(super) const CAP: u64 = 1_000_000;
@@ -27,6 +27,10 @@ pub(super) struct Shape {
     pub(super) takes: Range<u64>,
     /// Between attempts of one caller, in ms.
     pub(super) thinks: Range<u64>,
+    /// Percent of all attempts whose callers can wait.
+    pub(super) later: u32,
+    /// The ladder of all callers.
+    pub(super) rungs: Vec<Rung>,
     /// Weights of the ends: ended, without usage, closed by us, unseen, refused.
     pub(super) ends: [u32; 5],
     /// Bills come as late as they may, from sends as late as they may be.
@@ -84,6 +88,8 @@ impl Shape {
             costs_from: 100,
             takes: 200..2_000,
             thinks: 0..50,
+            later: 0,
+            rungs: vec![Rung::Reject],
             ends: [1, 0, 0, 0, 0],
             is_late: true,
             pauses: 0,
@@ -95,6 +101,14 @@ impl Shape {
             edits: None,
             journal: None,
         }
+    }
+
+    /// One with thresholds, in steps of a quarter: Warn at the second, Degrade at the third.
+    pub(super) fn near(window: u64) -> Shape {
+        let mut near = Shape::plain(window);
+        near.caps[0].warn_at = Some(Ratio(3_000));
+        near.caps[0].degrade_at = Some(Ratio(6_000));
+        near
     }
 
     /// Only attempts whose end nobody sees, billed as late as they may, each of the whole cap.
@@ -131,10 +145,18 @@ impl Shape {
             cap(Unit::Money, "long", Scope::Policy, window * 4, CAP * 3),
             cap(Unit::Money, "scene", Scope::Scene, window, CAP * 2 / 3),
             cap(Unit::Money, "provider", Scope::Provider, window * 2, CAP),
+            cap(Unit::Money, "tier", Scope::Tier, window, CAP * 3 / 4),
             cap(Unit::Requests, "p0", Scope::Policy, window, rng.u64(3..20)),
             cap(Unit::Tokens, "p1", Scope::Policy, window, CAP / 100),
         ];
         caps.extend(more.into_iter().filter(|_| rng.u32(..3) == 0));
+        for cap in &mut caps {
+            cap.degrade_at = rng.bool().then(|| Ratio(rng.u32(3_000..=10_000)));
+            cap.warn_at = rng.bool().then(|| Ratio(rng.u32(1_000..=3_000)));
+        }
+        let mut rungs = vec![Rung::CheaperModel, Rung::Trim, Rung::Cache, Rung::Queue];
+        rng.shuffle(&mut rungs);
+        rungs.truncate(rng.usize(..=4));
         let least = rng.u64(10_000..60_000);
         let bill_horizon = rng.u64(20..120);
         let journal = JournalShape {
@@ -157,6 +179,8 @@ impl Shape {
             costs_from: rng.u64(20..=100),
             takes: 100..[1_000, 5_000, bill_horizon * 900][rng.usize(..3)],
             thinks: 0..[50, 10_000][rng.usize(..2)],
+            later: rng.u32(..3) * 20,
+            rungs,
             ends: std::array::from_fn(|_| rng.u32(..4) * rng.u32(..4)),
             is_late: rng.bool(),
             pauses: rng.u32(..3) * 10,

@@ -1,14 +1,16 @@
 //! Virtual time: callers, a shell with its disk, and providers that bill as badly as they may.
 
+mod ladder;
 mod shell;
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 
+use self::ladder::Wanted;
 use super::{
     super::{
-        Amounts, Ask, Cap, Checkpoint, Clock, Denied, Hold, How, Key, Ledger, Past, Unit,
+        Amounts, Cap, Checkpoint, Clock, Hold, How, Key, Ledger, Past, Unit,
         rules::{Rule, on},
         terms::{GUARD, HEAD_START, LAST_LOOK, SKEW},
     },
@@ -29,6 +31,8 @@ pub(super) struct Report {
     /// Billed to the cap `all` in the second half of the time, as a share of what it allows.
     pub(super) used: f64,
     pub(super) attempts: usize,
+    /// How often each rung served or refused, in the order of [`Rung`].
+    pub(super) ways: [usize; 5],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,12 +73,15 @@ pub(super) struct World {
     queue: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
     serial: u64,
     attempts: Vec<Option<Attempt>>,
+    /// Requests in line, by caller.
+    waiting: Vec<Option<Wanted>>,
     disk: Disk,
     writing: Option<(Checkpoint, bool)>,
     oracle: Oracle,
-    names: [Vec<Arc<str>>; 3],
+    names: [Vec<Arc<str>>; 4],
     worst: u64,
     sent: usize,
+    ways: [usize; 5],
 }
 
 impl World {
@@ -91,12 +98,14 @@ impl World {
             queue: BinaryHeap::new(),
             serial: 0,
             attempts: (0..shape.callers).map(|_| None).collect(),
+            waiting: (0..shape.callers).map(|_| None).collect(),
             disk: Disk::default(),
             writing: None,
             oracle: Oracle::new(GUARD.as_nanos() as u64 + shape.bill_horizon),
-            names: [names("t", shape.tenants), names("s", 2), names("p", 2)],
+            names: [names("t", shape.tenants), names("s", 2), names("g", 2), names("p", 2)],
             worst: 0,
             sent: 0,
+            ways: [0; 5],
             caps: shape.caps.clone(),
             shape,
         };
@@ -134,7 +143,7 @@ impl World {
         let Shape { lasts, caps, .. } = &self.shape;
         let billed = self.oracle.billed("all", lasts / 2, *lasts) as f64;
         let allowed = caps[0].limit as f64 * (lasts / 2) as f64 / caps[0].window.as_nanos() as f64;
-        Ok(Report { fullest, used: billed / allowed, attempts: self.sent })
+        Ok(Report { fullest, used: billed / allowed, attempts: self.sent, ways: self.ways })
     }
 
     /// Once everything has cooled, nothing is left.
@@ -168,73 +177,6 @@ impl World {
     fn at(&mut self, at: u64, event: Event) {
         self.serial += 1;
         self.queue.push(Reverse((at, self.serial, self.life, event)));
-    }
-
-    fn attempt(&mut self, n: usize) -> Result<(), String> {
-        if self.now > self.shape.lasts {
-            return Ok(());
-        }
-        if !self.is_open && self.shape.journal.as_ref().is_some_and(|j| j.is_patient) {
-            self.at(self.now + 100 * MS, Event::Try(n));
-            return Ok(());
-        }
-        let [tenants, scenes, providers] = &self.names;
-        let one = |rng: &mut Rng, names: &[Arc<str>]| names[rng.usize(..names.len())].clone();
-        let (tenant, scene) = (one(&mut self.rng, tenants), one(&mut self.rng, scenes));
-        let (provider, tier) = (one(&mut self.rng, providers), scenes[0].clone());
-        let asked = self.rng.u64(self.shape.asks.clone());
-        let ask = Ask {
-            tenant: (*tenant != *"t1").then_some(&tenant),
-            scene: &scene,
-            tier: &tier,
-            provider: &provider,
-            model: self.ledger.model("any", "model"),
-            amounts: Amounts::request(Usd(asked), asked / 100),
-        };
-        let dry = self.ledger.check(&ask, self.tick());
-        let held = self.ledger.hold(&ask, self.tick());
-        let fits = match &held {
-            Ok(_) | Err(Denied::Journal) => Ok(()),
-            Err(denied) => Err(denied.clone()),
-        };
-        if dry != fits {
-            return Err(format!("the dry run says {dry:?}, the hold {fits:?}"));
-        }
-        let wait = match held {
-            Ok(hold) => {
-                let in_force = self.ledger.in_force.iter().map(|i| &self.ledger.books[usize::from(*i)]);
-                let key = |b: &super::super::cap::Book| b.key(b.value(&ask, &self.ledger.nobody).cloned());
-                let keys = in_force.filter(|b| b.cap.applies(&ask)).map(key).collect();
-                let how = How::Unsent;
-                let known = self.worst;
-                self.attempts[n] = Some(Attempt { hold, ends: 0, how, keys, asked, known, billed: None });
-                let wait = if self.rng.u32(..100) < self.shape.pauses {
-                    self.pause()
-                } else if self.shape.is_late && self.rng.bool() {
-                    self.true_time(GUARD - LAST_LOOK) - 4
-                } else {
-                    self.rng.u64(..20 * MS)
-                };
-                self.at(self.now + wait, Event::Send(n));
-                return Ok(());
-            }
-            Err(Denied::Journal) => {
-                if self.writing.is_none() {
-                    self.compose(false);
-                }
-                self.rng.u64(..200 * MS)
-            }
-            // Sometimes at the very moment that is promised.
-            Err(denied) => match &denied {
-                Denied::Short { retry_after, .. } if self.rng.bool() => self.true_time(*retry_after),
-                _ => self.rng.u64(..500 * MS),
-            },
-        };
-        if self.ledger.wants_checkpoint() && self.writing.is_none() {
-            self.compose(false);
-        }
-        self.at(self.now + wait, Event::Try(n));
-        Ok(())
     }
 
     /// Around the guard: some holds are just young enough then, some are not.

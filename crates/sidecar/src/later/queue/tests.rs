@@ -32,7 +32,7 @@ fn queue(count: u128) -> Queue {
 fn the_oldest_that_is_due_runs_first() {
     let mut q = queue(3);
     assert_eq!((q.next(s(10)), q.next(s(10))), (Next::Run(id(1)), Next::Run(id(2))));
-    q.again(id(1), s(10), Some(s(30)));
+    q.put_back(id(1), s(10), Wait::Again(Some(s(30))));
     assert_eq!(q.next(s(10)), Next::Wait(s(10) + PAUSE.0), "a start that came to nothing slows the next");
     assert_eq!(q.next(s(11)), Next::Run(id(3)));
     assert_eq!(q.next(s(11)), Next::Wait(s(40)), "it said when");
@@ -47,7 +47,7 @@ fn waits_grow_and_are_bounded() {
     let mut waits = vec![];
     for _ in 0..9 {
         assert_eq!(q.next(now), Next::Run(id(1)));
-        q.again(id(1), now, None);
+        q.put_back(id(1), now, Wait::Again(None));
         let Phase::Queued { not_before } = q.get(id(1)).unwrap().phase else { panic!() };
         waits.push((not_before - now).as_secs());
         now = not_before.max(q.quiet_until);
@@ -55,9 +55,23 @@ fn waits_grow_and_are_bounded() {
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     q.next(now);
-    q.again(id(1), now, Some(s(86_400)));
+    q.put_back(id(1), now, Wait::Again(Some(s(86_400))));
     let Phase::Queued { not_before } = q.get(id(1)).unwrap().phase else { panic!() };
     assert_eq!(not_before - now, BACKOFF.1, "a policy may be changed before a day is over");
+}
+
+#[test]
+fn who_lacks_money_keeps_nobody_waiting() {
+    let mut q = queue(3);
+    for (n, after) in [(1, Some(s(30))), (2, None)] {
+        assert_eq!(q.next(s(10)), Next::Run(id(n)));
+        q.put_back(id(n), s(10), Wait::Short(after));
+    }
+    assert_eq!(q.next(s(10)), Next::Run(id(3)), "at once");
+    assert_eq!((q.next(s(10)), q.next(s(11))), (Next::Wait(s(11)), Next::Run(id(2))));
+    q.put_back(id(2), s(11), Wait::Short(None));
+    assert_eq!((q.next(s(11)), q.next(s(13))), (Next::Wait(s(13)), Next::Run(id(2))), "longer each time");
+    assert_eq!(q.next(s(40)), Next::Run(id(1)), "as it was told");
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn a_run_that_may_have_cost_something_waits_long() {
     let mut now = s(10);
     for want in [60, 120, 240, 480] {
         assert_eq!(q.next(now), Next::Run(id(1)));
-        q.charged(id(1), now);
+        q.put_back(id(1), now, Wait::Charged);
         assert_eq!(q.next(now + PAUSE.1), Next::Wait(now + s(want)));
         now += s(want);
     }
@@ -125,13 +139,15 @@ fn times_run_out() {
     assert_eq!(q.old(s(1501)), [id(1)]);
     assert_eq!(q.next(s(1501)), Next::Run(id(2)));
     assert_eq!(q.late(s(9000)), None, "what runs is let run");
+    q.put_back(id(2), s(1502), Wait::Short(Some(s(60))));
+    assert_eq!(q.late(s(1502)), Some(id(2)), "there was no money in all that time");
 }
 
 #[test]
 fn a_clock_that_is_set_back_stops_nothing() {
     let mut q = queue(1);
     assert_eq!(q.next(s(90_000)), Next::Run(id(1)));
-    q.again(id(1), s(90_000), None);
+    q.put_back(id(1), s(90_000), Wait::Again(None));
     assert_eq!(q.next(s(50)), Next::Run(id(1)));
     assert_eq!((q.late(s(0)), q.old(s(0))), (None, vec![]));
 }
@@ -169,7 +185,7 @@ proptest! {
                         prop_assert_eq!(q.get(id).map(|r| r.phase), Some(Phase::Running));
                     }
                 }
-                3 if phase == Some(Phase::Running) => q.again(id(n), now, None),
+                3 if phase == Some(Phase::Running) => q.put_back(id(n), now, Wait::Again(None)),
                 4 if matches!(phase, Some(Phase::Running | Phase::Held)) => q.end(id(n), now, size),
                 5 => {
                     let claim = q.claim(id(n), true);

@@ -32,8 +32,8 @@ fn names() -> [Arc<str>; 4] {
 }
 
 fn ask<'a>(money: &Money, [tenant, scene, tier, provider]: &'a [Arc<str>; 4], amount: u64) -> ledger::Ask<'a> {
-    let model = money.model("openai", "m");
-    ledger::Ask { tenant: Some(tenant), scene, tier, provider, model, amounts: Amounts::request(Usd(amount), 0) }
+    let (model, amounts) = (money.model("openai", "m"), Amounts::request(Usd(amount), 0));
+    ledger::Ask { tenant: Some(tenant), scene, tier, provider, model, amounts, later: false }
 }
 
 fn hold(money: &Money, amount: u64) -> Result<Hold, Denied> {

@@ -137,7 +137,8 @@ fn hold(money: &Money, amount: u64) -> Result<Hold, Denied> {
     let mut ledger = money.ledger.lock();
     let model = ledger.model("p", "m");
     let amounts = Amounts::request(Usd(amount), 0);
-    let ask = ledger::Ask { tenant: Some(&name), scene: &name, tier: &name, provider: &name, model, amounts };
+    let ask =
+        ledger::Ask { tenant: Some(&name), scene: &name, tier: &name, provider: &name, model, amounts, later: false };
     let held = ledger.hold(&ask, clock::now());
     let is_low = ledger.wants_checkpoint();
     drop(ledger);

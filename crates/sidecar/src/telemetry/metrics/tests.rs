@@ -96,6 +96,7 @@ fn ask(scene: u16, tenant: Option<&str>) -> Ask {
         max_cost: None,
         max_latency: None,
         kept_by: None,
+        later: false,
     }
 }
 

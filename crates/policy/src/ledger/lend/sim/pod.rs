@@ -303,8 +303,8 @@ impl World {
         let [scene, tier, provider] = ["s", "t", "p0"].map(Arc::<str>::from);
         let model = pod.ledger.model("p0", "model");
         let tenant_is = Some(&tenant);
-        let ask =
-            Ask { tenant: tenant_is, scene: &scene, tier: &tier, provider: &provider, model, amounts: amounts(asked) };
+        let (amounts, later) = (amounts(asked), false);
+        let ask = Ask { tenant: tenant_is, scene: &scene, tier: &tier, provider: &provider, model, amounts, later };
         let wait = match pod.ledger.hold(&ask, now) {
             Ok(hold) => {
                 let in_force = self.caps.iter().filter(|c| c.unit == Unit::Money || *c.name == *provider);

@@ -17,6 +17,7 @@ impl World {
         self.is_open = false;
         for n in 0..self.attempts.len() {
             self.attempts[n] = None;
+            self.waiting[n] = None;
             let first = self.now + self.rng.u64(..S);
             self.at(first, Event::Try(n));
         }

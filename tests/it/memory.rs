@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use harness::{Caller, Program, Speech, World, heavy, policy::PATIENT};
+use harness::{Caller, Metrics, Program, Speech, World, eventually, heavy, policy::PATIENT};
 use sim::{Act, Fault, Rule};
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, sleep},
+};
 
 const MIB: usize = 1 << 20;
 
@@ -39,6 +43,31 @@ async fn storm(app: &Caller, count: usize) -> (usize, usize) {
     (served, refused)
 }
 
+/// Bytes of bodies that are held, and how many may be.
+async fn bodies(admin: &Caller) -> (u64, u64) {
+    let page = Metrics::parse(&admin.get("/metrics").send().await.text());
+    let bytes = |name| page.get(name, &[]).expect("a gauge") as u64;
+    (bytes("llmroute_body_bytes_held"), bytes("llmroute_body_bytes_limit"))
+}
+
+/// All that the gauge says, until the end.
+fn watch(admin: &Caller) -> JoinHandle<Vec<u64>> {
+    let admin = admin.clone();
+    tokio::spawn(async move {
+        let mut seen = vec![];
+        loop {
+            let (held, limit) = bodies(&admin).await;
+            assert!(held <= limit, "{held} of {limit}");
+            seen.push(held);
+            // It was full, and is empty again.
+            if held == 0 && seen.iter().any(|held| *held > 0) {
+                return seen;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_of_thirty_mebibytes() {
     let _turn = heavy::turn().await;
@@ -51,7 +80,15 @@ async fn two_hundred_of_thirty_mebibytes() {
     world.script("openai", vec![Rule::act(Act { head_ms: Some(100), ..Act::fault(Fault::Unprocessable) })]);
     let program = Program::builder(&world.policy_file()).credentials(&world.dir.join("keys")).start().await;
     let before = program.memory_kib("VmRSS:");
+    assert_eq!(bodies(&program.admin).await, (0, 256 << 20));
+    let watching = watch(&program.admin);
     let (served, refused) = storm(&program.app, 200).await;
+    let seen = watching.await.expect("the gauge is within the budget");
+    // As many bodies as fit at a time, and no more.
+    let most = seen.iter().max().copied().unwrap_or_default() as usize;
+    assert!(most > 3 * 30 * MIB, "{most} of {} looks", seen.len());
+    println!("at most {} MiB of bodies in {} looks, {served} served, {refused} refused", most / MIB, seen.len());
+    eventually("all room is given back", || async { (bodies(&program.admin).await.0 == 0).then_some(()) }).await;
     let peak = program.memory_kib("VmHWM:");
     assert!(served > 0 && served + refused == 200, "{served} served, {refused} refused");
     // No container limit here: 256 MiB for bodies, and what the program needs by itself.

@@ -47,6 +47,12 @@ async fn ambiguous_framing_is_a_400_and_closes() {
             "both, and a request hidden behind",
             head("content-length: 4\r\ntransfer-encoding: chunked\r\n") + "0\r\n\r\n" + smuggled,
         ),
+        (
+            "both, behind empty lines",
+            "\r\n\r\n".to_owned()
+                + &head(&format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n"))
+                + &chunked,
+        ),
         ("two lengths", head(&format!("content-length: {length}\r\ncontent-length: 5\r\n")) + &body),
         ("a list of lengths", head(&format!("content-length: {length}, 5\r\n")) + &body),
         ("a length with a sign", head(&format!("content-length: +{length}\r\n")) + &body),

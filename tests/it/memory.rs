@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use harness::{Caller, Metrics, Program, Speech, World, eventually, heavy, policy::PATIENT};
+use harness::{
+    Caller, Metrics, Policy, Program, Speech, World, eventually, heavy,
+    policy::PATIENT,
+    stub::{self, Piece, Stub},
+};
+use serde_json::json;
 use sim::{Act, Fault, Rule};
 use tokio::{
     task::JoinHandle,
@@ -96,4 +101,41 @@ async fn two_hundred_of_thirty_mebibytes() {
     world.script("openai", vec![]);
     let small = program.app.say(Speech::Chat, "still there?", false).send().await;
     assert_eq!(small.status, 200, "{}", small.text());
+}
+
+/// A body near the limit fails at the first candidate, by a refusal and by a connection that dies, and comes whole to the
+/// second; then all its room is free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_near_the_limit_is_sent_again_whole() {
+    let _turn = heavy::turn().await;
+    let numbers: String = (0u32..).map(|n| format!("{n:x} ")).take(6 * MIB).collect();
+    let body = Bytes::from(Speech::Chat.body(&numbers[..32 * MIB - 500], false).to_string());
+    assert!(body.len() > 32 * MIB - 500 && body.len() <= 32 * MIB, "{}", body.len());
+    for dies in [false, true] {
+        let first = Stub::start(move |_| match dies {
+            true => vec![Piece::Close],
+            false => stub::answer("500 Oops", "application/json", r#"{"error":{"message":"m","type":"server_error"}}"#),
+        });
+        let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-6-sol", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]});
+        let (first, second) = (first.await, Stub::start(move |_| stub::json(answer.to_string())).await);
+        let wide = ", models: [{name: gpt-6-sol, contextTokens: 1000000000}]";
+        let policy = Policy::new()
+            .provider_with("first", "OpenAI", &first.url(), wide)
+            .provider_with("second", "OpenAI", &second.url(), wide)
+            .scene("chat", &[("first", "gpt-6-sol"), ("second", "gpt-6-sol")])
+            .tier("{name: t, timeouts: {firstByte: 30s, idle: 30s, total: 60s}, retries: {attempts: 2, base: 5ms, cap: 5ms}}")
+            .field(PATIENT);
+        // Room for one such body, and for no copy of it.
+        let world = World::builder().memory(40 * MIB).start_with(&policy.yaml()).await;
+        let reply = world.app.post("/v1/chat/completions", body.clone()).send().await;
+        assert_eq!((reply.status, reply.header("x-llmroute-provider")), (200, "second"), "{}", reply.text());
+        let reason = if dies { "first_connection_lost" } else { "first_server_error" };
+        assert_eq!((reply.header("x-llmroute-reason"), reply.header("x-llmroute-attempts")), (reason, "2"));
+        for stub in [&first, &second] {
+            let seen = stub.seen();
+            assert!(seen.len() == 1 && seen[0].body == body, "{} of {} bytes", seen[0].body.len(), body.len());
+        }
+        eventually("all room is given back", || async { (world.state.memory.held() == 0).then_some(()) }).await;
+    }
 }

@@ -16,7 +16,7 @@ use policy::{
 };
 
 use crate::{
-    capable::capability,
+    capable::{capability, told},
     clock,
     credentials::Secret,
     headers,
@@ -119,11 +119,7 @@ impl Inbound {
         }
         let can = capability(model, facts);
         let target = self.target_dialect(call, caller, api, model, &can);
-        // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
-        let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
-        if target == caller && !self.is_swapped(model) && !is_told {
-            return None;
-        }
+        let can = if target == caller { self.to_fit(model, &can, facts)? } else { can };
         dialect::hindrance(target, head, &can)
     }
 
@@ -143,7 +139,8 @@ impl Inbound {
         let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
         let lost = if wire == caller {
             let another = keepers.another(snapshot, target.provider, ask.scene);
-            self.fitted(&mut Edits::default(), head, caller, model, &can, another.as_ref().map(|a| a as _))
+            let fit = self.to_fit(model, &can, facts);
+            self.fitted(&mut Edits::default(), head, caller, fit.as_ref(), another.as_ref().map(|a| a as _))
         } else {
             let to = dialect::TargetModel {
                 provider: &provider.name,
@@ -215,18 +212,23 @@ impl Inbound {
         }
     }
 
-    /// Edits that make the body one for `model` at a provider of the caller's dialect; what is lost, as paths of the body.
+    /// What a body in the caller's dialect must fit: all that is known of a model that is put in. What the caller asks of the
+    /// model that it named is between the two, but for what the policy says of it.
+    fn to_fit(&self, model: &str, can: &Capability, facts: Option<&ModelFacts>) -> Option<Capability> {
+        if self.is_swapped(model) { Some(*can) } else { told(facts) }
+    }
+
+    /// Edits that make the body one for a model at a provider of the caller's dialect; what is lost, as paths of the body.
     fn fitted(
         &self,
         edits: &mut Edits,
         head: &Head,
         caller: Dialect,
-        model: &str,
-        can: &Capability,
+        fit: Option<&Capability>,
         another: Option<&Another<'_>>,
     ) -> Vec<String> {
         let mut lost = edits.cut_foreign_thoughts(head, caller, &self.body, another);
-        if self.is_swapped(model) {
+        if let Some(can) = fit {
             let more = dialect::conform(edits, caller, head, &self.body, can);
             more.into_iter().for_each(|member| {
                 if !lost.contains(&member) {
@@ -308,7 +310,8 @@ impl Inbound {
         let mut edits = Edits::default();
         let model = &*candidate.key.model;
         let facts = candidate.target.facts.as_deref();
-        let dropped = self.fitted(&mut edits, head, caller, model, can, another);
+        let fit = self.to_fit(model, can, facts);
+        let dropped = self.fitted(&mut edits, head, caller, fit.as_ref(), another);
         if self.is_swapped(model) {
             edits.set_model(head, model);
         }

@@ -252,7 +252,7 @@ mutants: $(CARGO_TOOLS)/bin/cargo-mutants ## cargo-mutants on a random shard of 
 .PHONY: fuzz
 fuzz: ## a million mutated inputs for every parser of foreign bytes
 	LLMROUTE_FUZZ=1000000 cargo test --locked --release -p dialect --test fuzz -- --nocapture
-	LLMROUTE_FUZZ=1000000 cargo test --locked -p sidecar --lib -- upstream::tests --nocapture
+	LLMROUTE_FUZZ=1000000 cargo test --locked -p api -p sidecar --lib -- fuzz upstream::tests --nocapture
 
 $(CARGO_TOOLS)/bin/cargo-mutants:
 	cargo install --locked --quiet --root $(CARGO_TOOLS) cargo-mutants@27.1.0

@@ -4,12 +4,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use harness::{
-    Policy, Reply, Speech, World, heavy,
+    Policy, Reply, Speech, World,
+    caller::Ask,
+    heavy,
     policy::{PATIENT, QUICK},
     speech::Heard,
     stall,
     world::{flagship, key_of},
 };
+use serde_json::{Value, json};
 use sim::{Act, Config, Ended, Fault, Rule, Vendor};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -240,6 +243,27 @@ impl Cell {
         policy.scene("chat", targets).tier(tier).field(PATIENT)
     }
 
+    /// The fault is in how tool calls are told.
+    fn is_of_tools(self) -> bool {
+        matches!(self.fault, Fault::InterleavedTools | Fault::ArgumentsInDone)
+    }
+
+    /// The fault is met by the next request on the same connection.
+    fn is_of_the_next(self) -> bool {
+        matches!(self.fault, Fault::CloseAfter | Fault::StaleConnection)
+    }
+
+    /// What the app asks: for two calls at once where the fault is in these.
+    fn ask(self, world: &World) -> Ask<'_> {
+        if !self.is_of_tools() {
+            return world.app.say(self.speech, PROMPT, self.stream);
+        }
+        let mut body = self.speech.body("Use both tools", self.stream);
+        body["tools"] = CALLS.iter().map(|(name, member, value)| tool(self.speech, name, member, value)).collect();
+        let ask = world.app.post(self.speech.path(), body.to_string());
+        if self.speech == Speech::Messages { ask.header("anthropic-version", "2023-06-01") } else { ask }
+    }
+
     fn act(self) -> Act {
         Act {
             retry_after: matches!(self.fault, Fault::RateLimit | Fault::SlowDown).then(|| "1".to_owned()),
@@ -261,10 +285,28 @@ impl Cell {
             self.endless(&world, &mut wrong).await;
             return wrong.0;
         }
-        let began = Instant::now();
-        let reply = world.app.say(self.speech, PROMPT, self.stream).send().await;
-        self.check(&world, &reply, began.elapsed(), &mut wrong);
+        for _ in 0..if self.is_of_the_next() { 2 } else { 1 } {
+            let before = Asked::of(&world);
+            let began = Instant::now();
+            let reply = self.ask(&world).send().await;
+            self.check(&world, before, &reply, began.elapsed(), &mut wrong);
+        }
+        self.struck(&world, &mut wrong);
         wrong.0
+    }
+
+    /// The fault was there to be met.
+    fn struck(self, world: &World, wrong: &mut Wrong) {
+        let seen = world.seen("first");
+        let struck: Vec<_> = seen.iter().map(|e| e.fault).collect();
+        wrong
+            .unless(&format!("the fault struck, not {struck:?}"), struck.iter().all(|f| *f == Some(self.fault.name())));
+        if self.is_of_the_next() {
+            wrong.unless("on two connections", seen.len() == 2 && seen[0].connection != seen[1].connection);
+            // What dies when the next request comes in on it was used for that; what is closed at once was not.
+            let unread = u64::from(self.fault == Fault::StaleConnection);
+            wrong.same("requests on a dead connection", world.sim("first").unread(), unread);
+        }
     }
 
     async fn endless(self, world: &World, wrong: &mut Wrong) {
@@ -283,8 +325,9 @@ impl Cell {
         .await;
     }
 
-    fn check(self, world: &World, reply: &Reply, took: Duration, wrong: &mut Wrong) {
-        let asked = (world.seen("first").len(), world.seen("second").len());
+    fn check(self, world: &World, before: Asked, reply: &Reply, took: Duration, wrong: &mut Wrong) {
+        let Asked(first, second) = Asked::of(world);
+        let asked = (first - before.0, second - before.1);
         let body = reply.text();
         wrong.unless("no key in the answer", !body.contains(&key_of("first")));
         wrong.unless("a trace id", is_trace_id(reply.header("x-llmroute-trace-id")));
@@ -374,6 +417,7 @@ impl Cell {
             let events = reply.events();
             let heard = self.speech.listen(&events);
             self.said(&heard.text, wrong);
+            self.called_in_turns(&heard, wrong);
             self.ended_well(&heard, wrong);
             if status == "degraded" {
                 let first = events.iter().find(|e| !e.data.is_empty()).map(std::slice::from_ref).unwrap_or_default();
@@ -383,6 +427,7 @@ impl Cell {
         } else {
             let json = reply.json();
             self.said(&self.speech.text(&json), wrong);
+            self.called(self.speech.calls(&json), wrong);
             json.get("llmroute").cloned().into_iter().collect()
         };
         if status == "ok" {
@@ -407,6 +452,29 @@ impl Cell {
         wrong.unless("the cost", cost);
     }
 
+    /// The calls arrive whole, and where the stream is passed on as it came, the fault with them.
+    fn called_in_turns(self, heard: &Heard, wrong: &mut Wrong) {
+        let calls = heard.calls.iter().map(|(name, arguments)| {
+            (name.clone(), serde_json::from_str(arguments).unwrap_or_else(|_| Value::String(arguments.clone())))
+        });
+        self.called(calls.collect(), wrong);
+        if self.translated || !self.is_of_tools() {
+            return;
+        }
+        let in_turns = heard.fragments.len() > 2 && !heard.fragments.is_sorted();
+        match (self.fault, self.speech) {
+            (Fault::InterleavedTools, Speech::Chat) => wrong.unless("fragments come in turns", in_turns),
+            (Fault::ArgumentsInDone, Speech::Responses) => wrong.unless("no fragments", heard.fragments.is_empty()),
+            _ => wrong.unless("fragments, one call after the other", heard.fragments.len() > 2 && !in_turns),
+        }
+    }
+
+    fn called(self, calls: Vec<(String, Value)>, wrong: &mut Wrong) {
+        let want = CALLS.iter().map(|(name, member, value)| ((*name).to_owned(), json!({*member: value})));
+        let want = if self.is_of_tools() { want.collect() } else { vec![] };
+        wrong.same("calls", calls, want);
+    }
+
     fn ended_well(self, heard: &Heard, wrong: &mut Wrong) {
         wrong.same("beginnings, ends, errors", (heard.beginnings, heard.ends, heard.errors.len()), self.shape());
     }
@@ -420,11 +488,34 @@ impl Cell {
     fn said(self, text: &str, wrong: &mut Wrong) {
         match self.fault {
             // What these say is theirs.
+            _ if self.is_of_tools() => wrong.same("text", text, ""),
             Fault::EmptyChoices | Fault::Refusal | Fault::ContentFilter if self.want() == Fine => {}
             // It says what it would, and goes on past the limit where there is one.
             Fault::IgnoreMaxTokens => wrong.unless("more than is usual", text.starts_with(expected())),
             _ => wrong.same("text", text, expected()),
         }
+    }
+}
+
+/// How often the two targets were asked.
+struct Asked(usize, usize);
+
+impl Asked {
+    fn of(world: &World) -> Asked {
+        Asked(world.seen("first").len(), world.seen("second").len())
+    }
+}
+
+/// The calls that are made where the fault is in calls: a tool, its parameter, the only value that it takes.
+const CALLS: [(&str, &str, &str); 2] =
+    [("get_weather", "city", "Paris on the Seine"), ("get_time", "zone", "Europe slash Paris")];
+
+fn tool(speech: Speech, name: &str, member: &str, value: &str) -> Value {
+    let schema = json!({"type": "object", "properties": {member: {"const": value}}, "required": [member]});
+    match speech {
+        Speech::Chat => json!({"type": "function", "function": {"name": name, "parameters": schema}}),
+        Speech::Responses => json!({"type": "function", "name": name, "parameters": schema}),
+        Speech::Messages => json!({"name": name, "input_schema": schema}),
     }
 }
 

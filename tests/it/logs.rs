@@ -1,6 +1,6 @@
 //! Standard error: JSON lines, decision records among them, and a reader that may be slow.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use harness::{
     Metrics, Program, Speech, World, eventually,
@@ -168,4 +168,43 @@ async fn nobody_waits_for_a_reader_of_the_log() {
     program.terminate();
     assert_eq!(program.wait().await.code(), Some(0));
     assert!(ending.elapsed() < Duration::from_secs(3), "{:?}", ending.elapsed());
+}
+
+/// Every field that has no effect yet, and no other, in all places that the README names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_yet_in_force_is_told_at_start_in_the_config_and_in_a_metric() {
+    let world = pair().await;
+    let dir = harness::temp::TempDir::new();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/examples/everything.yaml");
+    let policy = std::fs::read_to_string(&manifest).expect("an example");
+    let snapshot = api::load(&policy).expect("a good policy");
+    let mut want: Vec<String> = snapshot.not_in_force.iter().map(|field| field.path.to_string()).collect();
+    want.sort();
+    assert!(want.contains(&"spec.cutover".to_owned()), "{want:?}");
+    let program = Program::builder(&dir.write("policy.yaml", policy)).start().await;
+
+    let told = lines(&program).into_iter().filter(|l| l["level"] == "WARN" && l["field"].is_string());
+    let told = told.filter(|l| l["message"].as_str().is_some_and(|m| m.starts_with("not yet in force: ")));
+    let mut told: Vec<String> = told.map(|l| l["field"].as_str().unwrap_or_default().to_owned()).collect();
+    told.sort();
+    assert_eq!(told, want, "at start");
+
+    let config = program.admin.get("/config").send().await.json();
+    let listed = config["policy"]["not_in_force"].as_array().cloned().unwrap_or_default();
+    assert!(listed.iter().all(|f| f["effect"].as_str().is_some_and(|e| !e.is_empty())), "{listed:?}");
+    let mut listed: Vec<String> = listed.iter().map(|f| f["field"].as_str().unwrap_or_default().to_owned()).collect();
+    listed.sort();
+    assert_eq!(listed, want, "/config");
+
+    let metrics = Metrics::parse(&program.admin.get("/metrics").send().await.text());
+    for field in &want {
+        assert_eq!(metrics.get("llmroute_policy_not_in_force", &[("field", field)]), Some(1.0), "{field}");
+    }
+    assert_eq!(metrics.all("llmroute_policy_not_in_force").len(), want.len());
+
+    // What is in force is not told so.
+    let program = builder(&world).start().await;
+    let metrics = Metrics::parse(&program.admin.get("/metrics").send().await.text());
+    assert_eq!(metrics.all("llmroute_policy_not_in_force").len(), 0);
+    assert!(!program.output().contains("not yet in force"), "{}", program.output());
 }

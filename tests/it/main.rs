@@ -7,6 +7,7 @@ mod by_id;
 mod bytes;
 mod clients;
 mod control;
+mod explain;
 mod failover;
 mod faults;
 mod generated;

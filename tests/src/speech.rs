@@ -26,6 +26,12 @@ pub struct Heard {
     pub ends: usize,
     /// The error events.
     pub errors: Vec<Value>,
+    /// Tool calls, each its name and the arguments, joined.
+    pub calls: Vec<(String, String)>,
+    /// Where each call stands in the answer.
+    places: Vec<usize>,
+    /// Whose fragment of arguments came when.
+    pub fragments: Vec<usize>,
     /// Every `llmroute` member, in order.
     pub signals: Vec<Value>,
     /// What the last usage said: input and output tokens.
@@ -82,6 +88,29 @@ impl Speech {
         }
     }
 
+    /// The tool calls of a plain answer, each its name and its arguments.
+    pub fn calls(self, answer: &Value) -> Vec<(String, Value)> {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let parsed = |value: &Value| serde_json::from_str(value.as_str().unwrap_or_default()).unwrap_or_default();
+        match self {
+            Speech::Chat => {
+                let calls = list(&answer["choices"][0]["message"]["tool_calls"]);
+                calls.iter().map(|c| (text(&c["function"]["name"]), parsed(&c["function"]["arguments"]))).collect()
+            }
+            Speech::Responses => {
+                let items = list(&answer["output"]);
+                let calls = items.iter().filter(|i| i["type"] == "function_call");
+                calls.map(|c| (text(&c["name"]), parsed(&c["arguments"]))).collect()
+            }
+            Speech::Messages => {
+                let blocks = list(&answer["content"]);
+                let calls = blocks.iter().filter(|b| b["type"] == "tool_use");
+                calls.map(|c| (text(&c["name"]), c["input"].clone())).collect()
+            }
+        }
+    }
+
     /// The `error` object of an error answer, `Null` if the envelope is not this dialect's.
     pub fn error(self, answer: &Value) -> Value {
         match self {
@@ -115,6 +144,27 @@ impl Speech {
     }
 }
 
+impl Heard {
+    /// A call begins by its name, or goes on.
+    fn call(&mut self, place: usize, name: Option<&str>, fragment: &Value) {
+        if let Some(name) = name {
+            self.places.push(place);
+            self.calls.push((name.to_owned(), String::new()));
+        }
+        let call = self.places.iter().position(|p| *p == place).expect("a call that began");
+        let fragment = fragment.as_str().unwrap_or_default();
+        if !fragment.is_empty() {
+            self.calls[call].1.push_str(fragment);
+            self.fragments.push(call);
+        }
+    }
+}
+
+/// Where an event says it belongs.
+fn place(data: &Value, member: &str) -> usize {
+    data[member].as_u64().unwrap_or_default() as usize
+}
+
 fn chat(event: &Event, data: &Value, heard: &mut Heard) {
     if event.data == "[DONE]" {
         heard.ends += 1;
@@ -125,6 +175,10 @@ fn chat(event: &Event, data: &Value, heard: &mut Heard) {
     let delta = &data["choices"][0]["delta"];
     heard.beginnings += usize::from(delta["role"].is_string());
     heard.text.push_str(delta["content"].as_str().unwrap_or_default());
+    for call in delta["tool_calls"].as_array().into_iter().flatten() {
+        let at = call["index"].as_u64().unwrap_or_default() as usize;
+        heard.call(at, call["function"]["name"].as_str(), &call["function"]["arguments"]);
+    }
     if let (Some(i), Some(o)) = (data["usage"]["prompt_tokens"].as_u64(), data["usage"]["completion_tokens"].as_u64()) {
         heard.usage = Some((i, o));
     }
@@ -136,6 +190,19 @@ fn responses(event: &Event, data: &Value, heard: &mut Heard) {
         "response.created" => heard.beginnings += 1,
         "response.output_text.delta" => heard.text.push_str(data["delta"].as_str().unwrap_or_default()),
         "response.completed" | "response.incomplete" => heard.ends += 1,
+        "response.output_item.added" if data["item"]["type"] == "function_call" => {
+            heard.call(place(data, "output_index"), data["item"]["name"].as_str(), &Value::Null);
+        }
+        "response.function_call_arguments.delta" => {
+            heard.call(place(data, "output_index"), None, &data["delta"]);
+        }
+        "response.function_call_arguments.done" => {
+            let whole = data["arguments"].as_str().unwrap_or_default();
+            let call = heard.places.iter().position(|p| *p == place(data, "output_index")).expect("a call that began");
+            let joined = &mut heard.calls[call].1;
+            assert!(joined.is_empty() || joined == whole, "{joined:?} is {whole:?}");
+            *joined = whole.to_owned();
+        }
         "error" => heard.errors.push(data.clone()),
         "response.failed" => heard.errors.push(data["response"]["error"].clone()),
         _ => {}
@@ -153,6 +220,12 @@ fn messages(event: &Event, data: &Value, heard: &mut Heard) {
     assert_eq!(event.name.as_deref(), data["type"].as_str(), "the event's name is its type: {}", event.data);
     match data["type"].as_str().unwrap_or_default() {
         "message_start" => heard.beginnings += 1,
+        "content_block_start" if data["content_block"]["type"] == "tool_use" => {
+            heard.call(place(data, "index"), data["content_block"]["name"].as_str(), &Value::Null);
+        }
+        "content_block_delta" if data["delta"]["type"] == "input_json_delta" => {
+            heard.call(place(data, "index"), None, &data["delta"]["partial_json"]);
+        }
         "content_block_delta" => heard.text.push_str(data["delta"]["text"].as_str().unwrap_or_default()),
         "message_stop" => heard.ends += 1,
         "error" => heard.errors.push(data["error"].clone()),

@@ -11,6 +11,13 @@ mod read;
 mod text;
 mod when;
 
+/// Mutations of what others write, for the tests beside its parsers.
+#[cfg(test)]
+#[path = "../../dialect/tests/fuzz/mutate.rs"]
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
 use policy::snapshot::Snapshot;
 use serde_json::Value;
 

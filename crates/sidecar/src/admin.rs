@@ -29,6 +29,12 @@ use crate::{
     state::{Health, InForce, State},
 };
 
+/// All pages: nothing else is served.
+pub const PAGES: [&str; 7] =
+    ["/livez", "/readyz", "/metrics", "/health/providers", "/health/budgets", "/config", "/explain"];
+/// Those for everyone.
+const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 const MAX_HEAD: usize = 16 << 10;
 const HEAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 64;
@@ -65,6 +71,12 @@ pub async fn serve(state: Arc<State>, listener: TcpListener, shutdown: Cancellat
 
 async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr) -> Response<Full<Bytes>> {
     let path = request.uri().path();
+    if !PAGES.contains(&path) {
+        return told(StatusCode::NOT_FOUND, &json!({"error": "no such page"}));
+    }
+    if !OPEN.contains(&path) && !from.ip().to_canonical().is_loopback() {
+        return told(StatusCode::FORBIDDEN, &json!({"error": "only loopback callers; use kubectl port-forward"}));
+    }
     match (request.method(), path) {
         (&Method::GET, "/livez") => text("ok"),
         (&Method::GET, "/readyz") => match why_not_ready(state) {
@@ -77,19 +89,11 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, from: SocketAddr
             response.headers_mut().insert(CONTENT_TYPE, version);
             response
         }
-        (_, "/health/providers" | "/health/budgets" | "/config" | "/explain")
-            if !from.ip().to_canonical().is_loopback() =>
-        {
-            told(StatusCode::FORBIDDEN, &json!({"error": "only loopback callers; use kubectl port-forward"}))
-        }
         (&Method::GET, "/health/providers") => told(StatusCode::OK, &health(state)),
         (&Method::GET, "/health/budgets") => told(StatusCode::OK, &budgets(state)),
         (&Method::GET, "/config") => told(StatusCode::OK, &config(state)),
         (&Method::POST, "/explain") => explained(state, request).await,
-        (_, "/livez" | "/readyz" | "/metrics" | "/health/providers" | "/health/budgets" | "/config" | "/explain") => {
-            told(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "wrong method"}))
-        }
-        _ => told(StatusCode::NOT_FOUND, &json!({"error": "no such page"})),
+        _ => told(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "wrong method"})),
     }
 }
 

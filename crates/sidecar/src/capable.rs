@@ -7,10 +7,17 @@ use policy::catalogue::{self as facts, Capabilities, ModelFacts};
 #[must_use]
 pub fn capability(model: &str, facts: Option<&ModelFacts>) -> Capability {
     let known = *dialect::capability(model);
-    match facts {
-        Some(facts) if facts.images.is_some() || !facts.capabilities.is_empty() => over(known, facts),
-        _ => known,
-    }
+    if let Some(facts) = said(facts) { over(known, facts) } else { known }
+}
+
+/// What the policy alone says of a model; the rest is taken to be fine. `None` where it says nothing.
+#[must_use]
+pub fn told(facts: Option<&ModelFacts>) -> Option<Capability> {
+    said(facts).map(|facts| over(*dialect::capability(""), facts))
+}
+
+fn said(facts: Option<&ModelFacts>) -> Option<&ModelFacts> {
+    facts.filter(|facts| facts.images.is_some() || !facts.capabilities.is_empty())
 }
 
 fn over(known: Capability, facts: &ModelFacts) -> Capability {

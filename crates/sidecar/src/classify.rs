@@ -125,3 +125,68 @@ fn path_cost(snapshot: &Snapshot, call: Call, path: &str, kept_by: Option<KeptBy
 fn bad_hint(name: &HeaderName, want: &str) -> Refusal {
     Refusal::own(Cause::BadRequest).because(format!("header {name} must be {want}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+    use policy::snapshot::ProviderId;
+
+    use super::*;
+    use crate::headers::forward;
+
+    const POLICY: &str = "{apiVersion: llmroute.dev/v1alpha1, kind: LLMRoutePolicy, metadata: {name: p}, spec: {
+        podSelector: {}, credentials: {secretName: s}, providers: [{name: openai, api: OpenAI}],
+        classify: {headers: {scene: [x-intent], tier: [x-sla-tier], tenant: [x-team]}, rules: [
+            {scene: code, when: 'request.headers[\"x-kind\"] == \"code\" || request.tools > 0'}]},
+        tiers: [{name: gold}, {name: silver, maxCostUsd: '0.5'}],
+        scenes: [{name: chat, targets: [{provider: openai}]}, {name: code, targets: [{provider: openai}]}]}}";
+
+    /// Headers of an app, line by line: a request is classified within the policy or refused with a sentence, and no hint
+    /// goes on.
+    #[test]
+    fn fuzz_hints() {
+        let seeds = [
+            "x-llmroute-scene: code\nx-llmroute-tier: gold\nx-llmroute-tenant: a",
+            "x-llmroute-max-cost-usd: 0.02\nx-llmroute-max-latency-ms: 1500\nauthorization: Bearer x",
+            "x-intent: code\nx-sla-tier: silver\nx-team: Z\nx-kind: code\nconnection: close, x-kind",
+            "x-llmroute-max-cost-usd: 99999999999999999999\nx-llmroute-scene: nobody\nx-llmroute-scene: chat",
+        ];
+        let snapshot = api::load(POLICY).unwrap();
+        crate::fuzz::run_over(
+            "hints",
+            |mutator| mutator.raw(&seeds),
+            |input, _| {
+                let mut headers = HeaderMap::new();
+                for line in input.split(|b| *b == b'\n') {
+                    let colon = line.iter().position(|b| *b == b':').unwrap_or(line.len());
+                    let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+                    let name = HeaderName::from_bytes(&line[..colon]);
+                    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                        headers.append(name, value);
+                    }
+                }
+                match ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, None, b"", None) {
+                    Ok((ask, matched)) => {
+                        let scenes = [&*snapshot.scene(ask.scene).name, &*snapshot.tier(ask.tier).name];
+                        assert!(["chat", "code"].contains(&scenes[0]) && ["gold", "silver"].contains(&scenes[1]));
+                        assert!(matched.unknown_hints as usize <= headers.len());
+                    }
+                    Err(refusal) => {
+                        assert_eq!(refusal.reason.cause, Cause::BadRequest);
+                        assert!(headers.contains_key(&MAX_COST) || headers.contains_key(&MAX_LATENCY));
+                    }
+                }
+                let sent = forward(&headers, &snapshot.classify, snapshot.provider(ProviderId(0)));
+                for (name, _) in sent.iter() {
+                    let name = name.as_str();
+                    assert!(!name.starts_with("x-llmroute-"), "{name}");
+                    assert!(
+                        !["x-intent", "x-sla-tier", "x-team", "authorization", "connection"].contains(&name),
+                        "{name}"
+                    );
+                }
+                headers.keys().any(|name| name.as_str().starts_with("x-"))
+            },
+        );
+    }
+}

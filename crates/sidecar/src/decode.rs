@@ -174,6 +174,59 @@ mod tests {
         Ok(plain)
     }
 
+    const PLAIN: [&[u8]; 3] = [
+        br#"{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}]}"#,
+        b"data: {\"delta\":\"a\"}\n\ndata: {\"delta\":\"a\"}\n\ndata: [DONE]\n\n",
+        b"",
+    ];
+
+    fn gzip() -> Coding {
+        Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Plain::default())))
+    }
+
+    fn zstd() -> Coding {
+        let mut zstd = zstd::stream::write::Decoder::new(Plain::default()).unwrap();
+        zstd.window_log_max(WINDOW_LOG).unwrap();
+        Coding::Zstd(Box::new(zstd))
+    }
+
+    /// Damaged answers decode to the same, or to nothing, however they come.
+    fn fuzz(coding: &str, fresh: fn() -> Coding, header: usize, seeds: &[Vec<u8>]) {
+        crate::fuzz::run_over(
+            coding,
+            |mutator| mutator.raw(seeds),
+            |input, mutator| {
+                let whole = joined(fresh(), input, input.len().max(1));
+                let pieces = joined(fresh(), input, 1 + mutator.below(input.len() + 1));
+                // At the end of the bytes a decoder may still wait for the rest of what another has seen to be damaged.
+                if let (Ok(whole), Ok(pieces)) = (whole, pieces) {
+                    assert_eq!(whole, pieces);
+                }
+                input.len() >= header && joined(fresh(), &input[..header], header).is_ok()
+            },
+        );
+    }
+
+    #[test]
+    fn fuzz_gzip_answers() {
+        let coded = |plain: &&[u8]| {
+            let mut z = flate2::GzBuilder::new().filename("f").write(vec![], flate2::Compression::best());
+            z.write_all(plain).unwrap();
+            z.finish().unwrap()
+        };
+        let mut seeds: Vec<_> = PLAIN.iter().map(coded).collect();
+        // Two members are one answer.
+        seeds.push(seeds.concat());
+        fuzz("gzip answers", gzip, 10, &seeds);
+    }
+
+    #[test]
+    fn fuzz_zstd_answers() {
+        let mut seeds: Vec<_> = PLAIN.iter().map(|plain| zstd::encode_all(*plain, 3).unwrap()).collect();
+        seeds.push(seeds.concat());
+        fuzz("zstd answers", zstd, 6, &seeds);
+    }
+
     proptest::proptest! {
         /// However it is cut, what was encoded comes back; and noise within is an error or other bytes, never a panic.
         #[test]

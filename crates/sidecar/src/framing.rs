@@ -60,11 +60,12 @@ impl Watched {
         Watched { tcp, heads, head: vec![], late: None }
     }
 
-    fn look(&mut self, fresh: &[u8]) {
+    fn look(&mut self, mut fresh: &[u8]) {
         if self.heads.0.load(Ordering::Relaxed) != WATCHING {
             return;
         }
         let whole = if self.head.is_empty() {
+            fresh = begin(fresh);
             fresh
         } else {
             self.head.extend_from_slice(fresh);
@@ -78,6 +79,7 @@ impl Watched {
                 self.late = None;
             }
             // hyper ends a head that grows beyond its limit.
+            None if fresh.is_empty() => {}
             None if self.head.is_empty() => {
                 self.head = fresh.to_vec();
                 self.late = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
@@ -85,6 +87,12 @@ impl Watched {
             None => {}
         }
     }
+}
+
+/// Where a head begins: empty lines before it are let pass (RFC 9112 section 2.2), and do not end it.
+fn begin(text: &[u8]) -> &[u8] {
+    let empty = text.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    &text[empty..]
 }
 
 /// Where a head ends: at its first empty line, whose end and whose predecessor's may lack the CR.
@@ -176,6 +184,39 @@ mod tests {
         ] {
             assert_eq!(has_both(head.as_bytes()), both, "{head}");
         }
+    }
+
+    /// As far as anybody can read a head at all, what is ambiguous in it is seen, in however many pieces it comes.
+    #[test]
+    fn fuzz_request_heads() {
+        let seeds = [
+            "POST /v1/messages HTTP/1.1\r\nhost: l\r\ncontent-length: 5\r\n\r\nhello",
+            "POST /v1/messages HTTP/1.1\r\nhost: l\r\nTransfer-Encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\nhost: l\ncontent-length : 5\ntransfer-encoding:\n chunked\n\nx\r\n\r\n",
+            "GET / HTTP/1.0\r\nx: transfer-encoding: chunked\r\ny:content-length\r\n\n",
+            "\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+        ];
+        crate::fuzz::run_over(
+            "request heads",
+            |mutator| mutator.raw(&seeds),
+            |input, mutator| {
+                let head = begin(input);
+                let Some(end) = end_of_head(head) else { return false };
+                assert_eq!(head[end], b'\n');
+                // More of the body changes nothing.
+                let less = head.len() - mutator.below(head.len() - end);
+                assert!(end_of_head(&head[..less]).is_none_or(|again| again == end));
+                let mut space = [httparse::EMPTY_HEADER; 100];
+                let mut request = httparse::Request::new(&mut space);
+                if request.parse(input).is_ok_and(|parsed| parsed.is_complete()) {
+                    let has = |name: &str| request.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
+                    if has("content-length") && has("transfer-encoding") {
+                        assert!(has_both(&head[..end]));
+                    }
+                }
+                true
+            },
+        );
     }
 
     proptest::proptest! {

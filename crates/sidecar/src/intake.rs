@@ -237,6 +237,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn fuzz_coded_requests() {
+        use std::io::Write;
+        let plain = br#"{"model":"gpt-6-sol","messages":[{"role":"user","content":"hello hello hello hello hello"}]}"#;
+        let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+        gzip.write_all(plain).unwrap();
+        let seeds = [gzip.finish().unwrap(), zstd::encode_all(&plain[..], 3).unwrap()];
+        let memory = Memory::new(128 << 20);
+        crate::fuzz::run_over(
+            "coded requests",
+            |mutator| mutator.raw(&seeds),
+            |input, _| {
+                let is_gzip = input.starts_with(&[0x1f, 0x8b]);
+                let held = match is_gzip {
+                    true => inflate(flate2::read::MultiGzDecoder::new(input), &memory),
+                    false => inflate(zstd::Decoder::with_buffer(input).unwrap(), &memory),
+                };
+                if let Ok(held) = held {
+                    assert!(held.bytes.len() <= memory.held());
+                }
+                assert_eq!(memory.held(), 0);
+                is_gzip || input.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+            },
+        );
+    }
+
     #[tokio::test]
     async fn a_bomb_is_refused_at_the_limit_and_gives_its_room_back() {
         use std::io::Write;

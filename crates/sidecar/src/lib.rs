@@ -65,4 +65,9 @@ pub mod memory;
 pub mod store;
 pub mod telemetry;
 
+/// Mutations of what others send, for the tests beside its parsers.
+#[cfg(test)]
+#[path = "../../dialect/tests/fuzz/mutate.rs"]
+mod fuzz;
+
 pub use harden::harden;

@@ -174,8 +174,9 @@ fn refused_outright(x: &Exchange, headers: &HeaderMap, heads: &Heads) -> Option<
             return bad("the request has both Content-Length and Transfer-Encoding; send one");
         }
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-        if !codings.all(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-            return bad("of transfer codings only chunked is undone; compress with Content-Encoding");
+        let first = codings.next().is_some_and(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        if !first || codings.next().is_some() {
+            return bad("of transfer codings only chunked is undone, and once; compress with Content-Encoding");
         }
     }
     if headers.contains_key(header::UPGRADE) {

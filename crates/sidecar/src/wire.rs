@@ -16,7 +16,7 @@ use policy::{
 };
 
 use crate::{
-    capable::capability,
+    capable::{capability, told},
     clock,
     credentials::Secret,
     headers,
@@ -119,11 +119,8 @@ impl Inbound {
         }
         let can = capability(model, facts);
         let target = self.target_dialect(call, caller, api, model, &can);
-        // What the caller asks of the model that it named is between the two, unless the policy says what that takes.
-        let is_told = facts.is_some_and(|f| f.images.is_some() || !f.capabilities.is_empty());
-        if target == caller && !self.is_swapped(model) && !is_told {
-            return None;
-        }
+        // What the caller asks of the model that it named is between the two, but for what the policy says of it.
+        let can = if target == caller && !self.is_swapped(model) { told(facts)? } else { can };
         dialect::hindrance(caller, target, head, &can)
     }
 
@@ -151,7 +148,7 @@ impl Inbound {
         };
         let lost = if wire == caller {
             let another = keepers.another(snapshot, target.provider, ask.scene);
-            self.edited(caller, head, &to, another.as_ref().map(|a| a as _)).dropped
+            self.edited(caller, head, &to, facts, another.as_ref().map(|a| a as _)).dropped
         } else {
             match self.translation(ask.call, caller, wire, head, &to) {
                 Ok(done) => done.dropped,
@@ -250,7 +247,7 @@ impl Inbound {
         let mut wire = match &self.head {
             Some(head) if target == caller => {
                 let another = in_force.keepers.another(snapshot, candidate.key.provider, ask.scene);
-                self.edited(caller, head, &to, another.as_ref().map(|a| a as _))
+                self.edited(caller, head, &to, facts, another.as_ref().map(|a| a as _))
             }
             Some(head) => {
                 let to = dialect::TargetModel { default_max_tokens: limit.or(most_tokens), ..to };
@@ -279,9 +276,10 @@ impl Inbound {
         caller: Dialect,
         head: &Head,
         to: &dialect::TargetModel<'_>,
+        facts: Option<&ModelFacts>,
         another: Option<&Another<'_>>,
     ) -> Wire {
-        let done = dialect::edit_request(caller, &self.body, head, to, another);
+        let done = dialect::edit_request(caller, &self.body, head, to, told(facts).as_ref(), another);
         Wire { body: done.body, dropped: done.dropped, usage_added: done.usage_added, ..self.untouched(caller) }
     }
 

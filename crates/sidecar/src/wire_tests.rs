@@ -34,7 +34,7 @@ fn edited(caller: Dialect, body: &Value, target: Target) -> (Value, Vec<String>)
         capability: &capability(model, facts),
         now: 0,
     };
-    let wire = inbound.edited(caller, inbound.head.as_ref().unwrap(), &to, None);
+    let wire = inbound.edited(caller, inbound.head.as_ref().unwrap(), &to, facts, None);
     (serde_json::from_slice(&wire.body.concat()).unwrap(), wire.dropped)
 }
 
@@ -54,6 +54,11 @@ fn t06_a_model_put_in_the_place_of_another_is_asked_what_it_takes() {
     let own = Capabilities { sampling: Some(catalogue::Sampling::All), ..none() };
     let (got, lost) = edited(Dialect::Chat, &body("gpt-4o"), target(0, "gpt-6-sol", own));
     assert_eq!((&got["temperature"], lost), (&json!(0.5), vec!["max_tokens".to_owned()]));
+    // Of the model that the caller named, too: that fact, and no other that the catalogue may know.
+    let own = Capabilities { sampling: Some(catalogue::Sampling::None), ..none() };
+    let (got, lost) = edited(Dialect::Chat, &body("gpt-6-sol"), target(0, "gpt-6-sol", own));
+    let want = json!({"model": "gpt-6-sol", "messages": messages, "max_tokens": 500_000});
+    assert_eq!((got, lost), (want, vec!["temperature".to_owned()]));
 }
 
 #[test]

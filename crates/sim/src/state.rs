@@ -1,5 +1,6 @@
 //! Everything that a running simulator knows, shared by its connections.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
     pub(crate) bill: Mutex<Bill>,
+    /// Requests that came on a connection that died of it.
+    pub(crate) unread: Arc<AtomicU64>,
     dark: Mutex<[Option<Dark>; 2]>,
     seeds: AtomicU64,
     started: Instant,
@@ -42,6 +45,7 @@ impl State {
             script: Mutex::new(Script::new(config.rules.clone(), config.seed)),
             log: Mutex::new(Log::new(config.log_entries)),
             bill: Mutex::default(),
+            unread: Arc::default(),
             dark: Mutex::default(),
             seeds: AtomicU64::new(config.seed << 32),
             started: Instant::now(),
@@ -86,6 +90,7 @@ impl State {
     /// Back to the state after the start.
     pub(crate) fn reset(&self) {
         self.resets.fetch_add(1, Ordering::Relaxed);
+        self.unread.store(0, Ordering::Relaxed);
         self.set_dark(None, None);
         self.set_script(self.config.rules.clone(), None);
         self.log.lock().forget();

@@ -109,3 +109,70 @@ async fn each_model_overruns_once_and_its_debt_is_kept_and_told() {
     // All that was billed is on the books.
     assert_eq!(nano(&page, "llmroute_budget_spent_usd", &[("budget", "hour")]), world.billed());
 }
+
+/// A way to be overrun: what the caller speaks, whether it is streamed, and the model that does it.
+const WAYS: [(Speech, bool, &str, &str); 8] = [
+    (Speech::Chat, false, "openai", "gpt-6-sol"),
+    (Speech::Chat, true, "openai", "gpt-6-luna"),
+    (Speech::Responses, false, "openai", "gpt-5.6-sol"),
+    (Speech::Responses, true, "openai", "gpt-5.5"),
+    (Speech::Messages, false, "claude", "claude-sonnet-5-5"),
+    (Speech::Messages, true, "claude", "claude-haiku-5-5"),
+    // Translated.
+    (Speech::Chat, false, "claude", "claude-opus-5"),
+    (Speech::Responses, true, "claude", "claude-opus-4-5"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_dialect_plain_and_streamed_is_overrun_once() {
+    let scene = |at: usize| format!("scene-{at}");
+    let world = World::builder()
+        .openai("openai")
+        .claude("claude")
+        .start(|p| {
+            let p = p.tier(CALM).field(PATIENT).field("budgets: [{name: hour, window: 1h, limitUsd: \"5\"}]");
+            let ways = WAYS.iter().enumerate();
+            ways.fold(p, |p, (at, (_, _, provider, model))| p.scene(&scene(at), &[(provider, model)]))
+        })
+        .await;
+    for name in ["openai", "claude"] {
+        world.script(name, vec![Rule::fault(Fault::IgnoreMaxTokens)]);
+    }
+    let program = Program::builder(&world.policy_file()).credentials(&world.dir.join("keys")).start().await;
+    let mut lines = vec![];
+    for (at, (speech, stream, provider, model)) in WAYS.into_iter().enumerate() {
+        let what = format!("{speech:?} at {model}, stream {stream}");
+        let body = body(speech, "hi", stream, 200);
+        let hold = worst(&program.admin, speech, &scene(at), &body).await;
+        let mut overrun = 0;
+        for again in [false, true] {
+            let before = world.billed();
+            let ask = send(&program.app, speech, &body).header("x-llmroute-scene", &scene(at));
+            let reply = ask.send().await.expect(hyper::StatusCode::OK);
+            assert!(reply.whole, "{what}");
+            if stream {
+                let heard = speech.listen(&reply.events());
+                assert_eq!((heard.ends, heard.errors.len()), (1, 0), "{what}");
+            }
+            let billed = world.billed() - before;
+            assert!(billed > hold, "{what}: {billed} for a hold of {hold}");
+            let page = metrics(&program).await;
+            let told = nano(&page, "llmroute_cost_overrun_usd_total", &[("provider", provider), ("model", model)]);
+            if again {
+                // Once: the hold of the next is what the provider charges.
+                assert_eq!(told, overrun, "{what}");
+            } else if provider == "claude" && speech != Speech::Messages {
+                // What is translated is held as it goes out.
+                assert!(told > 0 && told < billed, "{what}: {told} of {billed}");
+            } else {
+                assert_eq!(told, billed - hold, "{what}");
+            }
+            overrun = told;
+        }
+        lines.push((model.to_owned(), overrun));
+    }
+    eventually("one line a model", || async { (told(&program) == lines).then_some(()) }).await;
+    let page = metrics(&program).await;
+    assert_eq!(nano(&page, "llmroute_budget_spent_usd", &[("budget", "hour")]), world.billed());
+    assert_eq!(nano(&page, "llmroute_budget_debt_usd", &[("budget", "hour")]), 0, "all of it is within the cap");
+}

@@ -1,10 +1,17 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
+
+use cel::parser::Parser;
 use policy::{
     ask::{Facts, Headers},
     expr::EvalError,
 };
 use proptest::prelude::*;
 
-use super::compile;
+use super::{MAX_DEPTH, STACK, compile};
+use crate::fuzz::{Mutator, run_over};
 
 struct Rows(&'static [(&'static str, &'static str)]);
 
@@ -74,6 +81,42 @@ fn conditions_mean_what_they_say() {
             Err(message) => assert!(message.contains("strings in quotes belong"), "{text}: {message}"),
         }
     }
+}
+
+#[test]
+fn fuzz_conditions() {
+    let seeds = [
+        "request.tools > 0 || request.model.startsWith(\"code\")",
+        "request.images + request.documents * 2 == 7 && !request.stream",
+        "has(request.headers.`x-plan`) && request.headers['x-plan'] in ['free','pro']",
+        "request.stream ? request.inputBytes > 64 * 1024 : request.maxTokens <= 0x200",
+        "request.messages % 5 == 2 && -request.tools < 0 - 1",
+    ];
+    // A value changes for another, or an operator, or bytes: between two values stands an operator.
+    let make = move |mutator: &mut Mutator| match mutator.below(3) {
+        0 => mutator.raw(&seeds),
+        _ => {
+            let seed = seeds[mutator.below(seeds.len())];
+            let mut text: Vec<&str> = seed.split(' ').collect();
+            let at = mutator.below(text.len());
+            let mut other: Vec<&str> = seeds[mutator.below(seeds.len())].split(' ').collect();
+            other.truncate(other.len() - 1);
+            text[at] = other[mutator.below(other.len() / 2) * 2 + at % 2];
+            text.join(" ").into_bytes()
+        }
+    };
+    let judge = |input: &[u8], _: &mut Mutator| {
+        let Ok(text) = str::from_utf8(input) else { return false };
+        match compile(text) {
+            Ok(expr) => _ = expr.eval(&facts()),
+            Err(message) => assert!(!message.is_empty()),
+        }
+        let parser = Parser::new().max_recursion_depth(MAX_DEPTH).enable_ident_escape_syntax(true);
+        catch_unwind(AssertUnwindSafe(|| parser.parse(text).is_ok())).unwrap_or(false)
+    };
+    // The parser alone needs the stack as well.
+    let all = thread::Builder::new().stack_size(STACK).spawn(move || run_over("conditions", make, judge));
+    all.unwrap().join().unwrap();
 }
 
 #[test]

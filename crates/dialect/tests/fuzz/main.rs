@@ -10,34 +10,10 @@ mod mutate;
 mod order;
 mod streams;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use bytes::Bytes;
 use dialect::{Context, Dialect, Signal, TargetModel, capability, read_head, translate_request};
-use mutate::Mutator;
+use mutate::run;
 use serde_json::{Value, json};
-
-/// Few enough for every save; `make fuzz` asks for a million.
-const FEW: u64 = 500;
-
-/// Runs `judge` over mutations of `seeds`; it tells whether an input came past the first stage.
-fn run(parser: &str, seeds: &[&str], mut judge: impl FnMut(&[u8], &mut Mutator) -> bool) {
-    let count = std::env::var("LLMROUTE_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(FEW);
-    let mut mutator = Mutator::new(parser);
-    let mut past = 0u64;
-    for i in 0..count {
-        let input = mutator.input(seeds);
-        match catch_unwind(AssertUnwindSafe(|| judge(&input, &mut mutator))) {
-            Ok(is_past) => past += u64::from(is_past),
-            Err(panic) => {
-                eprintln!("{parser}, input {i}: {}", String::from_utf8_lossy(&input).escape_debug());
-                resume_unwind(panic);
-            }
-        }
-    }
-    println!("{parser}: {count} inputs, {past} past the first stage");
-    assert!(past * 2 >= count, "{parser}: only {past} of {count} past the first stage");
-}
 
 /// One test for each dialect that `judge` reads.
 macro_rules! for_each_dialect {

@@ -1,4 +1,7 @@
-//! A deterministic mutator: most inputs stay well-formed and change in meaning, the others change in their bytes.
+//! A deterministic mutator: most inputs stay well-formed and change in meaning, the others change in their bytes. And the
+//! run of a parser over its inputs, which other crates share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use serde_json::{Value, json};
 
@@ -26,6 +29,37 @@ const BITS: [&[u8]; 20] = [
     b"[DONE]",
 ];
 
+/// Few enough for every save; `make fuzz` asks for a million.
+const FEW: u64 = 500;
+
+/// Runs `judge` over mutations of `seeds`, documents and streams; it tells whether an input came past the first stage.
+pub fn run(parser: &str, seeds: &[&str], judge: impl FnMut(&[u8], &mut Mutator) -> bool) {
+    run_over(parser, |mutator| mutator.input(seeds), judge);
+}
+
+/// The same over inputs of any kind.
+pub fn run_over(
+    parser: &str,
+    mut make: impl FnMut(&mut Mutator) -> Vec<u8>,
+    mut judge: impl FnMut(&[u8], &mut Mutator) -> bool,
+) {
+    let count = std::env::var("LLMROUTE_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(FEW);
+    let mut mutator = Mutator::new(parser);
+    let mut past = 0u64;
+    for i in 0..count {
+        let input = make(&mut mutator);
+        match catch_unwind(AssertUnwindSafe(|| judge(&input, &mut mutator))) {
+            Ok(is_past) => past += u64::from(is_past),
+            Err(panic) => {
+                eprintln!("{parser}, input {i}: {}", String::from_utf8_lossy(&input).escape_debug());
+                resume_unwind(panic);
+            }
+        }
+    }
+    println!("{parser}: {count} inputs, {past} past the first stage");
+    assert!(past * 2 >= count, "{parser}: only {past} of {count} past the first stage");
+}
+
 pub struct Mutator {
     state: u64,
 }
@@ -50,14 +84,19 @@ impl Mutator {
     pub fn input(&mut self, seeds: &[&str]) -> Vec<u8> {
         let seed = seeds[self.below(seeds.len())];
         match self.below(8) {
-            0 => seed.as_bytes().to_vec(),
-            1 | 2 => self.bytes(seed.as_bytes(), seeds),
+            0..3 => self.raw(seeds),
             _ if seed.contains("data:") => self.stream(seed, seeds),
             _ => self.document(seed, seeds),
         }
     }
 
-    fn bytes(&mut self, seed: &[u8], seeds: &[&str]) -> Vec<u8> {
+    /// One of `seeds` as it is, or changed in its bytes.
+    pub fn raw<S: AsRef<[u8]>>(&mut self, seeds: &[S]) -> Vec<u8> {
+        let seed = seeds[self.below(seeds.len())].as_ref();
+        if self.below(3) == 0 { seed.to_vec() } else { self.bytes(seed, seeds) }
+    }
+
+    fn bytes<S: AsRef<[u8]>>(&mut self, seed: &[u8], seeds: &[S]) -> Vec<u8> {
         let mut v = seed.to_vec();
         for _ in 0..=self.below(3) {
             let at = self.below(v.len() + 1);
@@ -75,7 +114,7 @@ impl Mutator {
                     v.splice(at..at, again);
                 }
                 _ => {
-                    let other = seeds[self.below(seeds.len())].as_bytes();
+                    let other = seeds[self.below(seeds.len())].as_ref();
                     let from = self.below(other.len());
                     v.splice(at..to, other[from..].iter().copied());
                 }

@@ -152,6 +152,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzz_retry_after() {
+        let seeds = ["2", "0.5", "1500", "1e300", "-1", "NaN", "inf", "+7", "Fri, 31 Dec 1999 23:59:59 GMT"];
+        crate::fuzz::run_over(
+            "retry-after",
+            |mutator| mutator.raw(&seeds),
+            |input, mutator| {
+                let Ok(value) = hyper::header::HeaderValue::from_bytes(input) else { return false };
+                let name = ["retry-after", "retry-after-ms"][mutator.below(2)];
+                let name = hyper::header::HeaderName::from_static(name);
+                let wait = retry_after(&HeaderMap::from_iter([(name, value)]));
+                assert!(wait.is_none_or(|wait| wait <= Duration::from_secs(86_400)));
+                true
+            },
+        );
+    }
+
+    #[test]
     fn retry_after_in_both_units() {
         let map = |rows: &[(&'static str, &'static str)]| {
             rows.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect::<HeaderMap>()

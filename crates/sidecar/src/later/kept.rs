@@ -216,6 +216,32 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_records() {
+        let whole = Record {
+            path: "/v1/responses?x=y".into(),
+            headers: vec![
+                ("x-llmroute-tenant".into(), "Zoë".into()),
+                ("content-type".into(), "application/json".into()),
+            ],
+            created: 5,
+            bytes: 9,
+            key: Some(KeptKey { name: "k".into(), digest: [3; 32] }),
+            end: Some(End { how: How::Failed, at: 7, http: Some(400) }),
+        };
+        let running = Record { key: None, end: None, ..whole.clone() };
+        let texts = [whole, running].map(|record| String::from_utf8(record.write()).unwrap());
+        crate::fuzz::run("records", &texts.each_ref().map(String::as_str), |input, _| {
+            let Some(record) = Record::read(input) else {
+                return serde_json::from_slice::<serde_json::Value>(input).is_ok();
+            };
+            assert_eq!(Record::read(&record.write()).as_ref(), Some(&record));
+            assert!(record.header_map().len() <= record.headers.len());
+            let _ = (record.row(), record.size());
+            true
+        });
+    }
+
+    #[test]
     fn a_record_is_read_as_it_was_written() {
         let record = Record {
             path: "/v1/messages?beta=true".into(),

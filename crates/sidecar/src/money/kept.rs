@@ -229,6 +229,33 @@ mod tests {
         assert_eq!(read(None), (past, Clock::Other), "a kernel that does not say may have been started anew");
     }
 
+    /// What stands in the file may be anybody's: all of it is believed or nothing.
+    #[tokio::test]
+    async fn fuzz_journal() {
+        let (head, rows) = kept(vec![write(Batch::default(), &checkpoint(), None, Some(&owner("u", "p")))]).await;
+        let head = head.unwrap();
+        let texts: Vec<String> = std::iter::once(&head)
+            .chain(rows.iter().take(4).flat_map(|(key, row)| [key, row]))
+            .map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+            .collect();
+        let seeds: Vec<&str> = texts.iter().map(String::as_str).collect();
+        crate::fuzz::run("journal", &seeds, |input, _| {
+            let ours = owner("u", "p");
+            let as_head = read(Some(input), &rows, false, Some("b"), Some(&ours));
+            let input = Bytes::copy_from_slice(input);
+            for (key, row) in [(&input, &rows[0].1), (&rows[0].0, &input)] {
+                let read = read(Some(&head), &[(key.clone(), row.clone())], false, Some("b"), Some(&ours));
+                if let Ok((Past::Kept(_, read), _)) = read {
+                    assert_eq!(read.len(), 1);
+                    // What is read is written as it is read.
+                    let again = read_row(&write_key(&read[0].key), row);
+                    assert_eq!(again.as_ref(), read.first());
+                }
+            }
+            as_head.is_ok() || serde_json::from_slice::<serde_json::Value>(&input).is_ok()
+        });
+    }
+
     #[tokio::test]
     async fn a_share_is_nothing_to_others() {
         let read = |head: &[u8], owner: Option<&Owner>| match read(Some(head), &[], false, None, owner).unwrap() {

@@ -122,6 +122,25 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_traceparents() {
+        let later = format!("{}-what-comes-later", GOOD.replacen("00-", "cc-", 1));
+        let seeds = [GOOD.to_owned(), GOOD.replace("-01", "-fe"), later, GOOD.to_uppercase()];
+        crate::fuzz::run_over(
+            "traceparents",
+            |mutator| mutator.raw(&seeds),
+            |input, _| {
+                if let Some(parent) = parse(input) {
+                    let said = traceparent(parent.trace_id, parent.span_id, parent.sampled).unwrap();
+                    assert_eq!(parse(said.as_bytes()), Some(parent));
+                    // Versions and flags are the caller's; the ids are taken as they stand.
+                    assert_eq!(said.as_bytes()[2..53], input[2..53]);
+                }
+                input.len() > 2 && read_hex(&input[..2]).is_some() && input[2] == b'-'
+            },
+        );
+    }
+
+    #[test]
     fn a_repeated_header_is_none() {
         let mut headers = HeaderMap::new();
         headers.append("traceparent", HeaderValue::from_static(GOOD));

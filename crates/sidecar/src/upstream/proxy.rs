@@ -4,10 +4,7 @@ use std::io;
 
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest head of a proxy's answer.
 const MAX_HEAD: usize = 16 << 10;
@@ -54,7 +51,10 @@ impl Proxy {
     }
 
     /// Asks for a tunnel to `host:port` and reads exactly the head of the answer.
-    pub(super) async fn tunnel(&self, mut tcp: TcpStream, host: &str, port: u16) -> io::Result<TcpStream> {
+    pub(super) async fn tunnel<S>(&self, mut tcp: S, host: &str, port: u16) -> io::Result<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let auth = self.auth.as_ref().map(|a| format!("proxy-authorization: Basic {a}\r\n")).unwrap_or_default();
         let ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n{auth}\r\n");
@@ -66,14 +66,71 @@ impl Proxy {
             }
             head.push(tcp.read_u8().await?);
         }
-        let granted = head.starts_with(b"HTTP/1.") && head.get(8..12) == Some(b" 200");
-        if granted { Ok(tcp) } else { Err(io::Error::other("the proxy refused the tunnel")) }
+        if is_grant(&head) { Ok(tcp) } else { Err(io::Error::other("the proxy refused the tunnel")) }
     }
+}
+
+/// Any 2xx opens a tunnel (RFC 9110 section 9.3.6).
+fn is_grant(head: &[u8]) -> bool {
+    let status = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(1..6));
+    matches!(status, Some([b' ', b'2', b'0'..=b'9', b'0'..=b'9', b' ' | b'\r']))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A tunnel is what a whole head grants, and begins right behind it.
+    #[test]
+    fn fuzz_tunnel_replies() {
+        let seeds = [
+            "HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x01hello",
+            "HTTP/1.0 200\r\nproxy-agent: x\r\nvia: 1.1 proxy\r\n\r\n",
+            "HTTP/1.1 204 Fine\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n<html>",
+            "HTTP/1.1 2000 No\r\n\r\n",
+        ];
+        let proxy = Proxy::parse("http://proxy:1", "").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        crate::fuzz::run_over(
+            "tunnel replies",
+            |mutator| mutator.raw(&seeds),
+            |input, _| {
+                let end = memchr::memmem::find(input, b"\r\n\r\n").map(|at| at + 4);
+                let left = runtime.block_on(async {
+                    let (near, mut far) = tokio::io::duplex(64 << 10);
+                    far.write_all(input).await.unwrap();
+                    far.shutdown().await.unwrap();
+                    let mut tunnel = proxy.tunnel(near, "api.openai.com", 443).await.ok()?;
+                    let mut left = vec![];
+                    tunnel.read_to_end(&mut left).await.unwrap();
+                    Some(left)
+                });
+                let status = input.get(9..12).and_then(|s| str::from_utf8(s).ok()?.parse::<u16>().ok());
+                let granted = end.is_some()
+                    && input.starts_with(b"HTTP/1.")
+                    && input[8] == b' '
+                    && status.is_some_and(|s| (200..300).contains(&s))
+                    && !input[12].is_ascii_digit();
+                if left.is_some() {
+                    assert!(granted);
+                    assert_eq!(left.as_deref(), end.map(|end| &input[end..]));
+                }
+                end.is_some()
+            },
+        );
+        let rows: [(&[u8], bool); 6] = [
+            (b"HTTP/1.1 200 OK\r\n\r\n", true),
+            (b"HTTP/1.0 200\r\n\r\n", true),
+            (b"HTTP/1.1 204 None\r\n\r\n", true),
+            (b"HTTP/1.1 2000 OK\r\n\r\n", false),
+            (b"HTTP/1.1 407 No\r\n\r\n", false),
+            (b"HTTP/1.1\r\n\r\n", false),
+        ];
+        for (head, granted) in rows {
+            assert_eq!(is_grant(head), granted, "{}", head.escape_ascii());
+        }
+    }
 
     #[test]
     fn urls_and_exceptions() {

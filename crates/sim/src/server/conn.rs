@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -30,9 +30,16 @@ const HELD_BACK: usize = 7;
 pub(super) struct Control {
     mode: AtomicU8,
     reader: Mutex<Option<Waker>>,
+    /// Counts requests that came on a stale connection.
+    unread: Arc<AtomicU64>,
 }
 
 impl Control {
+    /// With the simulator's count of requests that came on stale connections.
+    pub(super) fn new(unread: Arc<AtomicU64>) -> Control {
+        Control { unread, ..Control::default() }
+    }
+
     /// The next write loses its end, and then the connection closes.
     pub(super) fn cut(&self) {
         self.mode.store(CUTTING, Ordering::SeqCst);
@@ -115,7 +122,9 @@ impl<S: ZeroLinger + AsyncRead + Unpin> AsyncRead for Conn<S> {
             STALE => {
                 let mut scratch = [0; 64];
                 let mut scratch = ReadBuf::new(&mut scratch);
-                Pin::new(&mut this.inner).poll_read(cx, &mut scratch).map(|_| Err(broken()))
+                std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, &mut scratch))?;
+                this.control.unread.fetch_add(u64::from(!scratch.filled().is_empty()), Ordering::Relaxed);
+                Poll::Ready(Err(broken()))
             }
             _ => Pin::new(&mut this.inner).poll_read(cx, buf),
         }

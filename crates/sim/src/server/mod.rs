@@ -109,6 +109,11 @@ impl Sim {
         self.state.log.lock().entries()
     }
 
+    /// How many requests came on connections that died of it, unread: they are in no log.
+    pub fn unread(&self) -> u64 {
+        self.state.unread.load(Ordering::Relaxed)
+    }
+
     /// Microseconds since its start, by the clock that dates its charges.
     pub fn now_us(&self) -> u64 {
         self.state.now().us
@@ -175,7 +180,7 @@ async fn serve<S>(stream: S, state: Arc<State>, number: u64)
 where
     S: AsyncRead + AsyncWrite + ZeroLinger + Unpin + Send + 'static,
 {
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control::new(state.unread.clone()));
     let io = TokioIo::new(Conn { inner: stream, control: control.clone() });
     let http2 = state.config.http2;
     let service = service_fn(move |request| handle::handle(state.clone(), control.clone(), number, request));

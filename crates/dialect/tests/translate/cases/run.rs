@@ -93,7 +93,7 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
 fn edited(dialect: Dialect, request: &Value, to: &TargetModel<'_>) -> (Value, Vec<String>) {
     let body = Bytes::from(request.to_string());
     let head = read_head(dialect, &body).unwrap();
-    let done = edit_request(dialect, &body, &head, to, None);
+    let done = edit_request(dialect, &body, &head, to, None, None);
     (json_of(&done.body.concat()), done.dropped)
 }
 

@@ -15,6 +15,8 @@ use tokio::{
 };
 
 const MIB: usize = 1 << 20;
+/// A provider that takes in so much is slow to accept, too.
+const SLOW: &str = "timeouts: {connect: 30s, firstByte: 30s, idle: 30s, total: 120s}";
 
 /// A request of about 30 MiB: one long prompt.
 fn large() -> Bytes {
@@ -79,7 +81,11 @@ async fn two_hundred_of_thirty_mebibytes() {
     let world = World::builder()
         .openai("openai")
         .wide()
-        .start(|p| p.scene("chat", &[("openai", "")]).tier("{name: t, retries: {attempts: 1}}").field(PATIENT))
+        .start(|p| {
+            p.scene("chat", &[("openai", "")])
+                .tier(&format!("{{name: t, {SLOW}, retries: {{attempts: 1}}}}"))
+                .field(PATIENT)
+        })
         .await;
     // Refused by its context length, after it has been read; slowly, so that bodies pile up.
     world.script("openai", vec![Rule::act(Act { head_ms: Some(100), ..Act::fault(Fault::Unprocessable) })]);
@@ -124,7 +130,7 @@ async fn a_body_near_the_limit_is_sent_again_whole() {
             .provider_with("first", "OpenAI", &first.url(), wide)
             .provider_with("second", "OpenAI", &second.url(), wide)
             .scene("chat", &[("first", "gpt-6-sol"), ("second", "gpt-6-sol")])
-            .tier("{name: t, timeouts: {firstByte: 30s, idle: 30s, total: 60s}, retries: {attempts: 2, base: 5ms, cap: 5ms}}")
+            .tier(&format!("{{name: t, {SLOW}, retries: {{attempts: 2, base: 5ms, cap: 5ms}}}}"))
             .field(PATIENT);
         // Room for one such body, and for no copy of it.
         let world = World::builder().memory(40 * MIB).start_with(&policy.yaml()).await;

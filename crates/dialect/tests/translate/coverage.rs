@@ -140,7 +140,7 @@ const TABLE: &[Line] = &[
             ("tests/it/routing.rs", "headers_on_the_way_out"),
             ("tests/it/arrows.rs", "every_version_of_messages_and_both_places_of_the_key"),
             ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),
-            ("tests/it/secrets.rs", "nothing_leaks_over_every_fault_at_trace_level"),
+            ("tests/it/secrets/mod.rs", "nothing_leaks_over_every_fault_at_trace_level"),
         ],
     ),
     line(55, &[(REQUEST, NINE)]),

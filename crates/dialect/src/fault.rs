@@ -29,8 +29,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A thread of Messages does not go on like this (`thread_not_found`, `thread_already_continued`, …), whatever the
-    /// status: its caller's to mend, nobody's to try again.
+    /// Of a provider of Messages: a thread does not go on like this (`thread_not_found`, `thread_already_continued`, …). It
+    /// is its caller's to mend, nobody's to try again.
     #[must_use]
     pub fn is_of_thread(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.starts_with("thread_"))

@@ -177,9 +177,11 @@ fn nothing_to_try(x: &Exchange, plan: &Plan) -> Refusal {
 }
 
 /// For a turn of a thread whose keeper cannot take it, while another target could take the whole conversation: Anthropic's
-/// SDKs and Claude Code know this refusal, send all turns and go on without a thread.
+/// SDKs and Claude Code know this refusal, send all turns and go on without a thread. A request by id can wait for the
+/// keeper.
 fn whole(x: &Exchange, inbound: &Inbound, plan: &Plan) -> Option<Refusal> {
-    let goes_on = x.dialect == Dialect::Messages && inbound.head.as_ref().is_some_and(|head| head.stateful);
+    let is_turn = x.dialect == Dialect::Messages && inbound.head.as_ref().is_some_and(|head| head.stateful);
+    let goes_on = is_turn && !x.later;
     let other = plan.left_out.iter().find(|l| l.reason.cause == Cause::CannotCarry).filter(|_| goes_on)?;
     let why = "the provider that keeps the thread cannot take this turn; send the whole conversation without `thread`";
     Some(Refusal::of(other.reason).because(why).called("thread_unsupported_request"))

@@ -77,7 +77,7 @@ impl Keepers {
                 Some(dialect::references(body).iter().find_map(|id| known(id)).unwrap_or(unknown))
             }
             // A keeper that is not asked says so, and SDKs send the whole conversation.
-            Call::Messages if head.stateful => Some(unknown),
+            Call::Messages | Call::CountTokens if head.stateful => Some(unknown),
             _ => (head.images + head.documents > 0 && dialect::names_files(body)).then_some(unknown),
         }
     }

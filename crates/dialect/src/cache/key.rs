@@ -74,7 +74,7 @@ fn depends(dialect: Dialect, name: &[u8], value: &[u8]) -> bool {
         (Dialect::Chat, b"web_search_options") => !empty,
         // A stored prompt has versions.
         (Dialect::Responses, b"background" | b"prompt") => !empty,
-        (Dialect::Messages, b"mcp_servers" | b"container") => !empty,
+        (Dialect::Messages, b"mcp_servers" | b"container" | b"thread") => !empty,
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dialect::{AnswerFault, Usage};
+use dialect::{AnswerFault, Dialect, Usage};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, Response, StatusCode};
@@ -131,7 +131,7 @@ pub(super) async fn refused(
     let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));
     let status = head.status.as_u16();
     let fault = dialect::read_error(wire.dialect, status, &body);
-    let failure = match fault.is_of_thread() {
+    let failure = match wire.dialect == Dialect::Messages && status < 500 && fault.is_of_thread() {
         true => Failure::Rejected { status },
         false => Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers)),
     };

@@ -2,24 +2,31 @@
 //! the whole conversation to whoever answers.
 
 use harness::{
-    Reply, World,
+    Ask, Reply, World,
     policy::{PATIENT, QUICK},
 };
+use hyper::StatusCode;
 use serde_json::{Value, json};
-use sim::{Config, Dark, Vendor};
+use sim::{Config, Dark, Fault, Rule, Vendor};
+
+use crate::by_id::{answer, place};
 
 const SONNET: (&str, &str) = ("claude", "claude-sonnet-5-5");
 const SOL: (&str, &str) = ("openai", "gpt-6-sol");
 
 async fn world() -> World {
-    let world = World::builder().openai("openai").claude("claude");
+    let world = World::builder().openai("openai").claude("claude").keeps();
     world.start(|p| p.tier(QUICK).field(PATIENT).scene("both", &[SONNET, SOL]).scene("openai", &[SOL])).await
 }
 
 async fn ask(world: &World, scene: &str, thread: Value, turns: Value) -> Reply {
+    post(world, scene, thread, turns).send().await
+}
+
+fn post<'a>(world: &'a World, scene: &str, thread: Value, turns: Value) -> Ask<'a> {
     let body = json!({"model": "claude-sonnet-5-5", "max_tokens": 300, "messages": turns, "thread": thread});
     let post = world.app.post("/v1/messages", body.to_string()).header("x-llmroute-scene", scene);
-    post.header("anthropic-version", "2023-06-01").header("anthropic-beta", "message-threads-2026-08-12").send().await
+    post.header("anthropic-version", "2023-06-01").header("anthropic-beta", "message-threads-2026-08-12")
 }
 
 fn say(text: &str) -> Value {
@@ -64,6 +71,20 @@ async fn a_thread_goes_on_with_its_keeper_or_whole() {
     let whole = ask(&world, "both", Value::Null, turns).await;
     let told = (whole.header("x-llmroute-status"), whole.header("x-llmroute-provider"));
     assert_eq!(told, ("degraded", "openai"), "{}", whole.text());
+}
+
+/// Who asks by id can wait until the keeper is well again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_by_id_waits_for_the_keeper() {
+    let world = world().await;
+    let first = ask(&world, "both", begun(), say("ping")).await;
+    world.script("claude", vec![Rule::fault(Fault::Overloaded).times(4)]);
+    let turn = post(&world, "both", goes_on(&first), say("pong")).header("prefer", "respond-async").send().await;
+    let place = place(&turn.expect(StatusCode::ACCEPTED));
+    let answer = answer(&world.app, &place).await.expect(StatusCode::OK);
+    assert!(answer.text().contains("pong"), "{}", answer.text());
+    // Once for the first turn, four times in vain.
+    assert_eq!((world.seen("claude").len(), world.seen("openai").len()), (6, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

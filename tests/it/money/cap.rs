@@ -174,7 +174,7 @@ impl Load {
         let ask = send(app, kind.speech, &kind.body)
             .header("x-llmroute-scene", kind.scene)
             .header("x-llmroute-tenant", &kind.tenant);
-        let leaves = self.unruly && rng.u8(..20) == 0;
+        let leaves = self.unruly && rng.u8(..8) == 0;
         let patience = if leaves { Duration::from_millis(rng.u64(1..600)) } else { Duration::from_secs(60) };
         let Ok(reply) = timeout(patience, ask.send()).await else {
             tally.lock().left += 1;

@@ -1,7 +1,7 @@
 //! A provider that says its key wherever an answer has room for it, in all three dialects.
 
 use harness::{
-    Policy, Program, Speech,
+    Policy, Speech,
     caller::Ask,
     otlp::Receiver,
     policy::PATIENT,
@@ -11,7 +11,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-use super::{kept, leaks, pages};
+use super::{kept, leaks, pages, talkative};
 
 /// What an answer is, told to the provider by the prompt.
 const KINDS: [&str; 9] = [
@@ -273,16 +273,7 @@ async fn a_provider_that_echoes_the_key_tells_nobody() {
         dir.write(&format!("keys/{name}"), key_of(name));
     }
     let state = dir.join("state");
-    let mut program = Program::builder(&file)
-        .credentials(&dir.join("keys"))
-        .arg("--state")
-        .arg(&state.display().to_string())
-        .env("RUST_LOG", "trace")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
-        .env("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
-        .env("LLMROUTE_DECISION_RATIO", "1")
-        .start()
-        .await;
+    let mut program = talkative(&file, &dir, &receiver).start().await;
     let mut found = vec![];
     let mut asked = 0;
     for kind in KINDS {

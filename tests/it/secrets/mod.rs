@@ -10,6 +10,8 @@ use harness::{
     eventually, heavy,
     otlp::Receiver,
     policy::{PATIENT, QUICK},
+    program::Builder,
+    temp::TempDir,
     world::key_of,
 };
 use hyper::StatusCode;
@@ -127,6 +129,19 @@ fn kept(state: &Path) -> String {
 const LONG: &str =
     "{name: long, timeouts: {firstByte: 20s, idle: 10s, total: 30s}, retries: {attempts: 2, base: 5ms, cap: 20ms}}";
 
+/// A program that says all it can: at trace level, and of each request its spans and its decision. Its keys and its state
+/// are in `dir`.
+fn talkative(policy: &Path, dir: &TempDir, receiver: &Receiver) -> Builder {
+    Program::builder(policy)
+        .credentials(&dir.join("keys"))
+        .arg("--state")
+        .arg(&dir.join("state").display().to_string())
+        .env("RUST_LOG", "trace")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
+        .env("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
+        .env("LLMROUTE_DECISION_RATIO", "1")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_leaks_over_every_fault_at_trace_level() {
     let _turn = heavy::turn().await;
@@ -146,19 +161,12 @@ async fn nothing_leaks_over_every_fault_at_trace_level() {
         })
         .await;
     let state = world.dir.join("state");
-    let mut program = Program::builder(&world.policy_file())
-        .credentials(&world.dir.join("keys"))
-        .arg("--state")
-        .arg(&state.display().to_string())
-        .env("RUST_LOG", "trace")
+    let mut program = talkative(&world.policy_file(), &world.dir, &receiver)
         .env("RUST_BACKTRACE", "full")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         .env("OTEL_TRACES_SAMPLER", "always_on")
         .env("OTEL_EXPORTER_OTLP_HEADERS", &format!("authorization=Bearer%20{COLLECTOR_KEY}"))
         .env("OTEL_BSP_SCHEDULE_DELAY", "200")
-        .env("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
-        .env("LLMROUTE_DECISION_RATIO", "1")
         .start()
         .await;
     let mut found = vec![];

@@ -399,7 +399,7 @@ impl Ledger {
         for (index, at) in self.places(ask, now) {
             let book = &self.books[usize::from(index)];
             let need = held.of(book.cap.unit);
-            let limit = if ask.later { book.cap.limit.min(book.cap.for_later()) } else { book.cap.limit };
+            let limit = if ask.later { book.cap.for_later() } else { book.cap.limit };
             let fresh;
             let account = match at {
                 Some(at) => &self.accounts[at as usize],

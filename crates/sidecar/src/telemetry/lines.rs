@@ -151,10 +151,9 @@ mod tests {
         let lost = lines.counts.lines_lost.get() as usize;
         assert!((QUEUE - 1..=QUEUE).contains(&lost), "one line is in the writer's hand: {lost}");
         drop(go);
-        while lines.queue.try_send(Line::Flush(sync_channel(1).0)).is_err() {
-            thread::yield_now();
-        }
-        lines.flush(Duration::from_secs(10));
+        let (done, flushed) = sync_channel(1);
+        lines.queue.send(Line::Flush(done)).unwrap();
+        flushed.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(written.try_iter().count(), 2 * QUEUE - lost, "the rest is written, in order");
     }
 }

@@ -42,6 +42,12 @@ pub fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// `unix` as HTTP says it (RFC 9110 section 5.6.7).
+#[must_use]
+pub fn http_date(unix: Duration) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + unix)
+}
+
 /// The UTC date of `unix` as `YYYYMMDD` (days to civil date: Howard Hinnant, "chrono-compatible low-level date algorithms").
 #[must_use]
 pub fn date(unix: Duration) -> [u8; 8] {

@@ -1,98 +1,99 @@
-//! Watches request heads as their bytes go by: ambiguous framing, and heads that take too long.
-//!
-//! hyper resolves `Content-Length` beside `Transfer-Encoding` by the RFC and hides the length; and its own head timeout
-//! arms a timer for every request and ends idle connections. Only heads are looked at: the watch starts with a
-//! connection and again when a request has been taken in, and a timer runs only while a head is incomplete.
+//! Where head and body of a message end, over HTTP/1.1 (RFC 9112 sections 2, 6 and 7), whoever sends it.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::atomic::{AtomicU8, Ordering},
-    task::{Context, Poll},
-    time::Duration,
-};
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::header::{HeaderName, HeaderValue};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::Sleep,
-};
+/// Longest line between chunks, with its extensions.
+const MAX_LINE: usize = 4 << 10;
+/// Trailers beyond this are an attack.
+const MAX_TRAILERS: usize = 16 << 10;
 
-/// Longest time from the first byte of a head to its last.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// What came is not HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotHttp;
 
-const WATCHING: u8 = 0;
-const CLEAR: u8 = 1;
-const BOTH: u8 = 2;
-
-/// What was seen of the present head; shared by the connection and its requests.
-#[derive(Default)]
-pub struct Heads(AtomicU8);
-
-impl Heads {
-    /// Whether the present request's framing is ambiguous, or came in a way that hid its head from the watch
-    /// (pipelined behind a body). Asked only for requests with a `Transfer-Encoding`.
-    #[must_use]
-    pub fn are_ambiguous(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != CLEAR
-    }
-
-    /// The present request's body has been taken in: the next bytes are a head.
-    pub fn expect_next(&self) {
-        self.0.store(WATCHING, Ordering::Relaxed);
-    }
+/// What is still to come of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunk),
+    /// All that comes until the connection closes.
+    UntilClose,
+    /// Nothing.
+    Over,
 }
 
-/// A connection whose request heads are watched.
-pub struct Watched {
-    tcp: TcpStream,
-    heads: std::sync::Arc<Heads>,
-    /// The head so far, while it is incomplete.
-    head: Vec<u8>,
-    /// When the incomplete head is too late.
-    late: Option<Pin<Box<Sleep>>>,
+/// What comes next of a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    /// The line with a chunk's size.
+    Size,
+    /// So many bytes of a chunk.
+    Data(u64),
+    /// The end of the line after a chunk's data.
+    End,
+    /// Trailers, of which so many bytes were read.
+    Trailers(usize),
 }
 
-impl Watched {
-    /// Watches `tcp`.
-    #[must_use]
-    pub fn new(tcp: TcpStream, heads: std::sync::Arc<Heads>) -> Watched {
-        Watched { tcp, heads, head: vec![], late: None }
+impl Framing {
+    pub(crate) fn length(bytes: u64) -> Framing {
+        if bytes == 0 { Framing::Over } else { Framing::Length(bytes) }
     }
 
-    fn look(&mut self, mut fresh: &[u8]) {
-        if self.heads.0.load(Ordering::Relaxed) != WATCHING {
-            return;
-        }
-        let whole = if self.head.is_empty() {
-            fresh = begin(fresh);
-            fresh
-        } else {
-            self.head.extend_from_slice(fresh);
-            &self.head
+    /// Takes what `read` has of the body; `None` if there is nothing more in it.
+    ///
+    /// # Errors
+    /// What came is no chunk.
+    pub(crate) fn take(&mut self, read: &mut BytesMut) -> Result<Option<Bytes>, NotHttp> {
+        self.skip(read)?;
+        let left = match self {
+            Framing::Length(left) | Framing::Chunked(Chunk::Data(left)) => *left,
+            Framing::UntilClose => u64::MAX,
+            Framing::Chunked(_) | Framing::Over => 0,
         };
-        match end_of_head(whole) {
-            Some(end) => {
-                let verdict = if has_both(&whole[..end]) { BOTH } else { CLEAR };
-                self.heads.0.store(verdict, Ordering::Relaxed);
-                self.head = vec![];
-                self.late = None;
-            }
-            // hyper ends a head that grows beyond its limit.
-            None if fresh.is_empty() => {}
-            None if self.head.is_empty() => {
-                self.head = fresh.to_vec();
-                self.late = Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
-            }
-            None => {}
+        let count = read.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if count == 0 {
+            return Ok(None);
         }
+        let data = read.split_to(count).freeze();
+        let left = left - count as u64;
+        match self {
+            Framing::Length(_) => *self = Framing::length(left),
+            Framing::Chunked(chunk) => *chunk = if left == 0 { Chunk::End } else { Chunk::Data(left) },
+            Framing::UntilClose | Framing::Over => {}
+        }
+        // The body is known to be over as soon as its end is here. What is wrong with it is found again at the next call.
+        let _ = self.skip(read);
+        Ok(Some(data))
     }
-}
 
-/// Where a head begins: empty lines before it are let pass (RFC 9112 section 2.2), and do not end it.
-fn begin(text: &[u8]) -> &[u8] {
-    let empty = text.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    &text[empty..]
+    /// Skips what is between the data of chunks; stands still at a fault.
+    fn skip(&mut self, read: &mut BytesMut) -> Result<(), NotHttp> {
+        while let Framing::Chunked(chunk) = self {
+            if let Chunk::Data(_) = chunk {
+                return Ok(());
+            }
+            let Some(line) = line(read)? else { return Ok(()) };
+            let next = match chunk {
+                Chunk::Size => match size(line)? {
+                    0 => Framing::Chunked(Chunk::Trailers(0)),
+                    size => Framing::Chunked(Chunk::Data(size)),
+                },
+                Chunk::End if line.is_empty() => Framing::Chunked(Chunk::Size),
+                Chunk::Trailers(_) if line.is_empty() => Framing::Over,
+                Chunk::Trailers(seen) if *seen + line.len() <= MAX_TRAILERS && is_header(line) => {
+                    Framing::Chunked(Chunk::Trailers(*seen + line.len()))
+                }
+                Chunk::End | Chunk::Trailers(_) | Chunk::Data(_) => return Err(NotHttp),
+            };
+            read.advance(line.len() + 2);
+            *self = next;
+        }
+        Ok(())
+    }
 }
 
 /// Where a head ends: at its first empty line, whose end and whose predecessor's may lack the CR.
@@ -102,64 +103,53 @@ pub(crate) fn end_of_head(text: &[u8]) -> Option<usize> {
     memchr::memmem::find(before, b"\n\n").or(crlf)
 }
 
-/// Whether a head names both headers, by line, in any case.
-fn has_both(head: &[u8]) -> bool {
-    let names = |name: &[u8]| {
-        head.split(|b| *b == b'\n').any(|line| {
-            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name))
-                && line[name.len()..].trim_ascii_start().first() == Some(&b':')
-        })
-    };
-    // Nearly every head has no transfer coding; look for it first.
-    names(b"transfer-encoding") && names(b"content-length")
+/// Skips empty lines before a head (RFC 9112 section 2.2).
+pub(crate) fn skip_empty_lines(read: &mut BytesMut) {
+    let empty = read.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    read.advance(empty);
 }
 
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        if polled.is_ready() && buf.filled().len() > before {
-            self.look(&buf.filled()[before..]);
-        }
-        if polled.is_pending()
-            && let Some(late) = &mut self.late
-            && late.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        polled
+/// The line at the beginning of `read`, once its end is there.
+fn line(read: &[u8]) -> Result<Option<&[u8]>, NotHttp> {
+    match memchr::memchr(b'\n', read) {
+        None if read.len() > MAX_LINE => Err(NotHttp),
+        None => Ok(None),
+        Some(end) => read[..end].strip_suffix(b"\r").map(Some).ok_or(NotHttp),
     }
 }
 
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
-    }
+/// Whether a trailer is one; it is not kept.
+fn is_header(line: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', line) else { return false };
+    HeaderName::from_bytes(&line[..colon]).is_ok() && HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).is_ok()
+}
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+/// A chunk's size: hexadecimal digits, then nothing, or extensions, which mean nothing to us.
+fn size(line: &[u8]) -> Result<u64, NotHttp> {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (digits, rest) = line.split_at(digits);
+    if !matches!(rest.trim_ascii_start().first(), None | Some(b';')) {
+        return Err(NotHttp);
     }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
+    let digits = str::from_utf8(digits).map_err(|_| NotHttp)?;
+    u64::from_str_radix(digits, 16).map_err(|_| NotHttp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The body in `bytes`, which come so many at a time, and what is left after it.
+    fn body(mut framing: Framing, bytes: &[u8], step: usize) -> Result<(Vec<u8>, Framing, Vec<u8>), NotHttp> {
+        let (mut read, mut body) = (BytesMut::new(), vec![]);
+        for piece in bytes.chunks(step) {
+            read.extend_from_slice(piece);
+            while let Some(data) = framing.take(&mut read)? {
+                body.extend_from_slice(&data);
+            }
+        }
+        Ok((body, framing, read.to_vec()))
+    }
 
     #[test]
     fn heads_end_at_an_empty_line_however_lines_end() {
@@ -175,58 +165,67 @@ mod tests {
     }
 
     #[test]
-    fn heads() {
-        for (head, both) in [
-            ("POST / HTTP/1.1\r\ncontent-length: 5\r\nTransfer-Encoding: chunked", true),
-            ("POST / HTTP/1.1\r\nTRANSFER-ENCODING : chunked\r\nContent-Length:5", true),
-            ("POST / HTTP/1.1\r\ncontent-length: 5\r\nx: transfer-encoding: chunked", false),
-            ("POST / HTTP/1.1\r\ntransfer-encoding: chunked", false),
-        ] {
-            assert_eq!(has_both(head.as_bytes()), both, "{head}");
+    fn bodies_by_their_framing() {
+        let chunked = Framing::Chunked(Chunk::Size);
+        type Row = (Framing, &'static [u8], &'static [u8], Framing, &'static [u8]);
+        let rows: [Row; 8] = [
+            (Framing::length(3), b"abcHTTP", b"abc", Framing::Over, b"HTTP"),
+            (Framing::length(0), b"HTTP", b"", Framing::Over, b"HTTP"),
+            (Framing::length(4), b"abc", b"abc", Framing::Length(1), b""),
+            (Framing::UntilClose, b"abc", b"abc", Framing::UntilClose, b""),
+            (chunked, b"3\r\nabc\r\n02;x=\"y\"\r\nde\r\n0\r\n\r\nHTTP", b"abcde", Framing::Over, b"HTTP"),
+            (chunked, b"A \t\r\n0123456789\r\n0 ; last\r\nx: y\r\nz:\r\n\r\n", b"0123456789", Framing::Over, b""),
+            (chunked, b"3\r\nab", b"ab", Framing::Chunked(Chunk::Data(1)), b""),
+            (chunked, b"3\r\nabc\r\n0\r\n", b"abc", Framing::Chunked(Chunk::Trailers(0)), b""),
+        ];
+        for (framing, bytes, want, after, left) in rows {
+            for step in 1..=bytes.len() {
+                let (got, framing, rest) = body(framing, bytes, step).unwrap();
+                assert_eq!((&*got, framing), (want, after), "{} by {step}", bytes.escape_ascii());
+                // What comes after the body is not looked at.
+                assert!(rest.starts_with(left) || step < bytes.len(), "{}", bytes.escape_ascii());
+            }
         }
     }
 
-    /// As far as anybody can read a head at all, what is ambiguous in it is seen, in however many pieces it comes.
     #[test]
-    fn fuzz_request_heads() {
-        let seeds = [
-            "POST /v1/messages HTTP/1.1\r\nhost: l\r\ncontent-length: 5\r\n\r\nhello",
-            "POST /v1/messages HTTP/1.1\r\nhost: l\r\nTransfer-Encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
-            "POST / HTTP/1.1\nhost: l\ncontent-length : 5\ntransfer-encoding:\n chunked\n\nx\r\n\r\n",
-            "GET / HTTP/1.0\r\nx: transfer-encoding: chunked\r\ny:content-length\r\n\n",
-            "\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+    fn the_end_is_known_with_the_last_data() {
+        let mut framing = Framing::Chunked(Chunk::Size);
+        let mut read = BytesMut::from(&b"3\r\nabc\r\n0\r\n\r\n"[..]);
+        assert_eq!(framing.take(&mut read).unwrap().as_deref(), Some(&b"abc"[..]));
+        assert_eq!(framing, Framing::Over);
+    }
+
+    #[test]
+    fn what_is_no_chunk() {
+        let long = [b"1;".as_slice(), &[b'x'; MAX_LINE]].concat();
+        let trailers = [b"0\r\n".as_slice(), &b"a: b\r\n".repeat(MAX_TRAILERS / 4 + 1)].concat();
+        let rows: [&[u8]; 11] = [
+            b"\r\n",
+            b"0\r\nno header\r\n",
+            b"0\r\nx\xdc: y\r\n",
+            b"g\r\n",
+            b"-1\r\n",
+            b"0x1\r\n",
+            b"3\nabc",
+            b"3\r\nabcd\r\n",
+            b"10000000000000000\r\n",
+            &long,
+            &trailers,
         ];
-        crate::fuzz::run_over(
-            "request heads",
-            |mutator| mutator.raw(&seeds),
-            |input, mutator| {
-                let head = begin(input);
-                let Some(end) = end_of_head(head) else { return false };
-                assert_eq!(head[end], b'\n');
-                // More of the body changes nothing.
-                let less = head.len() - mutator.below(head.len() - end);
-                assert!(end_of_head(&head[..less]).is_none_or(|again| again == end));
-                let mut space = [httparse::EMPTY_HEADER; 100];
-                let mut request = httparse::Request::new(&mut space);
-                if request.parse(input).is_ok_and(|parsed| parsed.is_complete()) {
-                    let has = |name: &str| request.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
-                    if has("content-length") && has("transfer-encoding") {
-                        assert!(has_both(&head[..end]));
-                    }
-                }
-                true
-            },
-        );
+        for bytes in rows {
+            for step in [1, 5, bytes.len()] {
+                assert_eq!(body(Framing::Chunked(Chunk::Size), bytes, step), Err(NotHttp), "{}", bytes.escape_ascii());
+            }
+        }
     }
 
     proptest::proptest! {
-        /// Whatever stands around them and however they are written, two headers that contradict are seen.
         #[test]
-        fn both_are_found_in_any_head(before: Vec<u8>, between: Vec<u8>, upper: bool, space in "[ \t]{0,3}") {
-            let lower = |name: &str| if upper { name.to_ascii_uppercase() } else { name.to_owned() };
-            let line = |name| format!("\n{}{space}: x\r\n", lower(name)).into_bytes();
-            let head = [before, line("content-length"), between, line("transfer-encoding")].concat();
-            proptest::prop_assert!(has_both(&head));
+        fn any_bytes_in_any_pieces(bytes: Vec<u8>, step in 1usize..9) {
+            let whole = body(Framing::Chunked(Chunk::Size), &bytes, bytes.len().max(1));
+            let pieces = body(Framing::Chunked(Chunk::Size), &bytes, step);
+            proptest::prop_assert_eq!(whole.map(|w| w.0), pieces.map(|p| p.0));
         }
     }
 }

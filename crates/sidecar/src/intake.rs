@@ -1,23 +1,20 @@
 //! Takes in a request body: bounded in size, time and memory, decoded.
 
-use std::{io::Read, time::Duration};
+use std::io::Read;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
-use http_body_util::BodyExt;
-use hyper::{HeaderMap, body::Body, header};
+use hyper::{HeaderMap, header};
 use policy::reason::Cause;
-use tokio::time::timeout;
 
 use crate::{
+    framing::Framing,
     memory::{Memory, Room},
     refusal::Refusal,
+    serve::{BodyLost, Inlet},
 };
 
 /// Longest body after decoding.
 pub const MAX_BODY: usize = 32 << 20;
-/// Longest time without a byte.
-const STALL: Duration = Duration::from_secs(30);
 /// Zstd looks back at most 8 MiB, as RFC 8878 (3.1.1.1.2) asks of encoders: the window is not in the byte budget.
 pub(crate) const WINDOW_LOG: u32 = 23;
 /// Room is taken in steps of this where the length is not known.
@@ -43,43 +40,40 @@ enum Encoding {
 ///
 /// # Errors
 /// 413 over the limit, 415 for a foreign encoding, 408 when it stalls, 503 without room, 400 for bad framing or coding.
-pub async fn read<B>(headers: &HeaderMap, body: B, memory: &Memory) -> Result<Held, Refusal>
-where
-    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
-{
+pub(crate) async fn read(headers: &HeaderMap, inlet: &mut Inlet, memory: &Memory) -> Result<Held, Refusal> {
     let encoding = encoding(headers)?;
-    let held = collect(body, memory).await?;
+    let held = collect(inlet, memory).await?;
     match encoding {
         Encoding::Identity => Ok(held),
         coded => decode(coded, held, memory).await,
     }
 }
 
-async fn collect<B>(mut body: B, memory: &Memory) -> Result<Held, Refusal>
-where
-    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
-{
+async fn collect(inlet: &mut Inlet, memory: &Memory) -> Result<Held, Refusal> {
     let refuse = |g| match g {
         Gathered::TooLarge => too_large(),
         Gathered::NoRoom => Refusal::own(Cause::SidecarOverloaded).closing(),
     };
-    let mut gather = Gather::new(&body, MAX_BODY, memory).await.map_err(refuse)?;
-    loop {
-        // Most bodies are here at once, and need no timer.
-        let frame = match body.frame().now_or_never() {
-            Some(frame) => Ok(frame),
-            None => timeout(STALL, body.frame()).await,
-        };
-        let Some(frame) = frame.map_err(|_| Refusal::own(Cause::BodyTimeout).closing())? else {
-            return Ok(gather.finish());
-        };
-        let frame = frame.map_err(|_| {
+    let lost = |lost| match lost {
+        BodyLost::Stalled => Refusal::own(Cause::BodyTimeout).closing(),
+        BodyLost::Broken => {
             Refusal::own(Cause::BadRequest).because("the body ended early or its framing is broken").closing()
-        })?;
-        if let Ok(data) = frame.into_data() {
-            gather.push(data).await.map_err(refuse)?;
         }
+    };
+    let known = match inlet.framing() {
+        Framing::Length(length) => Some(length),
+        Framing::Over => Some(0),
+        Framing::Chunked(_) | Framing::UntilClose => None,
+    };
+    let mut gather = Gather::new(known, MAX_BODY, memory).await.map_err(refuse)?;
+    if let Some(length) = known {
+        let bytes = inlet.exactly(length as usize).await.map_err(lost)?;
+        return Ok(Held { bytes, room: gather.room });
     }
+    while let Some(data) = inlet.piece().await {
+        gather.push(data.map_err(lost)?).await.map_err(refuse)?;
+    }
+    Ok(gather.finish())
 }
 
 /// Joins the frames of a body, within a size and within the memory budget.
@@ -103,16 +97,15 @@ pub enum Gathered {
 }
 
 impl<'m> Gather<'m> {
-    /// For `body`, of at most `most` bytes; takes room for a known length at once.
+    /// For a body of at most `most` bytes; takes room for a known length at once.
     ///
     /// # Errors
     /// The known length exceeds the limit, or there is no room for it.
-    pub async fn new(body: &impl Body, most: usize, memory: &'m Memory) -> Result<Gather<'m>, Gathered> {
-        let hint = body.size_hint();
-        if hint.lower() > most as u64 {
+    pub async fn new(known: Option<u64>, most: usize, memory: &'m Memory) -> Result<Gather<'m>, Gathered> {
+        if known.is_some_and(|length| length > most as u64) {
             return Err(Gathered::TooLarge);
         }
-        let known = hint.exact().map(|n| n as usize);
+        let known = known.map(|length| length as usize);
         let reserved = known.unwrap_or(STEP);
         let room = memory.hold(reserved).await.map_err(|_| Gathered::NoRoom)?;
         Ok(Gather { memory, most, known, room, reserved, first: Bytes::new(), joined: BytesMut::new() })

@@ -42,6 +42,7 @@ mod respond;
 
 mod reply;
 mod stream;
+mod unsent;
 
 mod idle;
 pub mod refusal;

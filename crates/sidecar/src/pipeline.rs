@@ -1,12 +1,12 @@
 //! One request, top to bottom: accept, classify, plan, execute, respond; settling rides in the answer's body.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dialect::Dialect;
+use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::{Body, Incoming},
     header::{self, HeaderName},
     http::request::Parts,
 };
@@ -14,18 +14,18 @@ use policy::{ask::Call, reason::Cause, snapshot::Api};
 
 use crate::{
     attempt::Answer,
-    burst::behind_others,
     cache::Keeping,
     classify, clock,
     exchange::Exchange,
     execute::{Bounds, Executed, execute},
-    framing::Heads,
+    framing::Framing,
     intake, later,
     memory::Room,
     refusal::Refusal,
     reply::Reply,
     respond,
     route::{Route, route},
+    serve::{BadHead, Head, Inlet},
     state::{InForce, Present, State},
     upstream::OutBody,
     wire::{Inbound, Streamed},
@@ -35,55 +35,61 @@ const READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeo
 const TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// Answers one request of an app.
-///
-/// # Errors
-/// None: what goes wrong is an answer, too. The type is what the server wants, so that nothing is wrapped around this
-/// future, which is moved whole with each request.
-pub async fn handle(
-    state: Arc<State>,
-    request: Request<Incoming>,
-    heads: Arc<Heads>,
-) -> Result<Response<Reply>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let mut inbound = Inbound::new(parts);
+/// Answers one request of an app; `None` if it went away.
+pub(crate) async fn handle(state: &Arc<State>, head: Head, inlet: &mut Inlet) -> Option<Response<Reply>> {
+    let mut inbound = Inbound::new(head.parts);
     let anthropic = inbound.headers.contains_key(&ANTHROPIC_VERSION);
     let pinned = state.in_force.load_full();
     let snapshot = pinned.as_deref().map(|f| &f.snapshot);
     let route = route(&inbound.method, inbound.uri.path(), anthropic, snapshot);
-    let mut x = Exchange::new(state, pinned.clone(), &inbound, speaks(&route, anthropic));
-    if let Some(refusal) = refused_outright(&x, &inbound.headers, &heads) {
-        return Ok(respond::refuse(x, &refusal));
+    let mut x = Exchange::new(state.clone(), pinned.clone(), &inbound, speaks(&route, anthropic));
+    if let Some(refusal) = refused_outright(&x, &inbound.headers, head.framing) {
+        return Some(respond::refuse(x, &refusal));
     }
     let call = match route {
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),
-        Route::Later(_, named, act) => return Ok(Box::pin(later::act(x, named, act)).await),
-        Route::Models(id) => return Ok(models(x, id.as_deref(), anthropic)),
+        Route::Later(_, named, act) => return Some(Box::pin(later::act(x, named, act)).await),
+        Route::Models(id) => return Some(models(x, id.as_deref(), anthropic)),
         Route::Root => {
             let alive = Bytes::from_static(b"{\"status\":\"ok\",\"service\":\"llmroute\"}");
-            return Ok(respond::own(x, StatusCode::OK, alive));
+            return Some(respond::own(x, StatusCode::OK, alive));
         }
-        Route::Refused(cause) => return Ok(respond::refuse(x, &Refusal::own(cause))),
+        Route::Refused(cause) => return Some(respond::refuse(x, &Refusal::own(cause))),
     };
     x.call = label(call);
-    let Some(in_force) = pinned else { return Ok(respond::refuse(x, &Refusal::own(Cause::PolicyNotReady))) };
+    let Some(in_force) = pinned else { return Some(respond::refuse(x, &Refusal::own(Cause::PolicyNotReady))) };
     // Accept: the body is taken in whole, so that it can be sent again; uploads are streamed through.
-    let stream = match take_in(&x, call, &mut inbound, body).await {
+    let stream = match take_in(&x, call, &mut inbound, inlet).await {
         Ok(stream) => stream,
-        Err(refusal) => return Ok(respond::refuse(x, &refusal)),
+        Err(refusal) => return Some(respond::refuse(x, &refusal)),
     };
-    heads.expect_next();
     if let Some(refusal) = later::continues_ours(&inbound) {
-        return Ok(respond::refuse(x, &refusal));
+        return Some(respond::refuse(x, &refusal));
     }
     if later::is_asked(&x, call, &inbound) {
-        return Ok(Box::pin(later::accept(x, inbound)).await);
+        return Some(Box::pin(later::accept(x, inbound)).await);
     }
-    let executed = run(&mut x, &in_force, call, &inbound, stream).await;
-    let answer = answer(x, &inbound, executed);
-    behind_others().await;
-    Ok(answer)
+    tokio::select! {
+        biased;
+        executed = run(&mut x, &in_force, call, &inbound, stream) => Some(answer(x, &inbound, executed)),
+        // Its exchange tells so, and the provider's connection closes.
+        () = inlet.gone() => None,
+    }
+}
+
+/// Answers what is no request.
+pub(crate) fn malformed(state: &Arc<State>, bad: BadHead) -> Response<Reply> {
+    let (parts, ()) = Request::new(()).into_parts();
+    let x = Exchange::new(state.clone(), state.in_force.load_full(), &Inbound::new(parts), Dialect::Chat);
+    let refusal = Refusal::own(Cause::BadRequest).closing();
+    let refusal = match bad {
+        BadHead::NotHttp(why) => refusal.because(why),
+        BadHead::TooLarge | BadHead::OtherVersion => refusal
+            .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())
+            .because("the head of the request exceeds 64 KiB or 100 headers"),
+    };
+    respond::refuse(x, &refusal)
 }
 
 /// Runs a request that was accepted before.
@@ -167,17 +173,9 @@ async fn run(
 }
 
 /// What cannot be served whatever it asks.
-fn refused_outright(x: &Exchange, headers: &HeaderMap, heads: &Heads) -> Option<Refusal> {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        let bad = |why| Some(Refusal::own(Cause::BadRequest).because(why).closing());
-        if heads.are_ambiguous() {
-            return bad("the request has both Content-Length and Transfer-Encoding; send one");
-        }
-        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-        let first = codings.next().is_some_and(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        if !first || codings.next().is_some() {
-            return bad("of transfer codings only chunked is undone, and once; compress with Content-Encoding");
-        }
+fn refused_outright(x: &Exchange, headers: &HeaderMap, framing: Result<Framing, &'static str>) -> Option<Refusal> {
+    if let Err(why) = framing {
+        return Some(Refusal::own(Cause::BadRequest).because(why).closing());
     }
     if headers.contains_key(header::UPGRADE) {
         return Some(Refusal::own(Cause::UpgradeRefused).closing());
@@ -185,14 +183,14 @@ fn refused_outright(x: &Exchange, headers: &HeaderMap, heads: &Heads) -> Option<
     x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
 }
 
-async fn take_in(x: &Exchange, call: Call, inbound: &mut Inbound, body: Incoming) -> Result<Streamed, Refusal> {
-    if body.is_end_stream() && inbound.method != Method::POST {
+async fn take_in(x: &Exchange, call: Call, inbound: &mut Inbound, inlet: &mut Inlet) -> Result<Streamed, Refusal> {
+    if inlet.framing() == Framing::Over && inbound.method != Method::POST {
         return Ok(Streamed::No);
     }
     if matches!(call, Call::Through(_)) && !is_json(&inbound.headers) {
-        return Ok(Streamed::Waiting(OutBody::Stream(body)));
+        return Ok(Streamed::Waiting(OutBody::Stream(inlet.lend().boxed_unsync())));
     }
-    let held = intake::read(&inbound.headers, body, &x.state.memory).await?;
+    let held = intake::read(&inbound.headers, inlet, &x.state.memory).await?;
     inbound.body = held.bytes;
     inbound.room = Some(held.room);
     if !matches!(call, Call::Through(_)) || !inbound.body.is_empty() {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use dialect::{AnswerFault, Dialect, Usage};
 use futures_util::FutureExt;
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, Response, StatusCode};
 use policy::{ask::Call, outcome::Failure};
@@ -91,7 +92,7 @@ async fn gather(asked: &Asked<'_>, body: &mut Decoded, most: usize, permit: &Per
         Gathered::TooLarge => Failure::NoAnswer,
         Gathered::NoRoom => Failure::Timeout,
     };
-    let mut gather = Gather::new(body, most, &permit.state.memory).await.map_err(of)?;
+    let mut gather = Gather::new(body.size_hint().exact(), most, &permit.state.memory).await.map_err(of)?;
     loop {
         // Most answers are here at once, and need no timer.
         let next = match body.frame().now_or_never() {

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use httparse::{ParserConfig, Status};
 use hyper::{
     HeaderMap, Response, StatusCode, Version,
@@ -10,9 +10,8 @@ use hyper::{
     http::response::Parts,
 };
 
-use super::framing::{Chunk, Framing};
 use crate::{
-    framing::end_of_head,
+    framing::{Chunk, Framing, NotHttp, end_of_head, skip_empty_lines},
     headers::{MOST_HEADERS, names_token},
 };
 
@@ -22,10 +21,6 @@ pub(super) const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 /// What an answer begins with.
 const BEGINNING: &[u8] = b"HTTP/1.";
-
-/// What came is not HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotHttp;
 
 /// The head of an answer.
 pub(super) struct Head {
@@ -41,10 +36,7 @@ pub(super) struct Head {
 /// # Errors
 /// What came is no head, or too long a one.
 pub(super) fn take_head(read: &mut BytesMut, to_head: bool) -> Result<Option<Head>, NotHttp> {
-    // RFC 9112 section 2.2: an empty line before a head is let pass.
-    while let Some(b'\r' | b'\n') = read.first() {
-        read.advance(1);
-    }
+    skip_empty_lines(read);
     if !BEGINNING.starts_with(&read[..read.len().min(BEGINNING.len())]) {
         return Err(NotHttp);
     }

@@ -11,10 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
-    framing::Framing,
     link::Lost,
     pool::{Pool, Sender},
 };
+use crate::framing::Framing;
 
 /// A provider's answer body; at its clean end its connection goes back to the pool, else it is closed.
 pub struct LentBody {

@@ -17,12 +17,15 @@ use tokio::{
 };
 
 use super::{
-    answer::{self, Head, NotHttp},
+    answer::{self, Head},
     connect::Io,
-    framing::Framing,
     request::{Outgoing, Unwritten},
 };
-use crate::{burst::behind_others, clock};
+use crate::{
+    burst::behind_others,
+    clock,
+    framing::{Framing, NotHttp},
+};
 
 /// Bytes that are read at once, as long as no read brought so many; then twice as many,
 const STEP: usize = 8 << 10;

@@ -3,7 +3,6 @@
 mod answer;
 mod body;
 mod connect;
-mod framing;
 mod link;
 mod pool;
 mod proxy;
@@ -21,7 +20,7 @@ pub use body::LentBody;
 pub use connect::{ConnectError, Io, Network};
 pub use link::Lost;
 pub use pool::{Died, Pool, SendError};
-pub use request::{OutBody, Outgoing};
+pub use request::{OutBody, Outgoing, Upload};
 pub use tls::extra_roots;
 
 /// Bounds on opening a connection.

@@ -13,11 +13,10 @@ use super::{
     answer::MAX_HEAD,
     body::LentBody,
     connect::{ConnectError, Network},
-    framing::Framing,
     link::{Link, Lost, NoHead, is_closed},
     request::{OutBody, Outgoing},
 };
-use crate::clock;
+use crate::{clock, framing::Framing};
 
 /// Idle connections kept a host.
 const MAX_IDLE: usize = 64;

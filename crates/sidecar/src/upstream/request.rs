@@ -2,20 +2,21 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, ErrorKind, IoSlice, Write},
+    io::{self, ErrorKind, Write},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{Method, Request, Uri, body::Incoming};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::{Method, Request, Uri};
 use tokio::io::AsyncWrite;
 
-use crate::headers::List;
+use crate::{headers::List, unsent::Unsent};
 
-/// Pieces written at once.
-const MOST_SLICES: usize = 16;
+/// A body that is streamed through.
+pub type Upload = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A request to a provider.
 pub struct Outgoing<'a> {
@@ -34,7 +35,7 @@ pub enum OutBody {
     /// Pieces of the caller's bytes with edits between; replayable by building it again.
     Rope(VecDeque<Bytes>),
     /// Streamed through, once.
-    Stream(Incoming),
+    Stream(Upload),
 }
 
 impl Outgoing<'_> {
@@ -70,9 +71,9 @@ impl Outgoing<'_> {
 
 impl Body for OutBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             OutBody::Rope(pieces) => Poll::Ready(pieces.pop_front().map(|b| Ok(Frame::data(b)))),
             OutBody::Stream(s) => Pin::new(s).poll_frame(cx),
@@ -97,12 +98,9 @@ impl Body for OutBody {
 /// What is not written yet of a request.
 #[derive(Default)]
 pub(super) struct Unwritten {
-    head: Vec<u8>,
-    /// Bytes of the head that are written.
-    at: usize,
-    pieces: VecDeque<Bytes>,
-    /// Where more pieces come from.
-    stream: Option<Incoming>,
+    unsent: Unsent,
+    /// Where more comes from.
+    stream: Option<Upload>,
     /// What the stream still owes; `None` where it is chunked.
     owed: Option<u64>,
     progress: Progress,
@@ -121,12 +119,14 @@ enum Progress {
 impl Unwritten {
     /// All of `request`.
     pub(super) fn begin(&mut self, request: Outgoing<'_>) {
-        self.head.clear();
-        self.owed = request.write_head(&mut self.head);
-        (self.at, self.progress) = (0, Progress::UnderWay);
+        self.owed = request.write_head(self.unsent.begin());
+        self.progress = Progress::UnderWay;
         match request.body {
-            OutBody::Rope(pieces) => (self.pieces, self.stream) = (pieces, None),
-            OutBody::Stream(stream) => (self.pieces, self.stream) = (VecDeque::new(), Some(stream)),
+            OutBody::Rope(pieces) => {
+                self.stream = None;
+                pieces.into_iter().for_each(|piece| self.unsent.push(piece));
+            }
+            OutBody::Stream(stream) => self.stream = Some(stream),
         }
     }
 
@@ -137,7 +137,7 @@ impl Unwritten {
 
     /// Whether the connection took no byte.
     pub(super) fn is_untouched(&self) -> bool {
-        !self.is_over() && self.at == 0
+        !self.is_over() && self.unsent.is_untouched()
     }
 
     /// Writes as much as `io` takes.
@@ -161,7 +161,7 @@ impl Unwritten {
 
     fn poll_rest(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_pieces(io, cx))?;
+            ready!(self.unsent.poll_write(io, cx))?;
             let Some(stream) = &mut self.stream else { break };
             match Pin::new(stream).poll_frame(cx) {
                 Poll::Pending => {
@@ -174,7 +174,7 @@ impl Unwritten {
                 Poll::Ready(None) => {
                     self.stream = None;
                     match self.owed {
-                        None => self.pieces.push_back(Bytes::from_static(b"0\r\n\r\n")),
+                        None => self.unsent.push_last_chunk(),
                         Some(0) => {}
                         Some(_) => return Poll::Ready(Err(wrong_length())),
                     }
@@ -184,51 +184,14 @@ impl Unwritten {
         Pin::new(io).poll_flush(cx)
     }
 
-    fn poll_pieces(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let rest = [&self.head[self.at..]].into_iter().chain(self.pieces.iter().map(|piece| &**piece));
-            let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(rest.filter(|piece| !piece.is_empty())) {
-                *slice = IoSlice::new(piece);
-                count += 1;
-            }
-            if count == 0 {
-                return Poll::Ready(Ok(()));
-            }
-            match ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written(written),
-            }
-        }
-    }
-
-    fn written(&mut self, mut count: usize) {
-        let of_head = count.min(self.head.len() - self.at);
-        self.at += of_head;
-        count -= of_head;
-        while let Some(piece) = self.pieces.front_mut() {
-            if count < piece.len() {
-                piece.advance(count);
-                return;
-            }
-            count -= piece.len();
-            self.pieces.pop_front();
-        }
-    }
-
     /// A piece of a body that is streamed through.
     fn push(&mut self, data: Bytes) -> io::Result<()> {
         match &mut self.owed {
-            _ if data.is_empty() => {}
             Some(owed) => {
                 *owed = owed.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
-                self.pieces.push_back(data);
+                self.unsent.push(data);
             }
-            None => {
-                let size = format!("{:x}\r\n", data.len());
-                self.pieces.extend([Bytes::from(size), data, Bytes::from_static(b"\r\n")]);
-            }
+            None => self.unsent.push_chunk(data),
         }
         Ok(())
     }
@@ -294,11 +257,5 @@ mod tests {
                 assert_eq!(written(&method, path, pieces, step), want, "{step} bytes at a time");
             }
         }
-    }
-
-    #[test]
-    fn a_long_rope_goes_out_in_turns() {
-        let pieces = [&b"0123456789"[..]; 50];
-        assert!(written(&Method::POST, "/", &pieces, 15).ends_with(&"0123456789".repeat(50)));
     }
 }

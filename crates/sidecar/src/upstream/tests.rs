@@ -1,11 +1,18 @@
 //! Our connection to a provider: answers of all kinds, mangled and whole, are read as hyper's reads them; what is left of
 //! a request that went wrong spoils no other.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
-use hyper::{HeaderMap, Method, Request, Uri, body::Incoming, client::conn::http1, server, service::service_fn};
+use hyper::{HeaderMap, Method, Request, Uri, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -156,19 +163,30 @@ async fn answers_are_read_as_hyper_reads_them() {
     assert!(past * 2 >= count, "only {past} of {count} past the head");
 }
 
-/// A body as it comes from an app that has sent this much of its request, and the app.
-async fn upload(request: &str) -> (Incoming, DuplexStream) {
-    let (mut app, near) = duplex(1 << 16);
-    app.write_all(request.as_bytes()).await.unwrap();
-    let (bodies, mut body) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let service = service_fn(|request: Request<Incoming>| {
-            bodies.send(request.into_body()).unwrap();
-            std::future::pending::<Result<hyper::Response<Empty<Bytes>>, std::convert::Infallible>>()
-        });
-        server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service).await
-    });
-    (body.recv().await.unwrap(), app)
+/// A body as it comes from an app: its length, if that is said, and its pieces, `None` at the end.
+struct Sent(Option<u64>, mpsc::UnboundedReceiver<Option<Bytes>>);
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(match ready!(self.1.poll_recv(cx)) {
+            Some(piece) => piece.map(|data| Ok(Frame::data(data))),
+            None => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+/// A body of this length, of which `hello` is here, and the app that sends the rest.
+fn upload(length: Option<u64>) -> (OutBody, mpsc::UnboundedSender<Option<Bytes>>) {
+    let (app, pieces) = mpsc::unbounded_channel();
+    app.send(Some(Bytes::from_static(b"hello"))).unwrap();
+    (OutBody::Stream(Sent(length, pieces).boxed_unsync()), app)
 }
 
 async fn post(link: &mut Link<DuplexStream>, body: OutBody) -> Result<u16, NoHead> {
@@ -193,25 +211,24 @@ async fn read_until(io: &mut DuplexStream, end: &str) -> String {
     text
 }
 
-const SIZED: &str = "POST / HTTP/1.1\r\nhost: l\r\ncontent-length: 10\r\n\r\nhello";
-const CHUNKED: &str = "POST / HTTP/1.1\r\nhost: l\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
-
 #[tokio::test(start_paused = true)]
 async fn an_upload_goes_through_as_it_comes() {
-    for (request, more, head, rest) in [
-        (SIZED, "12345", "content-length: 10\r\n\r\nhello", "12345"),
-        (CHUNKED, "2\r\n!!\r\n0\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", "2\r\n!!\r\n0\r\n\r\n"),
+    for (length, more, head, rest) in [
+        (Some(10), "12345", "content-length: 10\r\n\r\nhello", "12345"),
+        (None, "!!", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", "2\r\n!!\r\n0\r\n\r\n"),
     ] {
-        let (body, mut app) = upload(request).await;
+        let (body, app) = upload(length);
         let (near, mut far) = duplex(1 << 16);
         let mut link = Link::new(near);
         let provider = async {
             assert!(read_until(&mut far, "hello").await.ends_with(head.trim_end_matches("\r\n")), "{head}");
-            app.write_all(more.as_bytes()).await.unwrap();
+            for piece in [Some(Bytes::from_static(more.as_bytes())), None] {
+                app.send(piece).unwrap();
+            }
             assert!(read_until(&mut far, rest).await.ends_with(rest));
             far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         };
-        let (status, ()) = tokio::join!(post(&mut link, OutBody::Stream(body)), provider);
+        let (status, ()) = tokio::join!(post(&mut link, body), provider);
         assert_eq!((status.unwrap(), rest_of(&mut link).await.unwrap()), (200, b"ok".to_vec()));
         assert!(link.is_free(), "it takes the next");
     }
@@ -221,9 +238,9 @@ async fn an_upload_goes_through_as_it_comes() {
 /// other request, whatever was answered before.
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_ends_early_is_not_taken_for_whole() {
-    for request in [SIZED, CHUNKED] {
+    for length in [Some(10), None] {
         for answers in [false, true] {
-            let (body, app) = upload(request).await;
+            let (body, app) = upload(length);
             let (near, mut far) = duplex(1 << 16);
             let mut link = Link::new(near);
             let provider = async {
@@ -239,7 +256,7 @@ async fn an_upload_that_ends_early_is_not_taken_for_whole() {
                 }
             };
             let caller = async {
-                let status = post(&mut link, OutBody::Stream(body)).await;
+                let status = post(&mut link, body).await;
                 let body = rest_of(&mut link).await;
                 (status, body)
             };

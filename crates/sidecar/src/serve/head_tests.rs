@@ -110,8 +110,8 @@ fn fuzz_request_heads() {
     let seeds = [
         "POST /v1/messages HTTP/1.1\r\nhost: l\r\ncontent-length: 5\r\n\r\nhello",
         "POST /v1/messages HTTP/1.1\r\nhost: l\r\nTransfer-Encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\nhost: l\ncontent-length : 5\ntransfer-encoding:\n chunked\n\nx\r\n\r\n",
-        "GET / HTTP/1.0\r\nx: transfer-encoding: chunked\r\ny:content-length\r\n\n",
+        "POST / HTTP/1.1\nhost: l\ncontent-length:5\nx-stainless-arch: x64\ntransfer-encoding:\tchunked\n\nx\r\n\r\n",
+        "GET /v1/models HTTP/1.0\r\nx: transfer-encoding: chunked\r\ny:content-length, keep-alive\r\n\n",
         "\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
     ];
     crate::fuzz::run_over(

@@ -10,6 +10,7 @@ mod control;
 mod explain;
 mod failover;
 mod faults;
+mod framing;
 mod generated;
 mod logs;
 mod memory;

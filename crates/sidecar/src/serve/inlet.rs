@@ -83,12 +83,16 @@ impl Inlet {
         loop {
             match self.heads.take(&mut source.read) {
                 Ok(Some(head)) => {
-                    source.framing = head.framing.unwrap_or(Framing::Over);
+                    // What is refused for its framing is not read on, whatever comes.
+                    source.framing = head.framing.unwrap_or(Framing::UntilClose);
                     source.awaits_leave = head.awaits_leave;
                     return Next::Head(Box::new(head));
                 }
                 Ok(None) => {}
-                Err(bad) => return Next::Bad(bad),
+                Err(bad) => {
+                    source.framing = Framing::UntilClose;
+                    return Next::Bad(bad);
+                }
             }
             let has_begun = !source.read.is_empty();
             let filled = poll_fn(|cx| {

@@ -121,7 +121,8 @@ async fn what_is_no_request_is_told_too() {
     let world = World::pair().await;
     let got = harness::raw::send(world.app.addr(), "GET / HTTP/1.1\r\nno header\r\n\r\n").await;
     assert!(got.status() == 400 && got.closed, "{got:?}");
-    for says in ["x-llmroute-status: refused", "x-llmroute-reason: bad_request", "\"invalid_request_error\"", "date: "] {
+    for says in ["x-llmroute-status: refused", "x-llmroute-reason: bad_request", "\"invalid_request_error\"", "date: "]
+    {
         assert!(got.text.contains(says), "{says}: {got:?}");
     }
 }

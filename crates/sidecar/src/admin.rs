@@ -124,7 +124,7 @@ async fn explained(state: &Arc<State>, request: Request<Incoming>) -> Response<F
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return told(StatusCode::PAYLOAD_TOO_LARGE, &json!({"error": "the body exceeds 32 MiB or ended early"}));
     };
-    match explain::explain(state, path.as_deref().unwrap_or(fallback), &parts.headers, body.to_bytes()) {
+    match explain::explain(state, path.as_deref().unwrap_or(fallback), &(&parts.headers).into(), body.to_bytes()) {
         Ok(plan) => told(StatusCode::OK, &plan),
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);

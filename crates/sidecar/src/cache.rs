@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use dialect::{AnswerOfStream, Dialect, Usage};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use moka::{Expiry, sync::Cache};
 use policy::{
     ask::Call,
@@ -17,6 +17,9 @@ use policy::{
 };
 
 use crate::{exchange::Exchange, wire::Inbound};
+
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// Of the memory for bodies, so much again is for kept answers.
 const SHARE: usize = 8;
@@ -114,7 +117,7 @@ impl Keeping {
             inbound.head.as_ref().filter(|_| matches!(ask.call, Call::Chat | Call::Responses | Call::Messages))?;
         let body = dialect::cache_key(x.dialect, head, &inbound.body)?;
         let (policy, scene, tenant) = (snapshot.name.clone(), scene.name.clone(), ask.tenant.clone());
-        let named = ["anthropic-version", "anthropic-beta"].iter().flat_map(|n| inbound.headers.get_all(*n));
+        let named = [VERSION, BETA].into_iter().flat_map(|name| inbound.headers.get_all(&name));
         let key = Key { body, policy, scene, tenant, versions: named.cloned().collect() };
         Some(Keeping { key, ttl: cache.ttl, always: cache.always })
     }

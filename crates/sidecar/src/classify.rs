@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dialect::{Dialect, Head};
-use hyper::{HeaderMap, header::HeaderName};
+use hyper::header::HeaderName;
 use policy::{
     ask::{Ask, Call, Facts, Headers, KeptBy},
     bound::Content,
@@ -13,13 +13,13 @@ use policy::{
     snapshot::Snapshot,
 };
 
-use crate::{bill, refusal::Refusal, route::is_below};
+use crate::{bill, headers::List, refusal::Refusal, route::is_below};
 
 const MAX_COST: HeaderName = HeaderName::from_static("x-llmroute-max-cost-usd");
 const MAX_LATENCY: HeaderName = HeaderName::from_static("x-llmroute-max-latency-ms");
 
 /// Headers as the pure core reads them.
-struct View<'a>(&'a HeaderMap);
+struct View<'a>(&'a List);
 
 impl Headers for View<'_> {
     fn get(&self, name: &str) -> Option<&str> {
@@ -56,7 +56,7 @@ pub fn ask(
     snapshot: &Snapshot,
     call: Call,
     path: &str,
-    headers: &HeaderMap,
+    headers: &List,
     head: Option<&Head>,
     body: &[u8],
     kept_by: Option<KeptBy>,
@@ -156,13 +156,13 @@ mod tests {
             "hints",
             |mutator| mutator.raw(&seeds),
             |input, _| {
-                let mut headers = HeaderMap::new();
+                let mut headers = List::default();
                 for line in input.split(|b| *b == b'\n') {
                     let colon = line.iter().position(|b| *b == b':').unwrap_or(line.len());
                     let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
                     let name = HeaderName::from_bytes(&line[..colon]);
                     if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-                        headers.append(name, value);
+                        headers.add(name, value);
                     }
                 }
                 match ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, None, b"", None) {
@@ -173,7 +173,7 @@ mod tests {
                     }
                     Err(refusal) => {
                         assert_eq!(refusal.reason.cause, Cause::BadRequest);
-                        assert!(headers.contains_key(&MAX_COST) || headers.contains_key(&MAX_LATENCY));
+                        assert!(headers.has(&MAX_COST) || headers.has(&MAX_LATENCY));
                     }
                 }
                 let sent = forward(&headers, &snapshot.classify, snapshot.provider(ProviderId(0)));
@@ -185,7 +185,7 @@ mod tests {
                         "{name}"
                     );
                 }
-                headers.keys().any(|name| name.as_str().starts_with("x-"))
+                headers.iter().any(|(name, _)| name.as_str().starts_with("x-"))
             },
         );
     }

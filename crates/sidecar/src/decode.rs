@@ -8,9 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::{HeaderMap, header};
+use hyper::header;
 
-use crate::{intake::WINDOW_LOG, upstream::LentBody};
+use crate::{headers::List, intake::WINDOW_LOG, upstream::LentBody};
 
 /// Encoded bytes are decoded in steps of this,
 const STEP: usize = 4 << 10;
@@ -61,8 +61,8 @@ pub enum BodyError {
 impl Decoded {
     /// By the answer's `content-encoding`; `None` for one we cannot decode.
     #[must_use]
-    pub fn new(headers: &HeaderMap, inner: LentBody) -> Option<Decoded> {
-        let coding = match headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase()) {
+    pub fn new(headers: &List, inner: LentBody) -> Option<Decoded> {
+        let coding = match headers.get(&header::CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase()) {
             None => Coding::Identity,
             Some(v) if v == b"identity" || v.is_empty() => Coding::Identity,
             Some(v) if v == b"gzip" || v == b"x-gzip" => {

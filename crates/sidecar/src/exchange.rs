@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use dialect::Dialect;
 use hyper::{
-    HeaderMap, Uri,
+    Uri,
     header::{HeaderName, HeaderValue},
 };
 use policy::{
@@ -23,6 +23,7 @@ use policy::{
 use crate::{
     cache::Keeping,
     clock,
+    headers::List,
     keepers::Keeper,
     state::{InForce, State},
     telemetry::{
@@ -45,10 +46,10 @@ const DROPPED: HeaderName = HeaderName::from_static("x-llmroute-dropped");
 const PROVIDER: HeaderName = HeaderName::from_static("x-llmroute-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-llmroute-model");
 
-/// Inserts what can stand in a header.
-fn put(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValue>) {
+/// Adds what can stand in a header.
+fn put(headers: &mut List, name: HeaderName, value: impl TryInto<HeaderValue>) {
     if let Ok(value) = value.try_into() {
-        headers.insert(name, value);
+        headers.add(name, value);
     }
 }
 
@@ -230,23 +231,23 @@ impl Exchange {
     }
 
     /// Headers that every answer carries.
-    pub fn sign(&self, headers: &mut HeaderMap, status: Status, reason: Option<Reason>) {
-        headers.insert(STATUS, HeaderValue::from_static(status.label()));
+    pub fn sign(&self, headers: &mut List, status: Status, reason: Option<Reason>) {
+        headers.add(STATUS, HeaderValue::from_static(status.label()));
         put(headers, TRACE_ID, &self.trace.id_bytes()[..]);
         if let Some(v) = self.trace.traceparent() {
-            headers.insert(TRACEPARENT, v);
+            headers.add(TRACEPARENT, v);
         }
         // Nearly every request has made so few.
         const FEW: [&str; 4] = ["0", "1", "2", "3"];
         let made = self.tries.len();
         let made = FEW.get(made).map_or_else(|| HeaderValue::from(made as u64), |n| HeaderValue::from_static(n));
-        headers.insert(ATTEMPTS, made);
+        headers.add(ATTEMPTS, made);
         if let Some(reason) = reason {
             put(headers, REASON, self.reason_text(reason));
         }
         if let (Some(ask), Some(in_force)) = (&self.ask, &self.in_force) {
-            headers.insert(SCENE, in_force.scene_name(ask.scene));
-            headers.insert(TIER, in_force.tier_name(ask.tier));
+            headers.add(SCENE, in_force.scene_name(ask.scene));
+            headers.add(TIER, in_force.tier_name(ask.tier));
         }
         if !self.dropped.is_empty() {
             put(headers, DROPPED, self.dropped.join(","));
@@ -282,9 +283,9 @@ impl Exchange {
     }
 
     /// Names who answered.
-    pub fn sign_served(&self, headers: &mut HeaderMap, served: &TargetKey) {
+    pub fn sign_served(&self, headers: &mut List, served: &TargetKey) {
         let Some(in_force) = &self.in_force else { return };
-        headers.insert(PROVIDER, in_force.live(served.provider).name.clone());
+        headers.add(PROVIDER, in_force.live(served.provider).name.clone());
         put(headers, MODEL, &*served.model);
     }
 

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Method, Uri};
+use hyper::{Method, Uri, header::HeaderName};
 use policy::{ask::Call, ledger::Denied, plan::TargetKey, reason::Cause, snapshot::Snapshot};
 use serde_json::{Value, json};
 
 use crate::{
     classify, clock,
+    headers::List,
     refusal::Refusal,
     route::{Route, route},
     state::{Present, State},
@@ -21,10 +22,10 @@ use crate::{
 ///
 /// # Errors
 /// The refusal that the request itself would meet before a plan is made.
-pub fn explain(state: &Arc<State>, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Value, Refusal> {
+pub fn explain(state: &Arc<State>, path: &str, headers: &List, body: Bytes) -> Result<Value, Refusal> {
     let in_force = state.in_force.load_full().ok_or_else(|| Refusal::own(Cause::PolicyNotReady))?;
     let snapshot = &in_force.snapshot;
-    let anthropic = headers.contains_key("anthropic-version");
+    let anthropic = headers.has(&HeaderName::from_static("anthropic-version"));
     let call = match route(&Method::POST, path, anthropic, Some(snapshot)) {
         Route::Call(call) => call,
         Route::Through(api) => Call::Through(api),

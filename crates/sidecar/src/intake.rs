@@ -3,11 +3,12 @@
 use std::io::Read;
 
 use bytes::{Bytes, BytesMut};
-use hyper::{HeaderMap, header};
+use hyper::header;
 use policy::reason::Cause;
 
 use crate::{
     framing::Framing,
+    headers::List,
     memory::{Memory, Room},
     refusal::Refusal,
     serve::{BodyLost, Inlet},
@@ -40,7 +41,7 @@ enum Encoding {
 ///
 /// # Errors
 /// 413 over the limit, 415 for a foreign encoding, 408 when it stalls, 503 without room, 400 for bad framing or coding.
-pub(crate) async fn read(headers: &HeaderMap, inlet: &mut Inlet, memory: &Memory) -> Result<Held, Refusal> {
+pub(crate) async fn read(headers: &List, inlet: &mut Inlet, memory: &Memory) -> Result<Held, Refusal> {
     let encoding = encoding(headers)?;
     let held = collect(inlet, memory).await?;
     match encoding {
@@ -150,9 +151,9 @@ fn too_large() -> Refusal {
     Refusal::own(Cause::BodyTooLarge).closing()
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+fn encoding(headers: &List) -> Result<Encoding, Refusal> {
     let mut found = Encoding::Identity;
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let values = headers.get_all(&header::CONTENT_ENCODING);
     for token in values.flat_map(|v| v.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
         let one = match token.to_ascii_lowercase().as_slice() {
             b"" | b"identity" => continue,
@@ -216,13 +217,13 @@ fn bad_coding() -> Refusal {
 mod tests {
     use super::*;
 
-    fn coded(name: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::CONTENT_ENCODING, name.parse().unwrap())])
+    fn coded(name: &'static str) -> List {
+        List::from_iter([(header::CONTENT_ENCODING, name.parse().unwrap())])
     }
 
     #[test]
     fn encodings() {
-        assert_eq!(encoding(&HeaderMap::new()).unwrap(), Encoding::Identity);
+        assert_eq!(encoding(&List::default()).unwrap(), Encoding::Identity);
         assert_eq!(encoding(&coded("GZIP")).unwrap(), Encoding::Gzip);
         assert_eq!(encoding(&coded("identity, zstd")).unwrap(), Encoding::Zstd);
         for bad in ["br", "gzip, gzip", "deflate"] {

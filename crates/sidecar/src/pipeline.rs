@@ -6,9 +6,8 @@ use bytes::Bytes;
 use dialect::Dialect;
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    Method, StatusCode, Uri,
     header::{self, HeaderName},
-    http::request::Parts,
 };
 use policy::{ask::Call, reason::Cause, snapshot::Api};
 
@@ -19,10 +18,11 @@ use crate::{
     exchange::Exchange,
     execute::{Bounds, Executed, execute},
     framing::Framing,
+    headers::List,
     intake, later,
     memory::Room,
     refusal::Refusal,
-    reply::Reply,
+    reply::Response,
     respond,
     route::{Route, route},
     serve::{BadHead, Head, Inlet},
@@ -36,9 +36,9 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Answers one request of an app; `None` if it went away.
-pub(crate) async fn handle(state: &Arc<State>, head: Head, inlet: &mut Inlet) -> Option<Response<Reply>> {
-    let mut inbound = Inbound::new(head.parts);
-    let anthropic = inbound.headers.contains_key(&ANTHROPIC_VERSION);
+pub(crate) async fn handle(state: &Arc<State>, head: Head, inlet: &mut Inlet) -> Option<Response> {
+    let mut inbound = Inbound::new(head.method, head.uri, head.headers);
+    let anthropic = inbound.headers.has(&ANTHROPIC_VERSION);
     let pinned = state.in_force.load_full();
     let snapshot = pinned.as_deref().map(|f| &f.snapshot);
     let route = route(&inbound.method, inbound.uri.path(), anthropic, snapshot);
@@ -79,9 +79,9 @@ pub(crate) async fn handle(state: &Arc<State>, head: Head, inlet: &mut Inlet) ->
 }
 
 /// Answers what is no request.
-pub(crate) fn malformed(state: &Arc<State>, bad: BadHead) -> Response<Reply> {
-    let (parts, ()) = Request::new(()).into_parts();
-    let x = Exchange::new(state.clone(), state.in_force.load_full(), &Inbound::new(parts), Dialect::Chat);
+pub(crate) fn malformed(state: &Arc<State>, bad: BadHead) -> Response {
+    let inbound = Inbound::new(Method::GET, Uri::default(), List::default());
+    let x = Exchange::new(state.clone(), state.in_force.load_full(), &inbound, Dialect::Chat);
     let refusal = Refusal::own(Cause::BadRequest).closing();
     let refusal = match bad {
         BadHead::NotHttp(why) => refusal.because(why),
@@ -93,9 +93,9 @@ pub(crate) fn malformed(state: &Arc<State>, bad: BadHead) -> Response<Reply> {
 }
 
 /// Runs a request that was accepted before.
-pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, room: Room) -> Response<Reply> {
+pub async fn run_kept(state: Arc<State>, call: Call, (uri, headers): (Uri, List), body: Bytes, room: Room) -> Response {
     let pinned = state.in_force.load_full();
-    let mut inbound = Inbound::new(parts);
+    let mut inbound = Inbound::new(Method::POST, uri, headers);
     let mut x = Exchange::new(state, pinned.clone(), &inbound, classify::dialect_of(call));
     (x.later, x.call) = (true, label(call));
     let Some(in_force) = pinned else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
@@ -109,7 +109,7 @@ pub async fn run_kept(state: Arc<State>, call: Call, parts: Parts, body: Bytes, 
 }
 
 /// What the app gets.
-fn answer(x: Box<Exchange>, inbound: &Inbound, executed: Result<Executed, Refusal>) -> Response<Reply> {
+fn answer(x: Box<Exchange>, inbound: &Inbound, executed: Result<Executed, Refusal>) -> Response {
     let executed = match executed {
         Ok(executed) => executed,
         Err(refusal) => return respond::refuse(x, &refusal),
@@ -173,11 +173,11 @@ async fn run(
 }
 
 /// What cannot be served whatever it asks.
-fn refused_outright(x: &Exchange, headers: &HeaderMap, framing: Result<Framing, &'static str>) -> Option<Refusal> {
+fn refused_outright(x: &Exchange, headers: &List, framing: Result<Framing, &'static str>) -> Option<Refusal> {
     if let Err(why) = framing {
         return Some(Refusal::own(Cause::BadRequest).because(why).closing());
     }
-    if headers.contains_key(header::UPGRADE) {
+    if headers.has(&header::UPGRADE) {
         return Some(Refusal::own(Cause::UpgradeRefused).closing());
     }
     x.state.is_draining().then(|| Refusal::own(Cause::SidecarDraining).closing())
@@ -211,14 +211,16 @@ fn put_items(x: &Exchange, call: Call, inbound: &mut Inbound) -> Result<(), Refu
     Ok(())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
+fn is_json(headers: &List) -> bool {
+    let value = headers.get(&header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// The caller's own patience, in seconds: Python SDKs tell their read timeout, TypeScript ones their whole timeout.
-fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
+fn client_timeout(headers: &List) -> Option<Duration> {
+    let seconds = |name: &HeaderName| {
+        headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6)
+    };
     [READ_TIMEOUT, TIMEOUT].iter().filter_map(seconds).map(Duration::from_secs_f64).min()
 }
 
@@ -244,7 +246,7 @@ fn label(call: Call) -> &'static str {
 }
 
 /// The models of the policy's targets, in the caller's shape; no provider is asked.
-fn models(mut x: Box<Exchange>, id: Option<&str>, anthropic: bool) -> Response<Reply> {
+fn models(mut x: Box<Exchange>, id: Option<&str>, anthropic: bool) -> Response {
     x.call = "models";
     let Some(in_force) = x.in_force.clone() else { return respond::refuse(x, &Refusal::own(Cause::PolicyNotReady)) };
     let snapshot = &in_force.snapshot;

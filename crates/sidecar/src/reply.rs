@@ -10,17 +10,31 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use policy::outcome::Failure;
+use hyper::StatusCode;
+use policy::{outcome::Failure, reason::Reason};
 
 use crate::{
     admit::Permit,
     decode::Decoded,
     exchange::{Exchange, Told},
+    headers::List,
     idle::Idle,
     memory::Room,
     stream::StreamReply,
     telemetry::decision::Status,
 };
+
+/// An answer to the app.
+pub struct Response {
+    /// Status.
+    pub status: StatusCode,
+    /// All headers but those that say where the body ends.
+    pub headers: List,
+    /// The body.
+    pub reply: Reply,
+    /// Why it is an error, for who runs the request again or not.
+    pub refused: Option<Reason>,
+}
 
 /// An answer's body.
 pub enum Reply {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dialect::{ErrorShape, Signal, sse::Frame};
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 use policy::{
@@ -18,9 +18,10 @@ use crate::{
     attempt::{Failed, Plain, Raw, Stream, Told as ProviderSaid},
     clock,
     exchange::{Exchange, Told},
+    headers::List,
     memory::Room,
     refusal::Refusal,
-    reply::{RawReply, Reply},
+    reply::{RawReply, Reply, Response},
     stream::{StreamReply, Told as Streaming},
     telemetry::decision::Status,
     wire::Inbound,
@@ -32,7 +33,7 @@ const COST: HeaderName = HeaderName::from_static("x-llmroute-cost-usd");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A whole answer.
-pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Response<Reply> {
+pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Response {
     let Plain { status: http, headers, body, room, tokens, cost, dropped, spoken } = answer;
     let mut headers = told_in(&x, headers, spoken, JSON);
     x.dropped = dropped;
@@ -42,7 +43,7 @@ pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Resp
     x.sign_served(&mut headers, &candidate.key);
     let cost_text = cost.map(|c| c.to_string());
     if let Some(v) = cost_text.clone().and_then(|c| HeaderValue::try_from(c).ok()) {
-        headers.insert(COST, v);
+        headers.set(COST, v);
     }
     let pieces = match status {
         Status::Ok => vec![body.clone()],
@@ -70,7 +71,7 @@ pub fn plain(mut x: Box<Exchange>, candidate: &Candidate, answer: Plain) -> Resp
 }
 
 /// A stream from its first content on.
-pub fn stream(mut x: Box<Exchange>, candidate: &Candidate, mut answer: Stream) -> Response<Reply> {
+pub fn stream(mut x: Box<Exchange>, candidate: &Candidate, mut answer: Stream) -> Response {
     x.dropped = std::mem::take(&mut answer.dropped);
     let mut headers = told_in(&x, std::mem::take(&mut answer.headers), answer.dialect, EVENTS);
     let (status, reason) = x.standing(&candidate.key);
@@ -105,15 +106,15 @@ impl Again {
 }
 
 /// Gives an answer from before.
-pub fn again(x: Box<Exchange>, kept: Again, reason: Option<Reason>) -> Response<Reply> {
+pub fn again(x: Box<Exchange>, kept: Again, reason: Option<Reason>) -> Response {
     let Again { mut pieces, streamed, key } = kept;
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(header::CONTENT_TYPE, if streamed { EVENTS } else { JSON });
+    let mut headers = List::with_capacity(16);
+    headers.set(header::CONTENT_TYPE, if streamed { EVENTS } else { JSON });
     x.sign(&mut headers, Status::Cached, reason);
     x.sign_served(&mut headers, &key);
     let cost = if streamed { None } else { Some("0") };
     if !streamed {
-        headers.insert(COST, HeaderValue::from_static("0"));
+        headers.set(COST, HeaderValue::from_static("0"));
     }
     if let Some(first) = pieces.first().cloned() {
         let signed = with_signal(&x, Status::Cached, reason, &key, cost, |s| match streamed {
@@ -131,7 +132,7 @@ pub fn again(x: Box<Exchange>, kept: Again, reason: Option<Reason>) -> Response<
 }
 
 /// An answer passed on unread.
-pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response<Reply> {
+pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response {
     let Raw { status: http, mut headers, body, permit, idle } = answer;
     let (status, reason) = x.standing(&candidate.key);
     x.went_to(&candidate.key, reason);
@@ -144,7 +145,7 @@ pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response<Rep
 }
 
 /// All tries failed: the first candidate's failure, in the caller's dialect.
-pub fn failed(x: Box<Exchange>, failed: Failed) -> Response<Reply> {
+pub fn failed(x: Box<Exchange>, failed: Failed) -> Response {
     let Failed { failure, reason, told, message } = failed;
     if let Some(last) = x.tries.last() {
         x.went_to(&last.key, Some(reason));
@@ -172,7 +173,7 @@ pub fn failed(x: Box<Exchange>, failed: Failed) -> Response<Reply> {
 }
 
 /// Our own no.
-pub fn refuse(x: Box<Exchange>, refusal: &Refusal) -> Response<Reply> {
+pub fn refuse(x: Box<Exchange>, refusal: &Refusal) -> Response {
     error(x, refusal, Status::Refused)
 }
 
@@ -183,7 +184,7 @@ fn passed_on(
     status: u16,
     reason: Reason,
     retry_after: Option<Duration>,
-) -> Response<Reply> {
+) -> Response {
     let ProviderSaid { status: _, mut headers, body, dialect: spoken, fault } = said;
     let same = spoken == x.dialect && fault.is_envelope && !headers.is_empty();
     let (http, body) = if same {
@@ -195,8 +196,8 @@ fn passed_on(
         shape.request_id.get_or_insert_with(|| x.trace.id());
         (http, dialect::write_error(x.dialect, &shape))
     };
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    headers.set(header::CONTENT_TYPE, JSON);
+    headers.set(SHOULD_RETRY, HeaderValue::from_static("false"));
     put_retry_after(&mut headers, retry_after);
     x.sign(&mut headers, Status::Failed, Some(reason));
     if let Some(t) = x.tries.first() {
@@ -207,7 +208,7 @@ fn passed_on(
     end_in_error(x, Status::Failed, http, reason, headers, body)
 }
 
-fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response<Reply> {
+fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response {
     let row = refusal.reason.cause.row();
     let reason = x.reason_text(refusal.reason);
     let shape = ErrorShape {
@@ -219,12 +220,12 @@ fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response<Reply>
         param: None,
         request_id: Some(x.trace.id()),
     };
-    let mut headers = HeaderMap::with_capacity(12);
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(SHOULD_RETRY, HeaderValue::from_static(if row.should_retry { "true" } else { "false" }));
+    let mut headers = List::with_capacity(12);
+    headers.set(header::CONTENT_TYPE, JSON);
+    headers.set(SHOULD_RETRY, HeaderValue::from_static(if row.should_retry { "true" } else { "false" }));
     put_retry_after(&mut headers, refusal.retry_after);
     if refusal.close || x.state.is_draining() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.set(header::CONNECTION, HeaderValue::from_static("close"));
     }
     x.sign(&mut headers, status, Some(refusal.reason));
     let body = dialect::write_error(x.dialect, &shape);
@@ -238,43 +239,38 @@ fn end_in_error(
     status: Status,
     http: StatusCode,
     reason: Reason,
-    headers: HeaderMap,
+    headers: List,
     body: Bytes,
-) -> Response<Reply> {
-    let later = x.later;
+) -> Response {
     x.end(Told::new(status, http.as_u16(), Some(reason)));
-    let mut response = response(http, headers, Reply::whole(vec![body], None));
-    if later {
-        response.extensions_mut().insert(reason);
-    }
-    response
+    Response { refused: Some(reason), ..response(http, headers, Reply::whole(vec![body], None)) }
 }
 
 /// A provider's headers: as they are in the caller's dialect, the counterparts of what it said in another.
-fn told_in(x: &Exchange, headers: HeaderMap, spoken: dialect::Dialect, content_type: HeaderValue) -> HeaderMap {
+fn told_in(x: &Exchange, headers: List, spoken: dialect::Dialect, content_type: HeaderValue) -> List {
     if spoken == x.dialect {
         return headers;
     }
     let mut out = dialect_headers(&headers, spoken, x.dialect);
-    out.insert(header::CONTENT_TYPE, content_type);
+    out.set(header::CONTENT_TYPE, content_type);
     out
 }
 
 /// Rate-limit, request-id and retry headers under the caller's names.
-fn dialect_headers(from: &HeaderMap, spoken: dialect::Dialect, caller: dialect::Dialect) -> HeaderMap {
+fn dialect_headers(from: &List, spoken: dialect::Dialect, caller: dialect::Dialect) -> List {
     let pairs = from.iter().filter_map(|(n, v)| Some((n.as_str(), v.to_str().ok()?)));
-    let mut out = HeaderMap::new();
+    let mut out = List::default();
     for (name, value) in dialect::map_headers(spoken, caller, pairs) {
         if let (Ok(n), Ok(v)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            out.insert(n, v);
+            out.set(n, v);
         }
     }
     out
 }
 
-fn put_retry_after(headers: &mut HeaderMap, wait: Option<Duration>) {
+fn put_retry_after(headers: &mut List, wait: Option<Duration>) {
     if let Some(wait) = wait {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000) as u64));
+        headers.set(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000) as u64));
     }
 }
 
@@ -304,19 +300,13 @@ pub(crate) fn with_signal<T>(
 }
 
 /// A small JSON answer of our own, such as the list of models.
-pub fn own(x: Box<Exchange>, http: StatusCode, body: Bytes) -> Response<Reply> {
-    own_with(x, http, HeaderMap::with_capacity(6), body, None)
+pub fn own(x: Box<Exchange>, http: StatusCode, body: Bytes) -> Response {
+    own_with(x, http, List::with_capacity(6), body, None)
 }
 
 /// The same with further headers, and the memory that the body takes.
-pub fn own_with(
-    x: Box<Exchange>,
-    http: StatusCode,
-    mut headers: HeaderMap,
-    body: Bytes,
-    room: Option<Room>,
-) -> Response<Reply> {
-    headers.insert(header::CONTENT_TYPE, JSON);
+pub fn own_with(x: Box<Exchange>, http: StatusCode, mut headers: List, body: Bytes, room: Option<Room>) -> Response {
+    headers.set(header::CONTENT_TYPE, JSON);
     x.sign(&mut headers, Status::Ok, None);
     let told = Told::new(Status::Ok, http.as_u16(), None);
     x.end(told);
@@ -324,14 +314,11 @@ pub fn own_with(
 }
 
 /// An answer that was made before, as it was made.
-pub fn kept(x: Box<Exchange>, http: StatusCode, headers: HeaderMap, body: Bytes, room: Room) -> Response<Reply> {
+pub fn kept(x: Box<Exchange>, http: StatusCode, headers: List, body: Bytes, room: Room) -> Response {
     x.end(Told::new(Status::Ok, http.as_u16(), None));
     response(http, headers, Reply::whole(vec![body], Some(room)))
 }
 
-fn response(status: StatusCode, headers: HeaderMap, reply: Reply) -> Response<Reply> {
-    let mut response = Response::new(reply);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+fn response(status: StatusCode, headers: List, reply: Reply) -> Response {
+    Response { status, headers, reply, refused: None }
 }

@@ -4,10 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{Another, Capability, Dialect, Head, Sampling, ToolsInChat};
-use hyper::{
-    HeaderMap, Method, Uri,
-    http::{request::Parts, uri::PathAndQuery},
-};
+use hyper::{Method, Uri, http::uri::PathAndQuery};
 use policy::{
     ask::{Ask, Call},
     catalogue::ModelFacts,
@@ -33,7 +30,7 @@ pub struct Inbound {
     /// Path and query.
     pub uri: Uri,
     /// Headers.
-    pub headers: HeaderMap,
+    pub headers: headers::List,
     /// The whole body, decoded; empty where it is streamed through or there is none.
     pub body: Bytes,
     /// Members of the body that decisions and edits use, for calls that we read.
@@ -96,8 +93,7 @@ impl Streamed {
 impl Inbound {
     /// The head of a request; its body is still to come.
     #[must_use]
-    pub fn new(head: Parts) -> Inbound {
-        let Parts { method, uri, headers, .. } = head;
+    pub fn new(method: Method, uri: Uri, headers: headers::List) -> Inbound {
         Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None }
     }
 

@@ -1,4 +1,3 @@
-use hyper::Request;
 use policy::{
     catalogue::{self, Capabilities},
     snapshot::ProviderId,
@@ -14,8 +13,7 @@ const POLICY: &str = "{apiVersion: llmroute.dev/v1alpha1, kind: LLMRoutePolicy, 
 fn inbound(caller: Dialect, body: &Value) -> Inbound {
     let body = Bytes::from(body.to_string());
     let head = dialect::read_head(caller, &body).ok();
-    let (parts, ()) = Request::new(()).into_parts();
-    Inbound { body, head, ..Inbound::new(parts) }
+    Inbound { body, head, ..Inbound::new(Method::POST, Uri::default(), headers::List::default()) }
 }
 
 fn target(provider: u16, model: &str, capabilities: Capabilities) -> Target {
@@ -77,7 +75,7 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
         json!({"model": "gpt-6-sol", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5, "seed": 1});
     let request = inbound(Dialect::Chat, &body);
     let head = request.head.as_ref();
-    let headers = HeaderMap::new();
+    let headers = headers::List::default();
     let (ask, _) =
         crate::classify::ask(&snapshot, Call::Chat, "/v1/chat/completions", &headers, head, &request.body, None)
             .unwrap();
@@ -105,7 +103,7 @@ fn t45_what_another_provider_thought_is_cut_for_a_provider_of_the_callers_dialec
         let snapshot = api::load(POLICY).unwrap();
         let request = inbound(Dialect::Responses, &asked);
         let head = request.head.as_ref();
-        let headers = HeaderMap::new();
+        let headers = headers::List::default();
         let (ask, _) =
             crate::classify::ask(&snapshot, Call::Responses, "/v1/responses", &headers, head, &request.body, None)
                 .unwrap();
@@ -126,8 +124,8 @@ fn t02_a_version_without_sampling_parameters_is_given_none() {
     let snapshot = api::load(&policy).unwrap();
     let sampling = |caller, provider: u16, version: Option<&str>| {
         let mut request = inbound(caller, &json!({"model": "m", "messages": []}));
-        let version = version.map(|v| v.parse().unwrap());
-        request.headers.extend(version.map(|v| (hyper::header::HeaderName::from_static("anthropic-version"), v)));
+        let name = hyper::header::HeaderName::from_static("anthropic-version");
+        request.headers = version.map(|v| (name, v.parse().unwrap())).into_iter().collect();
         request.capability(caller, snapshot.provider(ProviderId(provider)), "claude-sonnet-4-5", None).sampling
     };
     for (caller, provider, version, want) in [

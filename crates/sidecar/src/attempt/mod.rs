@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dialect::{Dialect, Fault, Kind, StreamTranslator, sse::Frame};
-use hyper::{HeaderMap, StatusCode, header, http::response::Parts};
+use hyper::{StatusCode, header};
 use policy::{
     Tick,
     ask::{Ask, Call},
@@ -26,9 +26,9 @@ use crate::{
     credentials::Secret,
     decode::Decoded,
     events::{EventError, Events},
-    headers,
+    headers::{self, List},
     memory::Room,
-    upstream::{ConnectError, ConnectLimits, Died, Lost, OutBody, SendError},
+    upstream::{AnswerHead, Answered, ConnectError, ConnectLimits, Died, Lost, OutBody, SendError},
     wire::Wire,
 };
 
@@ -50,7 +50,6 @@ pub struct Asked<'a> {
 }
 
 /// A committed answer.
-#[expect(clippy::large_enum_variant, reason = "moved once a request; a box would cost an allocation")]
 pub enum Answer {
     /// Whole.
     Plain(Plain),
@@ -65,7 +64,7 @@ pub struct Plain {
     /// Status and headers for the app.
     pub status: StatusCode,
     /// Headers for the app.
-    pub headers: HeaderMap,
+    pub headers: List,
     /// In the caller's dialect.
     pub body: Bytes,
     /// The memory it takes.
@@ -83,7 +82,7 @@ pub struct Plain {
 /// A stream from its first content on.
 pub struct Stream {
     /// Headers for the app.
-    pub headers: HeaderMap,
+    pub headers: List,
     /// Preamble and first content, or the preamble alone where no other try was possible.
     pub held: Vec<Frame>,
     /// When the first content is due, where it is still to come.
@@ -111,7 +110,7 @@ pub struct Raw {
     /// Status for the app.
     pub status: StatusCode,
     /// Headers for the app.
-    pub headers: HeaderMap,
+    pub headers: List,
     /// The bytes.
     pub body: Decoded,
     /// Settles with the body's end.
@@ -155,7 +154,7 @@ pub struct Told {
     /// The provider's status.
     pub status: u16,
     /// Headers for the app.
-    pub headers: HeaderMap,
+    pub headers: List,
     /// The body, scrubbed.
     pub body: Bytes,
     /// What it was said in.
@@ -197,7 +196,7 @@ pub async fn attempt(
     };
     let sent = pool.send(&mut build, limits, until).await;
     if let Ok(answer) = &sent {
-        permit.span.answered(answer.status().as_u16());
+        permit.span.answered(answer.head.status.as_u16());
     }
     let answered = match sent {
         Err(e) => {
@@ -206,12 +205,12 @@ pub async fn attempt(
             }
             Err((of_send(&e), None))
         }
-        Ok(answer) if !answer.status().is_success() => {
+        Ok(answer) if !answer.head.status.is_success() => {
             permit.refused();
             Err(Box::pin(refused(asked, wire, answer, secret, &permit)).await)
         }
         Ok(answer) => {
-            let (head, body) = answer.into_parts();
+            let Answered { head, body } = answer;
             match Decoded::new(&head.headers, body) {
                 None => Err((Failure::NoAnswer, None)),
                 Some(body) if is_unread(asked, &head.headers) => {
@@ -276,8 +275,8 @@ pub async fn attempt(
 }
 
 enum Committed {
-    Plain(Parts, Whole),
-    Stream(Parts, Begun),
+    Plain(AnswerHead, Whole),
+    Stream(AnswerHead, Begun),
 }
 
 /// A stream that has begun; see [`Stream`].
@@ -291,12 +290,12 @@ struct Begun {
 type Said = (Failure, Option<Told>);
 
 /// Answers to passed-through paths that are not JSON are not read.
-fn is_unread(asked: &Asked<'_>, headers: &HeaderMap) -> bool {
+fn is_unread(asked: &Asked<'_>, headers: &List) -> bool {
     matches!(asked.ask.call, Call::Through(_)) && !has_type(headers, "application/json")
 }
 
-fn has_type(headers: &HeaderMap, want: &str) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+fn has_type(headers: &List, want: &str) -> bool {
+    let value = headers.get(&header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(want)
 }
@@ -318,7 +317,7 @@ fn of_send(e: &SendError) -> Failure {
 async fn first_content(
     asked: &Asked<'_>,
     wire: &Wire,
-    head: &HeaderMap,
+    head: &List,
     body: Decoded,
     until: Tick,
     secret: Option<&Arc<Secret>>,
@@ -350,7 +349,7 @@ async fn first_content(
                 let status = fault.status.unwrap_or(500);
                 let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, None);
                 let body = secret.map_or_else(|| frame.data_bytes(), |s| s.scrub(frame.data_bytes()));
-                return Err((failure, Some(Told { status, headers: HeaderMap::new(), body, dialect, fault: *fault })));
+                return Err((failure, Some(Told { status, headers: List::default(), body, dialect, fault: *fault })));
             }
             // A stream that ends without ever having begun is no answer; nor is one whose end cannot be translated, since it
             // holds neither content nor a reason to have stopped.

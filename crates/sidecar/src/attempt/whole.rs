@@ -7,7 +7,10 @@ use dialect::{AnswerFault, Dialect, Usage};
 use futures_util::FutureExt;
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{
+    StatusCode,
+    header::{HeaderName, RETRY_AFTER},
+};
 use policy::{ask::Call, outcome::Failure};
 use tokio::time::timeout_at;
 
@@ -17,10 +20,10 @@ use crate::{
     clock::{self, instant},
     credentials::Secret,
     decode::{BodyError, Decoded},
-    headers,
+    headers::{self, List},
     intake::{Gather, Gathered, Held},
     memory::Room,
-    upstream::LentBody,
+    upstream::Answered,
     wire::Wire,
 };
 
@@ -28,6 +31,8 @@ use crate::{
 const MAX_ANSWER: usize = 64 << 20;
 /// Longest error body that is kept.
 const MAX_ERROR: usize = 1 << 20;
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
 /// A plain answer in the caller's dialect.
 pub(super) struct Whole {
     pub(super) body: Bytes,
@@ -50,7 +55,7 @@ pub(super) async fn whole(
         let told = match fault {
             AnswerFault::ErrorObject(fault) => Some(Told {
                 status: 502,
-                headers: HeaderMap::new(),
+                headers: List::default(),
                 body: bytes.clone(),
                 dialect: wire.dialect,
                 fault: *fault,
@@ -120,11 +125,11 @@ async fn gather(asked: &Asked<'_>, body: &mut Decoded, most: usize, permit: &Per
 pub(super) async fn refused(
     asked: &Asked<'_>,
     wire: &Wire,
-    answer: Response<LentBody>,
+    answer: Answered,
     secret: Option<&Arc<Secret>>,
     permit: &Permit,
 ) -> Said {
-    let (head, body) = answer.into_parts();
+    let Answered { head, body } = answer;
     let body = match Decoded::new(&head.headers, body) {
         Some(mut body) => gather(asked, &mut body, MAX_ERROR, permit).await.map(|h| h.bytes).unwrap_or_default(),
         None => Bytes::new(),
@@ -141,10 +146,11 @@ pub(super) async fn refused(
 }
 
 /// `retry-after-ms`, or `Retry-After` in seconds. A date is not sent by either vendor, and is taken for none.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number =
-        |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+fn retry_after(headers: &List) -> Option<Duration> {
+    let number = |name: &HeaderName| {
+        headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)
+    };
+    let seconds = number(&RETRY_AFTER_MS).map(|ms| ms / 1000.0).or_else(|| number(&RETRY_AFTER))?;
     Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()
 }
 
@@ -162,7 +168,7 @@ mod tests {
                 let Ok(value) = hyper::header::HeaderValue::from_bytes(input) else { return false };
                 let name = ["retry-after", "retry-after-ms"][mutator.below(2)];
                 let name = hyper::header::HeaderName::from_static(name);
-                let wait = retry_after(&HeaderMap::from_iter([(name, value)]));
+                let wait = retry_after(&List::from_iter([(name, value)]));
                 assert!(wait.is_none_or(|wait| wait <= Duration::from_secs(86_400)));
                 true
             },
@@ -172,7 +178,7 @@ mod tests {
     #[test]
     fn retry_after_in_both_units() {
         let map = |rows: &[(&'static str, &'static str)]| {
-            rows.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect::<HeaderMap>()
+            rows.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect::<List>()
         };
         for (rows, want) in [
             (&[("retry-after", "2")][..], Some(2_000)),

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use hyper::{
-    HeaderMap,
-    header::{HeaderName, HeaderValue},
-};
+use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::queue::{Key, Phase, Row};
+use crate::headers::List;
 
 /// A request that is kept; its body and its answer stand beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,11 +107,11 @@ impl Record {
 
     /// Its headers as they are sent.
     #[must_use]
-    pub fn header_map(&self) -> HeaderMap {
+    pub fn header_list(&self) -> List {
         let pair = |(n, v): &(String, String)| Some((HeaderName::try_from(n).ok()?, HeaderValue::try_from(v).ok()?));
-        let mut out = HeaderMap::with_capacity(self.headers.len());
+        let mut out = List::with_capacity(self.headers.len());
         for (name, value) in self.headers.iter().filter_map(pair) {
-            out.append(name, value);
+            out.add(name, value);
         }
         out
     }
@@ -135,17 +133,17 @@ pub fn micros(unix: Duration) -> u64 {
 /// belongs to the connection, tells of the body as it was sent, or of the caller's patience, is left out; a hint is one
 /// under whatever name.
 #[must_use]
-pub fn of_request(headers: &HeaderMap, is_hint: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+pub fn of_request(headers: &List, is_hint: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     texts(headers, |name| !is_left_out(name) && (is_hint(name) || !may_be_secret(name)))
 }
 
 /// The headers of an answer, less what belongs to the connection.
 #[must_use]
-pub fn of_answer(headers: &HeaderMap) -> Vec<(String, String)> {
+pub fn of_answer(headers: &List) -> Vec<(String, String)> {
     texts(headers, |name| !matches!(name, "connection" | "content-length" | "transfer-encoding"))
 }
 
-fn texts(headers: &HeaderMap, keep: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+fn texts(headers: &List, keep: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let text = |v: &HeaderValue| String::from_utf8(v.as_bytes().to_vec()).ok();
     let kept = headers.iter().filter(|(name, _)| keep(name.as_str()));
     kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
@@ -207,7 +205,7 @@ mod tests {
         ];
         let headers =
             sent.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_bytes(v.as_bytes()).unwrap()));
-        let headers: HeaderMap = headers.collect();
+        let headers: List = headers.collect();
         let mut kept = of_request(&headers, |name| name == "x-team-key" || name == "x-api-key");
         kept.sort();
         let names: Vec<_> = kept.iter().map(|(n, _)| n.as_str()).collect();
@@ -235,7 +233,7 @@ mod tests {
                 return serde_json::from_slice::<serde_json::Value>(input).is_ok();
             };
             assert_eq!(Record::read(&record.write()).as_ref(), Some(&record));
-            assert!(record.header_map().len() <= record.headers.len());
+            assert!(record.header_list().len() <= record.headers.len());
             let _ = (record.row(), record.size());
             true
         });
@@ -252,7 +250,7 @@ mod tests {
             end: Some(End { how: How::Failed, at: 7, http: Some(400) }),
         };
         assert_eq!(Record::read(&record.write()), Some(record.clone()));
-        assert_eq!(record.header_map().len(), 1);
+        assert_eq!(record.header_list().len(), 1);
         assert_eq!(record.row().phase, Phase::Ended { at: Duration::from_micros(7), fetched: false });
         let running = Record { end: None, ..record };
         assert_eq!(running.row().phase, Phase::Queued { not_before: Duration::ZERO });

@@ -15,7 +15,6 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use dialect::Dialect;
-use hyper::HeaderMap;
 use parking_lot::Mutex;
 use policy::reason::Cause;
 use tokio::sync::Notify;
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
+    headers::List,
     refusal::Refusal,
     store::{Batch, Store, StoreError, Table},
     telemetry::metrics::Metrics,
@@ -81,7 +81,7 @@ struct Outcome {
 #[derive(Clone)]
 struct Answer {
     http: u16,
-    headers: HeaderMap,
+    headers: List,
     body: Bytes,
 }
 

@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use hyper::{HeaderMap, Method, Request, Response, header};
-use policy::reason::Reason;
+use hyper::header;
 use tokio::{
     task::{self, JoinError, JoinSet},
     time::timeout,
@@ -16,7 +15,7 @@ use super::{
     id::Id,
     queue::{Claim, Wait},
 };
-use crate::{clock, memory::Room, pipeline, reply::Reply, state::State, store::Batch};
+use crate::{clock, headers::List, memory::Room, pipeline, reply::Response, state::State, store::Batch};
 
 /// Requests that run at once: few, since they can wait and online traffic cannot.
 const AT_ONCE: usize = 4;
@@ -112,38 +111,34 @@ async fn make(state: &Arc<State>, later: &Later, id: Id) -> Made {
         (Ok(_), Ok(_)) => return Made::End(Outcome::of(How::Failed), None),
         _ => return Made::Again(None),
     };
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = record.path.parse().unwrap_or_default();
-    *request.headers_mut() = record.header_map();
-    let (parts, ()) = request.into_parts();
-    let response = pipeline::run_kept(state.clone(), id.call(), parts, body, room).await;
+    let target = (record.path.parse().unwrap_or_default(), record.header_list());
+    let response = pipeline::run_kept(state.clone(), id.call(), target, body, room).await;
     judge(response, charged)
 }
 
 /// An answer, an error that ends the request, or a reason to wait.
-fn judge(response: Response<Reply>, charged: u32) -> Made {
-    let (head, body) = response.into_parts();
-    let success = head.status.is_success();
-    let verdict = match head.extensions.get::<Reason>() {
+fn judge(response: Response, charged: u32) -> Made {
+    let Response { status, headers, reply, refused } = response;
+    let success = status.is_success();
+    let verdict = match refused {
         Some(reason) if !success => again(reason.cause),
         _ => Again::Never,
     };
     match verdict {
-        Again::Short => return Made::Short(retry_after(&head.headers)),
-        Again::Waits => return Made::Again(retry_after(&head.headers)),
+        Again::Short => return Made::Short(retry_after(&headers)),
+        Again::Waits => return Made::Again(retry_after(&headers)),
         Again::Charged if charged + 1 < CHARGED_RUNS => return Made::Charged,
         Again::Charged | Again::Never => {}
     }
     // Nothing that runs later is streamed.
-    let Some((body, room)) = body.into_whole() else { return Made::End(Outcome::of(How::Failed), None) };
+    let Some((body, room)) = reply.into_whole() else { return Made::End(Outcome::of(How::Failed), None) };
     let how = if success { How::Completed } else { How::Failed };
-    let answer = Some(Answer { http: head.status.as_u16(), headers: head.headers, body });
+    let answer = Some(Answer { http: status.as_u16(), headers, body });
     Made::End(Outcome { how, answer }, room)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+fn retry_after(headers: &List) -> Option<Duration> {
+    headers.get(&header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// What waited too long gets its end, and what was kept long enough goes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dialect::{Dialect, Edits};
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    Method, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 use policy::{ask::Call, reason::Cause};
@@ -17,7 +17,9 @@ use super::{
     kept::{self, How, Record, micros},
     queue::{Key, Phase},
 };
-use crate::{clock, exchange::Exchange, memory::Room, refusal::Refusal, reply::Reply, respond, wire::Inbound};
+use crate::{
+    clock, exchange::Exchange, headers::List, memory::Room, refusal::Refusal, reply::Response, respond, wire::Inbound,
+};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -61,8 +63,8 @@ pub fn is_asked(x: &Exchange, call: Call, inbound: &Inbound) -> bool {
 }
 
 /// `Prefer: respond-async` (RFC 7240, 4.1), among other preferences.
-fn prefers_async(headers: &HeaderMap) -> bool {
-    let listed = headers.get_all(PREFER).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+fn prefers_async(headers: &List) -> bool {
+    let listed = headers.get_all(&PREFER).flat_map(|v| v.as_bytes().split(|b| *b == b','));
     let mut names = listed.map(|p| p.split(|b| *b == b';').next().unwrap_or_default().trim_ascii());
     names.any(|name| name.eq_ignore_ascii_case(RESPOND_ASYNC.as_bytes()))
 }
@@ -82,7 +84,7 @@ pub fn continues_ours(inbound: &Inbound) -> Option<Refusal> {
 }
 
 /// Accepts a request whose body is held: it is durable when its caller is answered.
-pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response<Reply> {
+pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response {
     let Some(later) = x.state.later.get().cloned() else {
         return respond::refuse(x, &Refusal::own(Cause::Internal));
     };
@@ -95,7 +97,7 @@ pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response<Reply> {
     }
     let Some(id) = Id::draw(x.dialect) else { return respond::refuse(x, &Refusal::own(Cause::Internal)) };
     let in_background = head.is_some_and(|h| h.background);
-    let key = inbound.headers.get(IDEMPOTENCY_KEY);
+    let key = inbound.headers.get(&IDEMPOTENCY_KEY);
     if key.is_some_and(|key| key.len() > LONGEST_KEY) {
         let why = "an idempotency key is at most 255 bytes long";
         return respond::refuse(x, &Refusal::own(Cause::BadRequest).because(why));
@@ -135,12 +137,12 @@ pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response<Reply> {
         Ok(id) => id,
         Err(refusal) => return respond::refuse(x, &refusal),
     };
-    let mut headers = HeaderMap::with_capacity(12);
+    let mut headers = List::with_capacity(12);
     if prefers {
-        headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
+        headers.add(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
     }
     if let Ok(location) = HeaderValue::try_from(id.path()) {
-        headers.insert(header::LOCATION, location);
+        headers.add(header::LOCATION, location);
     }
     let http = if in_background { StatusCode::OK } else { StatusCode::ACCEPTED };
     told(x, &later, id, Some(http), headers).await
@@ -154,7 +156,7 @@ fn digest(body: &[u8]) -> [u8; 32] {
 }
 
 /// Answers what is asked of a request by its id.
-pub async fn act(x: Box<Exchange>, named: Named, act: Act) -> Response<Reply> {
+pub async fn act(x: Box<Exchange>, named: Named, act: Act) -> Response {
     let (Some(later), Some(id)) = (x.state.later.get().cloned(), named) else {
         return respond::refuse(x, &Refusal::own(Cause::IdNotFound));
     };
@@ -181,21 +183,15 @@ pub async fn act(x: Box<Exchange>, named: Named, act: Act) -> Response<Reply> {
         (Ok(()), Act::Delete) => {
             let object = if id.dialect == Dialect::Responses { "response" } else { "llmroute.request" };
             let body = json!({"id": id.to_string(), "object": object, "deleted": true}).to_string();
-            respond::own_with(x, StatusCode::OK, HeaderMap::with_capacity(6), body.into(), None)
+            respond::own_with(x, StatusCode::OK, List::with_capacity(6), body.into(), None)
         }
-        (Ok(()), Act::Cancel) => told(x, &later, id, Some(StatusCode::OK), HeaderMap::with_capacity(6)).await,
-        (Ok(()), Act::Fetch) => told(x, &later, id, None, HeaderMap::with_capacity(8)).await,
+        (Ok(()), Act::Cancel) => told(x, &later, id, Some(StatusCode::OK), List::with_capacity(6)).await,
+        (Ok(()), Act::Fetch) => told(x, &later, id, None, List::with_capacity(8)).await,
     }
 }
 
 /// Tells the state of a request, or, where no `http` is set for that, the answer that it has.
-async fn told(
-    x: Box<Exchange>,
-    later: &Later,
-    id: Id,
-    http: Option<StatusCode>,
-    headers: HeaderMap,
-) -> Response<Reply> {
+async fn told(x: Box<Exchange>, later: &Later, id: Id, http: Option<StatusCode>, headers: List) -> Response {
     let row = later.inner.lock().queue.get(id).map(|row| (row.phase, row.created, row.bytes));
     let Some((phase, created, bytes)) = row else { return respond::refuse(x, &Refusal::own(Cause::IdNotFound)) };
     // What is read from the store is held in memory until it is sent.
@@ -217,7 +213,7 @@ async fn told(
     if ended {
         later.inner.lock().queue.fetched(id);
     } else {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after(phase, clock::unix())));
+        headers.add(header::RETRY_AFTER, HeaderValue::from(retry_after(phase, clock::unix())));
     }
     respond::own_with(x, http, headers, body, Some(room))
 }
@@ -258,7 +254,7 @@ async fn request(later: &Later, id: Id, phase: Phase, created: Duration) -> (boo
 }
 
 /// The answer of a Chat or a Messages request, as it was made.
-async fn answer(x: Box<Exchange>, later: &Later, id: Id, room: Room) -> Response<Reply> {
+async fn answer(x: Box<Exchange>, later: &Later, id: Id, room: Room) -> Response {
     let (Ok(record), Ok(body)) = (later.record(id).await, later.store.get(ANSWERS, id.to_string()).await) else {
         return respond::refuse(x, &Refusal::own(Cause::StateUnavailable));
     };
@@ -269,7 +265,7 @@ async fn answer(x: Box<Exchange>, later: &Later, id: Id, room: Room) -> Response
     let http = end.http.and_then(|http| StatusCode::from_u16(http).ok());
     match (end.how, http, body) {
         (How::Completed | How::Failed, Some(http), Some(body)) => {
-            respond::kept(x, http, record.header_map(), body, room)
+            respond::kept(x, http, record.header_list(), body, room)
         }
         (How::Cancelled, ..) => respond::refuse(x, &Refusal::own(Cause::Cancelled)),
         (How::Expired, ..) => respond::refuse(x, &Refusal::own(Cause::Expired)),
@@ -293,9 +289,9 @@ mod tests {
         ];
         for (values, want) in rows {
             let headers = values.iter().map(|v| (PREFER, HeaderValue::from_static(v))).fold(
-                HeaderMap::new(),
+                List::default(),
                 |mut all, (name, value)| {
-                    all.append(name, value);
+                    all.add(name, value);
                     all
                 },
             );

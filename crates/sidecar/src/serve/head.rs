@@ -5,14 +5,13 @@ use std::{mem::MaybeUninit, ops::Range};
 use bytes::BytesMut;
 use httparse::{ParserConfig, Status};
 use hyper::{
-    HeaderMap, Method, Request, Uri, Version,
+    Method, Uri, Version,
     header::{self, HeaderName, HeaderValue},
-    http::request::Parts,
 };
 
 use crate::{
     framing::{Chunk, Framing, end_of_head, skip_empty_lines},
-    headers::names_token,
+    headers::{List, names_token},
 };
 
 /// Longest head of a request.
@@ -22,8 +21,14 @@ const MAX_HEADERS: usize = 100;
 
 /// The head of a request.
 pub(crate) struct Head {
-    /// Method, target and headers.
-    pub(crate) parts: Parts,
+    /// Method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) uri: Uri,
+    /// 1.1 or 1.0.
+    pub(crate) version: Version,
+    /// Headers.
+    pub(crate) headers: List,
     /// What is to come of its body, or why nobody can tell.
     pub(crate) framing: Result<Framing, &'static str>,
     /// The app takes another answer on this connection.
@@ -50,8 +55,8 @@ pub(super) struct Heads {
     seen: usize,
     /// Names, and where their values stand.
     lines: Vec<(HeaderName, Range<usize>)>,
-    /// An empty map, for its memory.
-    spare: HeaderMap,
+    /// An empty list, for its memory.
+    spare: List,
 }
 
 impl Heads {
@@ -94,17 +99,16 @@ impl Heads {
         }
         let text = read.split_to(end).freeze();
         self.seen = 0;
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.headers = std::mem::take(&mut self.spare);
+        let mut headers = std::mem::take(&mut self.spare);
         for (name, value) in self.lines.drain(..) {
             let Ok(value) = HeaderValue::from_maybe_shared(text.slice(value)) else {
                 return Err(BadHead::NotHttp("the value of a header cannot be read"));
             };
-            parts.headers.append(name, value);
+            headers.add(name, value);
         }
-        (parts.method, parts.uri, parts.version) = (method, uri, version);
-        let (keeps, awaits_leave) = (keeps(&parts), awaits_leave(&parts));
-        Ok(Some(Head { framing: framing(&parts), keeps, awaits_leave, parts }))
+        let framing = framing(version, &headers);
+        let (keeps, awaits_leave) = (keeps(version, &headers), awaits_leave(version, &headers));
+        Ok(Some(Head { method, uri, version, headers, framing, keeps, awaits_leave }))
     }
 
     /// More is to come.
@@ -113,24 +117,24 @@ impl Heads {
         if self.seen > MAX_HEAD { Err(BadHead::TooLarge) } else { Ok(None) }
     }
 
-    /// Takes a map that is no longer needed, for its memory.
-    pub(super) fn reuse(&mut self, mut headers: HeaderMap) {
+    /// Takes headers that are no longer needed, for their memory.
+    pub(super) fn reuse(&mut self, mut headers: List) {
         headers.clear();
         self.spare = headers;
     }
 }
 
 /// RFC 9112 section 6.3, and less: what two readers might take for two requests is refused.
-fn framing(head: &Parts) -> Result<Framing, &'static str> {
-    let length = head.headers.get(header::CONTENT_LENGTH);
-    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+fn framing(version: Version, headers: &List) -> Result<Framing, &'static str> {
+    let length = headers.get(&header::CONTENT_LENGTH);
+    if headers.has(&header::TRANSFER_ENCODING) {
         if length.is_some() {
             return Err("the request has both Content-Length and Transfer-Encoding; send one");
         }
-        if head.version == Version::HTTP_10 {
+        if version == Version::HTTP_10 {
             return Err("HTTP/1.0 has no Transfer-Encoding; send Content-Length");
         }
-        let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+        let mut codings = headers.get_all(&header::TRANSFER_ENCODING);
         let first = codings.next().is_some_and(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
         if !first || codings.next().is_some() {
             return Err("of transfer codings only chunked is undone, and once; compress with Content-Encoding");
@@ -138,7 +142,7 @@ fn framing(head: &Parts) -> Result<Framing, &'static str> {
         return Ok(Framing::Chunked(Chunk::Size));
     }
     let Some(length) = length else { return Ok(Framing::Over) };
-    if head.headers.get_all(header::CONTENT_LENGTH).iter().any(|other| other != length) {
+    if headers.get_all(&header::CONTENT_LENGTH).any(|other| other != length) {
         return Err("the request has several Content-Length headers that differ; send one");
     }
     let digits = length.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
@@ -147,15 +151,15 @@ fn framing(head: &Parts) -> Result<Framing, &'static str> {
 }
 
 /// RFC 9112 section 9.3.
-fn keeps(head: &Parts) -> bool {
-    let says = |token: &str| head.headers.get_all(header::CONNECTION).iter().any(|v| names_token(v, token));
-    !says("close") && (head.version == Version::HTTP_11 || says("keep-alive"))
+fn keeps(version: Version, headers: &List) -> bool {
+    let says = |token: &str| headers.get_all(&header::CONNECTION).any(|v| names_token(v, token));
+    !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
 }
 
 /// RFC 9110 section 10.1.1. Of other expectations nobody knows.
-fn awaits_leave(head: &Parts) -> bool {
-    head.version == Version::HTTP_11
-        && head.headers.get(header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+fn awaits_leave(version: Version, headers: &List) -> bool {
+    version == Version::HTTP_11
+        && headers.get(&header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 use super::head::{BadHead, Head, Heads};
 use crate::{
     framing::{Framing, NotHttp},
+    headers::List,
     idle::Idle,
 };
 
@@ -111,8 +112,8 @@ impl Inlet {
         }
     }
 
-    /// Takes the memory of a map that is no longer needed.
-    pub(super) fn reuse(&mut self, headers: hyper::HeaderMap) {
+    /// Takes the memory of headers that are no longer needed.
+    pub(super) fn reuse(&mut self, headers: List) {
         self.heads.reuse(headers);
     }
 

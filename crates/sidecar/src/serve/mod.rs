@@ -58,7 +58,7 @@ pub async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: Cancellatio
     loop {
         let (answer, terms) = match inlet.next(stop.as_mut()).await {
             Next::Head(head) => {
-                let (is_old, method) = (head.parts.version == Version::HTTP_10, head.parts.method.clone());
+                let (is_old, method) = (head.version == Version::HTTP_10, head.method.clone());
                 let keeps = head.keeps;
                 // An app that is gone needs no answer.
                 let Some(answer) = pipeline::handle(&state, *head, &mut inlet).await else { return };

@@ -8,11 +8,16 @@ use std::{
 };
 
 use http_body::Body;
-use hyper::{HeaderMap, Response, StatusCode, header};
+use hyper::{StatusCode, header};
 use tokio::{io::AsyncWrite, net::tcp::OwnedWriteHalf};
 
 use super::inlet::Inlet;
-use crate::{clock, headers::names_token, reply::Reply, unsent::Unsent};
+use crate::{
+    clock,
+    headers::{List, names_token},
+    reply::{Reply, Response},
+    unsent::Unsent,
+};
 
 /// A stream is not asked for more while so much of it waits to be written.
 const MOST_UNSENT: usize = 64 << 10;
@@ -52,21 +57,21 @@ impl Outlet {
     /// The app is gone, or the answer broke in a way that only the end of the connection can say.
     pub(super) async fn send(
         &mut self,
-        response: Response<Reply>,
+        response: Response,
         terms: Terms,
         inlet: &mut Inlet,
-    ) -> io::Result<(bool, HeaderMap)> {
-        let (parts, reply) = response.into_parts();
-        let closes = parts.headers.get_all(header::CONNECTION).iter().any(|v| names_token(v, "close"));
+    ) -> io::Result<(bool, List)> {
+        let Response { status, headers, reply, refused: _ } = response;
+        let closes = headers.get_all(&header::CONNECTION).any(|v| names_token(v, "close"));
         let bodiless = terms.headless
-            || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || parts.status.is_informational();
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || status.is_informational();
         let length = reply.size_hint().exact();
         let keeps = terms.keeps && !closes && (length.is_some() || bodiless || terms.chunks);
         let head = self.unsent.begin();
-        begin_head(head, &mut self.date, parts.status, &parts.headers);
+        begin_head(head, &mut self.date, status, &headers);
         match length {
-            Some(length) if parts.status != StatusCode::NO_CONTENT => {
+            Some(length) if status != StatusCode::NO_CONTENT => {
                 // Writing into memory cannot fail.
                 let _ = write!(head, "content-length: {length}\r\n");
             }
@@ -86,7 +91,7 @@ impl Outlet {
             }
             streamed => self.stream(streamed, terms.chunks, inlet).await?,
         }
-        Ok((keeps, parts.headers))
+        Ok((keeps, headers))
     }
 
     /// Ends the connection from this side.
@@ -133,12 +138,12 @@ impl Outlet {
 }
 
 /// The head, but for what tells where the body ends and what comes of the connection.
-fn begin_head(out: &mut Vec<u8>, date: &mut Date, status: StatusCode, headers: &HeaderMap) {
+fn begin_head(out: &mut Vec<u8>, date: &mut Date, status: StatusCode, headers: &List) {
     let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
     let reason = status.canonical_reason().unwrap_or("Unknown");
     put(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
     let mut dated = false;
-    for (name, value) in headers {
+    for (name, value) in headers.iter() {
         if matches!(*name, header::CONNECTION | header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
             continue;
         }

@@ -92,8 +92,10 @@ impl HttpClient for Http {
         };
         let until = clock::now().after(self.timeout);
         let answer = self.pool.send(&mut build, LIMITS, until).await.map_err(|e| format!("{e:?}"))?;
-        let (parts, body) = answer.into_parts();
-        Ok(Response::from_parts(parts, Limited::new(body, MAX_ANSWER).collect().await?.to_bytes()))
+        let mut response = Response::new(Limited::new(answer.body, MAX_ANSWER).collect().await?.to_bytes());
+        *response.status_mut() = answer.head.status;
+        *response.headers_mut() = answer.head.headers.map();
+        Ok(response)
     }
 }
 

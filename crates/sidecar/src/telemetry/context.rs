@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use hyper::{HeaderMap, header::HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 
-use crate::clock;
+use crate::{clock, headers::List};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A caller's span that ours join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,8 @@ pub(super) struct Parent {
 }
 
 /// The caller's span, if it sends one valid `traceparent`; a malformed or repeated one is as good as none.
-pub(super) fn parent(headers: &HeaderMap) -> Option<Parent> {
-    let mut values = headers.get_all("traceparent").iter();
+pub(super) fn parent(headers: &List) -> Option<Parent> {
+    let mut values = headers.get_all(&TRACEPARENT);
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     parse(value.as_bytes())
 }
@@ -142,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_repeated_header_is_none() {
-        let mut headers = HeaderMap::new();
-        headers.append("traceparent", HeaderValue::from_static(GOOD));
+        let mut headers = List::default();
+        headers.add(TRACEPARENT, HeaderValue::from_static(GOOD));
         assert!(parent(&headers).is_some());
-        headers.append("traceparent", HeaderValue::from_static(GOOD));
+        headers.add(TRACEPARENT, HeaderValue::from_static(GOOD));
         assert_eq!(parent(&headers), None);
     }
 

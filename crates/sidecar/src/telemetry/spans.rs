@@ -1,6 +1,6 @@
 //! Which requests are traced, and where their spans go.
 
-use hyper::{HeaderMap, Method, Uri};
+use hyper::{Method, Uri};
 use opentelemetry::{InstrumentationScope, SpanId, TraceId, trace::TracerProvider};
 use opentelemetry_sdk::trace::{IdGenerator, Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanExporter};
 
@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
     trace::Trace,
 };
-use crate::{clock, upstream::Upstream};
+use crate::{clock, headers::List, upstream::Upstream};
 
 /// Target of the spans that are exported.
 pub(super) const SPAN: &str = "llmroute::span";
@@ -67,7 +67,7 @@ impl Spans {
 
     /// A request arrives: joins the app's `traceparent` and decides on sampling before any span exists.
     #[must_use]
-    pub fn begin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Trace {
+    pub fn begin(&self, method: &Method, uri: &Uri, headers: &List) -> Trace {
         let parent = context::parent(headers);
         let trace_id = parent.map_or_else(|| fastrand::u128(1..), |p| p.trace_id);
         let began = clock::unix();

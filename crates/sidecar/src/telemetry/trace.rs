@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hyper::{
-    HeaderMap, Method, Uri,
+    Method, Uri,
     header::{HeaderName, HeaderValue},
 };
 use opentelemetry::{
@@ -29,6 +29,9 @@ use super::{
     semconv as at,
 };
 use crate::headers::List;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// One request's ids, and its spans where it is sampled.
 pub struct Trace {
@@ -65,7 +68,7 @@ impl Trace {
     pub(super) fn seen(
         method: &Method,
         uri: &Uri,
-        headers: &HeaderMap,
+        headers: &List,
         parent: Option<Parent>,
         began: Duration,
     ) -> Option<Trace> {
@@ -163,14 +166,12 @@ impl Trace {
     }
 
     /// The headers that join a call to the trace: `traceparent`, and the caller's `tracestate` where it sent a trace.
-    pub fn join(&self, attempt: &AttemptSpan, caller: &HeaderMap, out: &mut List) {
-        const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-        const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+    pub fn join(&self, attempt: &AttemptSpan, caller: &List, out: &mut List) {
         if let Some(v) = context::traceparent(self.trace_id, attempt.span_id, attempt.sampled) {
-            out.set(&TRACEPARENT, &v);
+            out.set(TRACEPARENT, v);
         }
         if self.parent.is_some() {
-            for v in caller.get_all(TRACESTATE) {
+            for v in caller.get_all(&TRACESTATE) {
                 out.add(TRACESTATE, v.clone());
             }
         }
@@ -363,8 +364,8 @@ fn ids(span: &Span) -> Option<(u128, u64)> {
     sc.is_valid().then(|| (number(&sc.trace_id().to_bytes()), number(&sc.span_id().to_bytes()) as u64))
 }
 
-fn remote(p: Parent, headers: &HeaderMap) -> SpanContext {
-    let states: Vec<&str> = headers.get_all("tracestate").iter().filter_map(|v| v.to_str().ok()).collect();
+fn remote(p: Parent, headers: &List) -> SpanContext {
+    let states: Vec<&str> = headers.get_all(&TRACESTATE).filter_map(|v| v.to_str().ok()).collect();
     let state = states.join(",").parse::<TraceState>().unwrap_or_default();
     let flags = TraceFlags::default().with_sampled(p.sampled);
     SpanContext::new(TraceId::from(p.trace_id), SpanId::from(p.span_id), flags, true, state)

@@ -5,14 +5,13 @@ use std::mem::MaybeUninit;
 use bytes::{Bytes, BytesMut};
 use httparse::{ParserConfig, Status};
 use hyper::{
-    HeaderMap, Response, StatusCode, Version,
+    StatusCode,
     header::{self, HeaderName, HeaderValue},
-    http::response::Parts,
 };
 
 use crate::{
     framing::{Chunk, Framing, NotHttp, end_of_head, skip_empty_lines},
-    headers::{MOST_HEADERS, names_token},
+    headers::{List, MOST_HEADERS, names_token},
 };
 
 /// Longest head of an answer.
@@ -22,9 +21,18 @@ const MAX_HEADERS: usize = 100;
 /// What an answer begins with.
 const BEGINNING: &[u8] = b"HTTP/1.";
 
-/// The head of an answer.
+/// What an answer begins with.
+#[derive(Clone, Debug)]
+pub struct AnswerHead {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: List,
+}
+
+/// The head of an answer over HTTP/1.1.
 pub(super) struct Head {
-    pub(super) parts: Parts,
+    pub(super) head: AnswerHead,
     /// What is to come of its body.
     pub(super) framing: Framing,
     /// The connection stays open after it.
@@ -56,41 +64,41 @@ fn parse(text: &Bytes, to_head: bool) -> Result<Head, NotHttp> {
     if parsed != Ok(Status::Complete(text.len())) {
         return Err(NotHttp);
     }
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = seen.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(NotHttp)?;
-    parts.version = if seen.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let status = seen.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(NotHttp)?;
+    let is_old = seen.version == Some(0);
     // With room for what we add.
-    parts.headers = HeaderMap::with_capacity(seen.headers.len().max(MOST_HEADERS));
+    let mut headers = List::with_capacity(seen.headers.len().max(MOST_HEADERS));
     for header in seen.headers {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| NotHttp)?;
         let value = HeaderValue::from_maybe_shared(text.slice_ref(header.value)).map_err(|_| NotHttp)?;
-        parts.headers.append(name, value);
+        headers.add(name, value);
     }
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
         // Nobody asked for that.
         return Err(NotHttp);
     }
-    let framing = framing(&parts, to_head)?;
-    Ok(Head { keeps: keeps(&parts), parts, framing })
+    let head = AnswerHead { status, headers };
+    let framing = framing(&head, is_old, to_head)?;
+    Ok(Head { keeps: keeps(&head, is_old), head, framing })
 }
 
 /// RFC 9112 section 6.3.
-fn framing(head: &Parts, to_head: bool) -> Result<Framing, NotHttp> {
+fn framing(head: &AnswerHead, is_old: bool, to_head: bool) -> Result<Framing, NotHttp> {
     let none = head.status.is_informational()
         || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || to_head;
     if none {
         return Ok(Framing::Over);
     }
-    if let Some(coding) = head.headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
+    if let Some(coding) = head.headers.get_all(&header::TRANSFER_ENCODING).last() {
         let last = coding.as_bytes().rsplit(|b| *b == b',').next().unwrap_or_default();
         return match last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-            _ if head.version == Version::HTTP_10 => Err(NotHttp),
+            _ if is_old => Err(NotHttp),
             true => Ok(Framing::Chunked(Chunk::Size)),
             false => Ok(Framing::UntilClose),
         };
     }
-    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut lengths = head.headers.get_all(&header::CONTENT_LENGTH);
     let Some(first) = lengths.next() else { return Ok(Framing::UntilClose) };
     let digits = first.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).ok_or(NotHttp)?;
     if lengths.any(|other| other != first) {
@@ -100,11 +108,10 @@ fn framing(head: &Parts, to_head: bool) -> Result<Framing, NotHttp> {
 }
 
 /// Whether another request may follow (RFC 9112 section 9.3). Two ways to tell where the body ends are one too many.
-fn keeps(head: &Parts) -> bool {
-    let says = |token: &str| head.headers.get_all(header::CONNECTION).iter().any(|v| names_token(v, token));
-    let is_clear =
-        !head.headers.contains_key(header::TRANSFER_ENCODING) || !head.headers.contains_key(header::CONTENT_LENGTH);
-    is_clear && !says("close") && (head.version == Version::HTTP_11 || says("keep-alive"))
+fn keeps(head: &AnswerHead, is_old: bool) -> bool {
+    let says = |token: &str| head.headers.get_all(&header::CONNECTION).any(|v| names_token(v, token));
+    let is_clear = !head.headers.has(&header::TRANSFER_ENCODING) || !head.headers.has(&header::CONTENT_LENGTH);
+    is_clear && !says("close") && (!is_old || says("keep-alive"))
 }
 
 #[cfg(test)]
@@ -114,7 +121,7 @@ mod tests {
     fn head(text: &str, to_head: bool) -> Result<Option<(u16, usize, Framing, bool)>, NotHttp> {
         let mut read = BytesMut::from(text);
         let head = take_head(&mut read, to_head)?;
-        Ok(head.map(|h| (h.parts.status.as_u16(), h.parts.headers.len(), h.framing, h.keeps)))
+        Ok(head.map(|h| (h.head.status.as_u16(), h.head.headers.len(), h.framing, h.keeps)))
     }
 
     #[test]

@@ -11,10 +11,19 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
+    answer::AnswerHead,
     link::Lost,
     pool::{Pool, Sender},
 };
 use crate::framing::Framing;
+
+/// A provider's answer.
+pub struct Answered {
+    /// Status and headers.
+    pub head: AnswerHead,
+    /// What follows.
+    pub body: LentBody,
+}
 
 /// A provider's answer body; at its clean end its connection goes back to the pool, else it is closed.
 pub struct LentBody {

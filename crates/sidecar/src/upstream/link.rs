@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use hyper::{Method, http::response::Parts};
+use hyper::Method;
 use policy::Tick;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    answer::{self, Head},
+    answer::{self, AnswerHead, Head},
     connect::Io,
     request::{Outgoing, Unwritten},
 };
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Sends `request`, and drives the connection until the head of the answer is here or it is `until`.
-    pub(super) async fn send(&mut self, request: Outgoing<'_>, until: Tick) -> Result<Parts, NoHead> {
+    pub(super) async fn send(&mut self, request: Outgoing<'_>, until: Tick) -> Result<AnswerHead, NoHead> {
         behind_others().await;
         if !self.is_free() {
             return Err(NoHead::Lost(Lost::Unsent));
@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         is_idle && Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending()
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parts, Lost>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<AnswerHead, Lost>> {
         // A provider may answer and close before it has read the whole request: its answer counts, or else reading tells
         // how the connection ended.
         let broken = match self.unwritten.poll(&mut self.io, cx) {
@@ -147,12 +147,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             _ => None,
         };
         loop {
-            if let Some(Head { parts, framing, keeps }) = answer::take_head(&mut self.read, self.to_head)? {
-                if parts.status.is_informational() {
+            if let Some(Head { head, framing, keeps }) = answer::take_head(&mut self.read, self.to_head)? {
+                if head.status.is_informational() {
                     continue;
                 }
                 (self.framing, self.keeps) = (framing, keeps);
-                return Poll::Ready(Ok(parts));
+                return Poll::Ready(Ok(head));
             }
             match self.poll_fill(cx) {
                 Poll::Pending if broken.is_some() => return Poll::Ready(Err(self.lost(broken))),

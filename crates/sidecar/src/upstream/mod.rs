@@ -16,7 +16,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use policy::snapshot::BaseUrl;
 
-pub use body::LentBody;
+pub use answer::AnswerHead;
+pub use body::{Answered, LentBody};
 pub use connect::{ConnectError, Io, Network};
 pub use link::Lost;
 pub use pool::{Died, Pool, SendError};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hyper::{Response, client::conn::http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use policy::{Tick, snapshot::BaseUrl};
@@ -10,8 +10,9 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{
     ConnectLimits,
+    answer::AnswerHead,
     answer::MAX_HEAD,
-    body::LentBody,
+    body::{Answered, LentBody},
     connect::{ConnectError, Network},
     link::{Link, Lost, NoHead, is_closed},
     request::{OutBody, Outgoing},
@@ -117,7 +118,7 @@ impl Pool {
         build: &mut (dyn FnMut(Option<Died>) -> Option<Outgoing<'a>> + Send),
         limits: ConnectLimits,
         until: Tick,
-    ) -> Result<Response<LentBody>, SendError> {
+    ) -> Result<Answered, SendError> {
         if let Some(sender) = self.checkout() {
             let request = build(None).ok_or(SendError::TooLate)?;
             let died = match self.send_on(sender, request, until).await {
@@ -138,7 +139,7 @@ impl Pool {
         build: &mut (dyn FnMut(Option<Died>) -> Option<Outgoing<'a>> + Send),
         limits: ConnectLimits,
         until: Tick,
-    ) -> Result<Response<LentBody>, SendError> {
+    ) -> Result<Answered, SendError> {
         let (how, fresh) = match (died, self.open_until(limits, until).await) {
             (Lost::Unsent, fresh) => (Died::BeforeSending, fresh?),
             (_, Ok(fresh)) => (Died::AfterSending, fresh),
@@ -154,17 +155,17 @@ impl Pool {
         mut sender: Sender,
         request: Outgoing<'_>,
         until: Tick,
-    ) -> Result<Response<LentBody>, NoHead> {
-        let (parts, stream) = match &mut sender.kind {
+    ) -> Result<Answered, NoHead> {
+        let (head, stream) = match &mut sender.kind {
             Kind::H1(link) => (link.send(request, until).await?, None),
             Kind::H2(s, _) => {
                 let answer = s.send_request(request.into_request());
                 let answer = Box::pin(timeout_at(clock::instant(until), answer)).await.map_err(|_| NoHead::Late)?;
                 let (parts, body) = answer.map_err(|e| NoHead::Lost(e.into()))?.into_parts();
-                (parts, Some(body))
+                (AnswerHead { status: parts.status, headers: (&parts.headers).into() }, Some(body))
             }
         };
-        Ok(Response::from_parts(parts, LentBody::new(stream, self.clone(), sender)))
+        Ok(Answered { head, body: LentBody::new(stream, self.clone(), sender) })
     }
 
     /// The most recently used connection that is still good.

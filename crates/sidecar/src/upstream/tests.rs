@@ -115,7 +115,7 @@ async fn by_us(io: DuplexStream) -> Read {
     let headers = List::default();
     let body = OutBody::Rope(VecDeque::new());
     let request = Outgoing { method: &Method::GET, uri: &Uri::from_static("/"), headers: &headers, body };
-    let parts = link.send(request, clock::now().after(Duration::from_secs(60))).await.ok()?;
+    let head = link.send(request, clock::now().after(Duration::from_secs(60))).await.ok()?;
     let mut body = Some(vec![]);
     while let Some(data) = std::future::poll_fn(|cx| link.poll_body(cx)).await {
         match (data, &mut body) {
@@ -123,7 +123,7 @@ async fn by_us(io: DuplexStream) -> Read {
             _ => body = None,
         }
     }
-    seen(parts.status.as_u16(), &parts.headers, body)
+    seen(head.status.as_u16(), &head.headers.map(), body)
 }
 
 /// An answer made of `random` parts, with a byte changed here and there.
@@ -192,7 +192,7 @@ fn upload(length: Option<u64>) -> (OutBody, mpsc::UnboundedSender<Option<Bytes>>
 async fn post(link: &mut Link<DuplexStream>, body: OutBody) -> Result<u16, NoHead> {
     let headers = List::default();
     let request = Outgoing { method: &Method::POST, uri: &Uri::from_static("/"), headers: &headers, body };
-    link.send(request, clock::now().after(Duration::from_secs(60))).await.map(|parts| parts.status.as_u16())
+    link.send(request, clock::now().after(Duration::from_secs(60))).await.map(|head| head.status.as_u16())
 }
 
 async fn rest_of(link: &mut Link<DuplexStream>) -> Result<Vec<u8>, Lost> {

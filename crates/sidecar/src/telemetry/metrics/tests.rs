@@ -134,7 +134,7 @@ fn attempt(state: &Arc<State>, ask: &Ask, target: usize, failure: Option<Failure
 }
 
 fn inbound() -> Inbound {
-    Inbound::new(hyper::Request::new(()).into_parts().0)
+    Inbound::new(hyper::Method::GET, hyper::Uri::default(), crate::headers::List::default())
 }
 
 /// One request of a scene, `None` if it was not understood, that ends so.

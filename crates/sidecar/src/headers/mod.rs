@@ -1,8 +1,11 @@
 //! Which headers go on: from the app to a provider, and from a provider to the app.
 
-use hyper::{HeaderMap, header, header::HeaderName, header::HeaderValue};
+mod list;
+
+use hyper::{header, header::HeaderName, header::HeaderValue};
 use policy::snapshot::{Api, Classify, Provider};
 
+pub use self::list::List;
 use crate::{credentials::Secret, state::LiveProvider};
 
 /// About how many headers an answer carries, the provider's and ours.
@@ -17,53 +20,13 @@ const NO_SAMPLING: &str = "2026-10-21";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// The headers of a request to a provider: few, so a list.
-#[derive(Clone, Debug, Default)]
-pub struct List(Vec<(HeaderName, HeaderValue)>);
-
-impl List {
-    /// Adds one that is not there yet, or one more of its name.
-    pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push((name, value));
-    }
-
-    /// Sets one, in place of all of its name.
-    pub fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.0.retain(|(n, _)| n != name);
-        self.add(name.clone(), value.clone());
-    }
-
-    fn has(&self, name: &HeaderName) -> bool {
-        self.0.iter().any(|(n, _)| n == name)
-    }
-
-    /// One after another.
-    pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.0.iter()
-    }
-
-    /// As a map.
-    #[must_use]
-    pub fn map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.0.len());
-        self.0.iter().for_each(|(name, value)| _ = map.append(name.clone(), value.clone()));
-        map
-    }
-}
-
-impl FromIterator<(HeaderName, HeaderValue)> for List {
-    fn from_iter<T: IntoIterator<Item = (HeaderName, HeaderValue)>>(headers: T) -> List {
-        List(headers.into_iter().collect())
-    }
-}
-
 /// The head of a same-dialect request: the caller's headers less what is kept back.
 #[must_use]
-pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> List {
-    let listed = |name: &str| from.get_all(header::CONNECTION).iter().any(|v| names_token(v, name));
-    let lists = from.contains_key(header::CONNECTION);
-    let mut out = List(Vec::with_capacity(from.len() + 6));
-    for (name, value) in from {
+pub fn forward(from: &List, classify: &Classify, provider: &Provider) -> List {
+    let listed = |name: &str| from.get_all(&header::CONNECTION).any(|v| names_token(v, name));
+    let lists = from.has(&header::CONNECTION);
+    let mut out = List::with_capacity(from.len() + 6);
+    for (name, value) in from.iter() {
         let text = name.as_str();
         let kept_back = is_kept_back(text, classify, provider.api) || (lists && listed(text));
         if !kept_back {
@@ -80,7 +43,7 @@ pub fn forward(from: &HeaderMap, classify: &Classify, provider: &Provider) -> Li
 /// The head of a translated request: only what we set.
 #[must_use]
 pub fn translated(provider: &Provider) -> List {
-    let mut out = List(Vec::with_capacity(8));
+    let mut out = List::with_capacity(8);
     if provider.api == Api::Anthropic {
         out.add(VERSION, ANTHROPIC_VERSION);
     }
@@ -92,7 +55,7 @@ pub fn translated(provider: &Provider) -> List {
 /// Whether an Anthropic `provider` is asked in a version that refuses sampling parameters; `from` are the headers that are
 /// passed on.
 #[must_use]
-pub fn refuse_sampling(from: Option<&HeaderMap>, provider: &Provider) -> bool {
+pub fn refuse_sampling(from: Option<&List>, provider: &Provider) -> bool {
     let fixed =
         provider.headers.iter().find(|(name, _)| **name == *VERSION.as_str()).map(|(_, version)| version.as_bytes());
     let version = fixed.or_else(|| from?.get(&VERSION).map(HeaderValue::as_bytes));
@@ -103,12 +66,12 @@ pub fn refuse_sampling(from: Option<&HeaderMap>, provider: &Provider) -> bool {
 pub fn sign(out: &mut List, provider: &LiveProvider, api: Api, secret: Option<&Secret>) {
     out.add(header::HOST, provider.host.clone());
     for (name, value) in &provider.headers {
-        out.set(name, value);
+        out.set(name.clone(), value.clone());
     }
     if let Some(secret) = secret {
         match api {
-            Api::OpenAi => out.set(&header::AUTHORIZATION, &secret.bearer),
-            Api::Anthropic => out.set(&API_KEY, &secret.plain),
+            Api::OpenAi => out.set(header::AUTHORIZATION, secret.bearer.clone()),
+            Api::Anthropic => out.set(API_KEY, secret.plain.clone()),
         };
     }
 }
@@ -136,33 +99,31 @@ pub(crate) fn names_token(value: &HeaderValue, name: &str) -> bool {
 
 /// The head of a provider's answer as the app gets it: hop-by-hop headers and lengths cut, an echoed key scrubbed.
 #[must_use]
-pub fn answer(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+pub fn answer(mut headers: List, secret: Option<&Secret>) -> List {
     let tells = |value: &HeaderValue| secret.is_some_and(|s| s.is_in(value.as_bytes()));
-    // Nearly always one: the length.
-    while let Some(name) =
-        headers.iter().find(|(name, value)| is_cut(name) || tells(value)).map(|(name, _)| name.clone())
-    {
-        headers.remove(name);
-    }
+    headers.retain(|name, value| !is_cut(name) && !tells(value));
     headers
 }
 
-/// Hop-by-hop headers, and what describes the body as the provider sent it.
+/// Hop-by-hop headers, what describes the body as the provider sent it, and what only we say.
 fn is_cut(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "set-cookie"
-            | "content-length"
-            | "content-encoding"
-    )
+    let name = name.as_str();
+    name.starts_with("x-llmroute-")
+        || matches!(
+            name,
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "proxy-authenticate"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+                | "set-cookie"
+                | "content-length"
+                | "content-encoding"
+                | "traceparent"
+        )
 }
 
 #[cfg(test)]
@@ -182,8 +143,8 @@ mod tests {
             ("x-twice", "1"),
             ("x-twice", "2"),
         ];
-        let mut from = HeaderMap::new();
-        rows.iter().for_each(|(n, v)| _ = from.append(*n, v.parse().unwrap()));
+        let mut from = List::default();
+        rows.iter().for_each(|(n, v)| from.add(HeaderName::from_static(n), v.parse().unwrap()));
         let out = answer(from, Some(&secret));
         let mut left: Vec<_> = out.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         left.sort_unstable();

@@ -142,13 +142,15 @@ mod tests {
             ("set-cookie", "c=d"),
             ("x-twice", "1"),
             ("x-twice", "2"),
+            ("x-llmroute-status", "ok"),
         ];
         let mut from = List::default();
         rows.iter().for_each(|(n, v)| from.add(HeaderName::from_static(n), v.parse().unwrap()));
         let out = answer(from, Some(&secret));
         let mut left: Vec<_> = out.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         left.sort_unstable();
-        assert_eq!(left, [("content-type", "application/json"), ("x-twice", "1"), ("x-twice", "2")]);
+        let plain = ("x-echo", "plain");
+        assert_eq!(left, [("content-type", "application/json"), plain, ("x-twice", "1"), ("x-twice", "2")]);
     }
 
     #[test]

@@ -369,6 +369,11 @@ impl View for Present<'_> {
         self.inbound.hindered(self.ask.call, self.caller, api, model, t.facts.as_deref())
     }
 
+    fn out_of_reach(&self, t: &Target, model: &str) -> Option<&'static str> {
+        let api = self.in_force.snapshot.provider(t.provider).api;
+        self.inbound.kept_elsewhere(self.ask.call, self.caller, api, model, t.facts.as_deref())
+    }
+
     fn loses(&self, t: &Target, model: &str) -> Option<String> {
         let InForce { snapshot, keepers, .. } = self.in_force;
         self.inbound.loses((snapshot, keepers), self.ask, self.caller, t, model)

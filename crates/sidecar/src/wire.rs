@@ -114,14 +114,29 @@ impl Inbound {
         let head = self.head.as_ref()?;
         // Most requests have nothing that a model may be unable to carry.
         let is_plain = head.images + head.documents + head.audio + head.tools == 0;
-        if is_plain && !head.ends_with_model && !head.stateful {
+        if is_plain && !head.ends_with_model {
             return None;
         }
         let can = capability(model, facts);
         let target = self.target_dialect(call, caller, api, model, &can);
         // What the caller asks of the model that it named is between the two, but for what the policy says of it.
         let can = if target == caller && !self.is_swapped(model) { told(facts)? } else { can };
-        dialect::hindrance(caller, target, head, &can)
+        dialect::hindrance(target, head, &can)
+    }
+
+    /// Why the request is of no use to a target whoever is asked there: it goes on from what another provider keeps.
+    #[must_use]
+    pub fn kept_elsewhere(
+        &self,
+        call: Call,
+        caller: Dialect,
+        api: Api,
+        model: &str,
+        facts: Option<&ModelFacts>,
+    ) -> Option<&'static str> {
+        let head = self.head.as_ref().filter(|head| head.stateful)?;
+        let target = self.target_dialect(call, caller, api, model, &capability(model, facts));
+        dialect::kept_elsewhere(caller, target, head)
     }
 
     /// What of the request would be lost at a target, for strict tiers.

@@ -5,6 +5,7 @@ mod bad_input;
 mod breaker;
 mod by_id;
 mod bytes;
+mod chat_only;
 mod clients;
 mod control;
 mod explain;

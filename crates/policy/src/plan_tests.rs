@@ -215,6 +215,12 @@ fn who_keeps_what_the_request_goes_on_from_is_asked_alone() {
     check(&s, &kept, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
     let somewhere = Ask { kept_by: Some(KeptBy::OneOf(Api::OpenAi)), ..ask() };
     check(&s, &somewhere, &Fake::default(), &[SOL, LUNA], &[(SONNET, Cause::CannotCarry)]);
+    // Who has Chat Completions alone keeps nothing.
+    let mut s = s;
+    s.providers[0].chat_only = true;
+    check(&s, &somewhere, &Fake::default(), &[SOL, LUNA, SONNET], &[]);
+    s.providers[1].api = Api::OpenAi;
+    check(&s, &somewhere, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
     let named = Ask { call: Call::Through(Api::OpenAi), ..kept };
     let p = check(&s, &named, &Fake::default(), &["gpt-6-sol"], &[]);
     assert_eq!(p.candidates[0].key.provider, ProviderId(1));

@@ -16,6 +16,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod money;
+mod order;
 mod prometheus;
 mod reload;
 mod restart;

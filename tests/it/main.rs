@@ -12,6 +12,7 @@ mod explain;
 mod failover;
 mod faults;
 mod generated;
+mod keys;
 mod logs;
 mod memory;
 mod metrics;

@@ -138,6 +138,7 @@ const TABLE: &[Line] = &[
         54,
         &[],
         &[
+            ("tests/it/keys.rs", "t54_each_arrow_has_the_providers_key_and_nothing_of_the_apps"),
             ("tests/it/routing.rs", "headers_on_the_way_out"),
             ("tests/it/arrows.rs", "every_version_of_messages_and_both_places_of_the_key"),
             ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),

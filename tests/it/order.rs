@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sim::{Act, Dark, Fault, Rule};
 
 #[path = "../../crates/dialect/tests/translate/order/mod.rs"]
-mod order;
+mod checks;
 
 /// What providers do that is told on as a whole answer.
 const WHOLE: [Option<Fault>; 13] = [
@@ -104,7 +104,7 @@ fn is_over(speech: Speech, body: &Value, reply: &Reply, what: &str) -> bool {
         let nothing = |e: &&mut Value| e.get("usage").is_some_and(Value::is_null);
         events.iter_mut().filter(nothing).filter_map(Value::as_object_mut).for_each(|e| _ = e.remove("usage"));
     }
-    order::of(dialect, &events, counted).unwrap_or_else(|why| panic!("{what}: {why}\n{}", reply.text()))
+    checks::of(dialect, &events, counted).unwrap_or_else(|why| panic!("{what}: {why}\n{}", reply.text()))
 }
 
 /// All that a world of one caller's dialect can do.

@@ -4,6 +4,7 @@
 use harness::{
     Ask, Reply, World,
     policy::{PATIENT, QUICK},
+    stub::{Stub, answer as tell, stream},
 };
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -85,6 +86,65 @@ async fn a_turn_by_id_waits_for_the_keeper() {
     assert!(answer.text().contains("pong"), "{}", answer.text());
     // Once for the first turn, four times in vain.
     assert_eq!((world.seen("claude").len(), world.seen("openai").len()), (6, 0));
+}
+
+/// What is wrong with a thread is its caller's to mend, whether a status says it or the first event of a stream: it is not
+/// tried again, and nobody is blamed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_went_on_already_is_refused_once() {
+    for (kind, code, status) in [
+        ("conflict_error", "thread_already_continued", 409),
+        ("rate_limit_error", "thread_limit_exceeded", 429),
+        ("not_found_error", "thread_not_found", 404),
+    ] {
+        let error = json!({"type": "error", "request_id": null,
+            "error": {"type": kind, "message": "No.", "details": {"error_code": code}}});
+        let said = error.to_string();
+        let keeper = Stub::start(move |seen| match seen.text().contains("\"stream\":true") {
+            true => stream([format!("event: error\ndata: {said}\n\n")]),
+            false => tell(&format!("{status} No"), "application/json", &said),
+        });
+        let keeper = keeper.await;
+        let world = World::builder().openai("openai").start(|p| {
+            let p = p.tier(QUICK).field(PATIENT).provider("claude", "Anthropic", &keeper.url());
+            p.scene("both", &[SONNET, SOL])
+        });
+        let world = world.await;
+        for (asked, stream) in [(1, false), (2, true)] {
+            let body = json!({"model": SONNET.1, "max_tokens": 300, "messages": say("pong"), "stream": stream,
+                "thread": {"type": "continue", "previous_message_id": "msg_1"}});
+            let reply = world.app.post("/v1/messages", body.to_string()).send().await;
+            assert_eq!((reply.status, reply.header("x-llmroute-status")), (status, "failed"), "{}", reply.text());
+            assert_eq!(reply.json()["error"], error["error"], "{stream}: {}", reply.text());
+            assert_eq!((keeper.seen().len(), world.seen("openai").len()), (asked, 0), "{code}, {stream}");
+        }
+    }
+}
+
+/// Sending all of it helps where another provider could take it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_is_not_asked_for_where_nobody_could_take_it() {
+    let image = json!({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}});
+    let file = json!({"type": "image", "source": {"type": "file", "file_id": "file_1"}});
+    let turn = |part: &Value| json!([{"role": "user", "content": [part, {"type": "text", "text": "what is it?"}]}]);
+    let world = World::builder().openai("openai").claude("claude");
+    let blind = "models: [{name: gpt-6-sol, contextTokens: 400000, images: false}]";
+    let yaml = world.policy(|p| p.tier(QUICK).field(PATIENT).scene("both", &[SONNET, SOL])).yaml();
+    let world = world.start_with(&yaml).await;
+    let first = ask(&world, "both", begun(), say("ping")).await;
+    world.script("claude", vec![Rule::fault(Fault::Overloaded)]);
+    is_to_come_whole(&ask(&world, "both", goes_on(&first), turn(&image)).await);
+
+    // Files stay with who has them, and a model that sees no images sees none of the whole either.
+    let is_the_keepers = |reply: Reply| {
+        let told = (reply.status, reply.header("x-llmroute-status"), reply.header("x-llmroute-reason"));
+        assert_eq!(told, (529, "failed", "claude_overloaded"), "{}", reply.text());
+    };
+    is_the_keepers(ask(&world, "both", goes_on(&first), turn(&file)).await);
+    world.put(&yaml.replace("models: [{name: gpt-6-sol, contextTokens: 400000}]", blind));
+    is_the_keepers(ask(&world, "both", goes_on(&first), turn(&image)).await);
+    is_to_come_whole(&ask(&world, "both", goes_on(&first), say("pong")).await);
+    assert_eq!(world.seen("openai").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

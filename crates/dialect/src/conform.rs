@@ -12,7 +12,7 @@ use crate::{
 /// Why a model cannot carry a request at all, in words; `target` is what it is asked in, and `head` the head of the
 /// request in the caller's format.
 #[must_use]
-pub fn hindrance(caller: Dialect, target: Dialect, head: &Head, can: &Capability) -> Option<&'static str> {
+pub fn hindrance(target: Dialect, head: &Head, can: &Capability) -> Option<&'static str> {
     if head.images > 0 && !can.images {
         return Some("the request has images, and the model takes none");
     }
@@ -22,14 +22,6 @@ pub fn hindrance(caller: Dialect, target: Dialect, head: &Head, can: &Capability
     if head.audio > 0 && !can.audio {
         return Some("the request has audio, and the model takes none");
     }
-    if head.stateful && target != caller {
-        return Some(match caller {
-            Dialect::Messages => {
-                "the request goes on from a thread that one provider keeps; send the whole conversation"
-            }
-            _ => "the request goes on from state that one provider keeps; send the earlier turns in input",
-        });
-    }
     if target == Dialect::Chat && head.tools > 0 && can.tools_in_chat == ToolsInChat::Never {
         return Some("the model takes tools in the Responses API alone");
     }
@@ -37,6 +29,16 @@ pub fn hindrance(caller: Dialect, target: Dialect, head: &Head, can: &Capability
         return Some("the model does not continue a last assistant turn");
     }
     None
+}
+
+/// Why a request is of no use to a provider that is asked in `target`, in words: it goes on from what one of the caller's
+/// own API keeps.
+#[must_use]
+pub fn kept_elsewhere(caller: Dialect, target: Dialect, head: &Head) -> Option<&'static str> {
+    (head.stateful && target != caller).then_some(match caller {
+        Dialect::Messages => "the request goes on from a thread that one provider keeps; send the whole conversation",
+        _ => "the request goes on from state that one provider keeps; send the earlier turns in input",
+    })
 }
 
 /// Edits `body`, whose head is `head`, so that a model takes it that `can` describes. What is lost, as paths of the body.

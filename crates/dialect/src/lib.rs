@@ -60,7 +60,7 @@ pub use background::{Linked, adopt_response, fail_response, pending_response, re
 pub use bill::{Bill, CacheMark, ServerTool, ServerTools, ServiceTier, read_bill};
 pub use cache::{cache_key, echo_request, is_cacheable_answer};
 pub use capability::{Capability, Effort, Efforts, Limit, MODELS, Off, Row, Sampling, Thinks, ToolsInChat, capability};
-pub use conform::{conform, hindrance};
+pub use conform::{conform, hindrance, kept_elsewhere};
 pub use content::{Classified, Kind, classify};
 pub use count::{read_count, translate_count, write_count};
 pub use edit::Edits;

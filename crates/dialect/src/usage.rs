@@ -26,6 +26,20 @@ pub struct Usage {
     pub service_tier: Option<String>,
 }
 
+impl Usage {
+    /// The service tier as the other vendor calls it; `None` where it has no such, or none was told.
+    pub(crate) fn tier(&self, from: Dialect, to: Dialect) -> Option<&str> {
+        let tier = self.service_tier.as_deref()?;
+        match (from == Dialect::Messages, to == Dialect::Messages, tier) {
+            (true, false, "standard") => Some("default"),
+            (false, true, "default") => Some("standard"),
+            (true, false, "priority" | "fast") | (false, true, "priority") => Some(tier),
+            (true, false, _) | (false, true, _) => None,
+            _ => Some(tier),
+        }
+    }
+}
+
 /// A count in the making, leaf by leaf of a `usage` object.
 pub(crate) enum Counts {
     OpenAi(OpenAi),

@@ -24,6 +24,8 @@ pub trait View {
     fn has_credential(&self, provider: ProviderId) -> bool;
     /// Why the model of that name cannot carry the request at all, if it cannot.
     fn hinders(&self, target: &Target, model: &str) -> Option<&'static str>;
+    /// Why the model of that name could not go on from what the request refers to, if it could not.
+    fn out_of_reach(&self, target: &Target, model: &str) -> Option<&'static str>;
     /// What of the request would be lost at the model of that name; asked only for strict tiers.
     fn loses(&self, target: &Target, model: &str) -> Option<String>;
 }
@@ -121,6 +123,14 @@ pub struct LeftOut {
     pub reason: Reason,
     /// Why, in words, with the numbers.
     pub detail: String,
+    /// Nothing is in its way but what another provider keeps: it could be tried with the whole conversation.
+    pub takes_whole: bool,
+}
+
+impl LeftOut {
+    fn of(key: TargetKey, cause: Cause, detail: String) -> LeftOut {
+        LeftOut { reason: Reason::of(key.provider, cause), key, detail, takes_whole: false }
+    }
 }
 
 /// Plans one request.
@@ -155,11 +165,16 @@ pub fn plan(snapshot: &Snapshot, ask: &Ask, view: &dyn View, now: Tick) -> Plan 
             (Fate::Shut(gate, _), _) => {
                 let cause = if matches!(gate, Gate::Held { .. }) { Cause::RateLimited } else { Cause::CircuitOpen };
                 let detail = gate.why(now).unwrap_or_default();
-                left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, cause), detail });
+                left_out.push(LeftOut::of(key(t), cause, detail));
                 continue;
             }
             (Fate::Unfit(cause, detail), _) => {
-                left_out.push(LeftOut { key: key(t), reason: Reason::of(t.provider, cause), detail });
+                left_out.push(LeftOut::of(key(t), cause, detail));
+                continue;
+            }
+            (Fate::Apart(detail, gate), _) => {
+                let left = LeftOut::of(key(t), Cause::CannotCarry, detail);
+                left_out.push(LeftOut { takes_whole: gate.lets_in(), ..left });
                 continue;
             }
         };
@@ -176,12 +191,21 @@ enum Fate {
     Shut(Gate, Worst),
     /// It cannot serve this request.
     Unfit(Cause, String),
+    /// What the request goes on from is kept elsewhere; else it could be asked, if its circuit lets it.
+    Apart(String, Gate),
+}
+
+/// Why a target cannot serve a request.
+enum Unfit {
+    For(Cause, String),
+    Apart(String),
 }
 
 /// The fate of each target of `order`.
 fn judge(snapshot: &Snapshot, ask: &Ask, view: &dyn View, order: &[Target]) -> Vec<Fate> {
     let one = |t| match (fit(snapshot, ask, view, t), view.gate(t)) {
-        (Err((cause, detail)), _) => Fate::Unfit(cause, detail),
+        (Err(Unfit::For(cause, detail)), _) => Fate::Unfit(cause, detail),
+        (Err(Unfit::Apart(detail)), gate) => Fate::Apart(detail, gate),
         (Ok(worst), gate) if gate.lets_in() => Fate::Fit(worst),
         (Ok(worst), gate) => Fate::Shut(gate, worst),
     };
@@ -191,7 +215,7 @@ fn judge(snapshot: &Snapshot, ask: &Ask, view: &dyn View, order: &[Target]) -> V
     let least = snapshot.health.min_requests.into();
     let slow = |(t, fate): (&Target, &Fate)| match fate {
         Fate::Fit(_) => Some(view.p95(t, ask.stream, least).filter(|p95| *p95 > max)),
-        Fate::Shut(..) | Fate::Unfit(..) => None,
+        Fate::Shut(..) | Fate::Unfit(..) | Fate::Apart(..) => None,
     };
     let slow: Vec<Option<Option<Duration>>> = order.iter().zip(&fates).map(slow).collect();
     if slow.contains(&Some(None)) {
@@ -264,43 +288,47 @@ fn group_by_provider(order: Vec<Target>) -> Vec<Target> {
 }
 
 /// The most that this request can take at a target, or why that cannot serve it, whatever its health.
-fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, (Cause, String)> {
+fn fit(snapshot: &Snapshot, ask: &Ask, view: &dyn View, t: &Target) -> Result<Worst, Unfit> {
     let provider = snapshot.provider(t.provider);
     if !view.has_credential(t.provider) {
         let file = provider.credential_key.as_deref().unwrap_or_default();
-        return Err((Cause::CredentialMissing, format!("the credentials directory has no file `{file}`")));
+        let detail = format!("the credentials directory has no file `{file}`");
+        return Err(Unfit::For(Cause::CredentialMissing, detail));
     }
     let facts = t.facts.as_ref();
     let model = t.model.as_ref().unwrap_or(&ask.model);
     let is_read = !matches!(ask.call, Call::Through(_));
     if is_read && let Some(why) = view.hinders(t, model) {
-        return Err((Cause::CannotCarry, why.into()));
+        return Err(Unfit::For(Cause::CannotCarry, why.into()));
+    }
+    if is_read && let Some(why) = view.out_of_reach(t, model) {
+        return Err(Unfit::Apart(why.into()));
     }
     if let Some(keeper) = keeper(snapshot, ask).filter(|keeper| *keeper != t.provider) {
         let keeper = &snapshot.provider(keeper).name;
-        return Err((Cause::CannotCarry, format!("the request goes on from what `{keeper}` alone keeps")));
+        return Err(Unfit::Apart(format!("the request goes on from what `{keeper}` alone keeps")));
     }
     if let Some(context) = facts.and_then(|f| f.context_tokens)
         && ask.input_estimate > context
     {
         let detail = format!("about {} tokens of input exceed the context of {context}", ask.input_estimate);
-        return Err((Cause::ContextTooLong, detail));
+        return Err(Unfit::For(Cause::ContextTooLong, detail));
     }
     if is_read
         && snapshot.tier(ask.tier).strict_translation
         && let Some(lost) = view.loses(t, model)
     {
-        return Err((Cause::StrictTranslation, format!("the target would lose {lost}")));
+        return Err(Unfit::For(Cause::StrictTranslation, format!("the target would lose {lost}")));
     }
-    let worst = worst(snapshot, ask, t).map_err(|why| (why.cause(), why.sentence().into()))?;
+    let worst = worst(snapshot, ask, t).map_err(|why| Unfit::For(why.cause(), why.sentence().into()))?;
     if let Some(max) = ask.max_cost {
         match worst.bound {
             Some(bound) if bound.usd <= max => {}
             Some(bound) => {
                 let detail = format!("could cost {} USD, the request allows {max}", bound.usd);
-                return Err((Cause::MaxCostExceeded, detail));
+                return Err(Unfit::For(Cause::MaxCostExceeded, detail));
             }
-            None => return Err((Cause::MaxCostExceeded, "nothing bounds what it costs".into())),
+            None => return Err(Unfit::For(Cause::MaxCostExceeded, "nothing bounds what it costs".into())),
         }
     }
     Ok(worst)

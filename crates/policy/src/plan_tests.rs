@@ -18,6 +18,8 @@ struct Fake {
     no_key: Option<u16>,
     /// A model that cannot carry the request.
     hindered: Option<&'static str>,
+    /// A model that is out of reach of what the request goes on from.
+    apart: Option<&'static str>,
     /// Losses at any target of that API.
     loses: Option<(Api, &'static str)>,
 }
@@ -35,6 +37,9 @@ impl View for Fake {
     }
     fn hinders(&self, _: &Target, model: &str) -> Option<&'static str> {
         self.hindered.filter(|m| *m == model).map(|_| "the request has images, and the model takes none")
+    }
+    fn out_of_reach(&self, _: &Target, model: &str) -> Option<&'static str> {
+        self.apart.filter(|m| *m == model).map(|_| "the request goes on from a thread")
     }
     fn loses(&self, t: &Target, _: &str) -> Option<String> {
         let api = if t.provider == ProviderId(0) { Api::OpenAi } else { Api::Anthropic };
@@ -210,9 +215,43 @@ fn who_keeps_what_the_request_goes_on_from_is_asked_alone() {
     check(&s, &kept, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
     let somewhere = Ask { kept_by: Some(KeptBy::OneOf(Api::OpenAi)), ..ask() };
     check(&s, &somewhere, &Fake::default(), &[SOL, LUNA], &[(SONNET, Cause::CannotCarry)]);
+    // Who has Chat Completions alone keeps nothing.
+    let mut s = s;
+    s.providers[0].chat_only = true;
+    check(&s, &somewhere, &Fake::default(), &[SOL, LUNA, SONNET], &[]);
+    s.providers[1].api = Api::OpenAi;
+    check(&s, &somewhere, &Fake::default(), &[SONNET], &[(SOL, Cause::CannotCarry), (LUNA, Cause::CannotCarry)]);
     let named = Ask { call: Call::Through(Api::OpenAi), ..kept };
     let p = check(&s, &named, &Fake::default(), &["gpt-6-sol"], &[]);
     assert_eq!(p.candidates[0].key.provider, ProviderId(1));
+}
+
+#[test]
+fn who_could_take_the_whole_conversation_is_hindered_by_what_is_kept_alone() {
+    let s = snapshot();
+    let kept = Ask { kept_by: Some(KeptBy::Known(ProviderId(0))), ..ask() };
+    let takes_whole = |ask: &Ask, view: Fake| {
+        let plan = plan(&s, ask, &view, Tick(0));
+        plan.left_out.iter().filter(|l| l.takes_whole).map(|l| l.key.model.to_string()).collect::<Vec<_>>()
+    };
+    let fake = Fake::default;
+    for (ask, view, want) in [
+        (ask(), fake(), None),
+        (ask(), Fake { apart: Some(SONNET), ..fake() }, Some(SONNET)),
+        (kept.clone(), fake(), Some(SONNET)),
+        // Its own keeper's other models are not another provider's.
+        (kept.clone(), Fake { hindered: Some(LUNA), ..fake() }, Some(SONNET)),
+        (kept.clone(), Fake { gates: vec![(SOL, OPEN), (LUNA, OPEN)], ..fake() }, Some(SONNET)),
+        (kept.clone(), Fake { hindered: Some(SONNET), ..fake() }, None),
+        (kept.clone(), Fake { no_key: Some(1), ..fake() }, None),
+        (kept.clone(), Fake { gates: vec![(SONNET, OPEN)], ..fake() }, None),
+        (ask(), Fake { apart: Some(SONNET), hindered: Some(SONNET), ..fake() }, None),
+        (ask(), Fake { hindered: Some(SONNET), ..fake() }, None),
+        // Whether the money or the room is there for the whole of it is seen when it comes.
+        (Ask { max_cost: Some(Usd(1)), input_estimate: 2_000_000, ..kept }, fake(), Some(SONNET)),
+    ] {
+        assert_eq!(takes_whole(&ask, view), Vec::from_iter(want), "{ask:?}");
+    }
 }
 
 #[test]

@@ -214,7 +214,11 @@ fn config(state: &State) -> Value {
             let scheme = if base.tls { "https" } else { "http" };
             json!({
                 "name": &*p.name,
-                "api": if p.api == Api::OpenAi { "OpenAI" } else { "Anthropic" },
+                "api": match p.api {
+                    Api::OpenAi if p.chat_only => "ChatCompletions",
+                    Api::OpenAi => "OpenAI",
+                    Api::Anthropic => "Anthropic",
+                },
                 "base_url": format!("{scheme}://{}:{}{}", base.host, base.port, base.prefix),
                 "credential_key": p.credential_key.as_deref(),
                 "headers": p.headers.iter().map(|(n, _)| &**n).collect::<Vec<_>>(),

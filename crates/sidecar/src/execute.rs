@@ -180,9 +180,12 @@ fn nothing_to_try(x: &Exchange, plan: &Plan) -> Refusal {
 /// SDKs and Claude Code know this refusal, send all turns and go on without a thread. A request by id can wait for the
 /// keeper.
 fn whole(x: &Exchange, inbound: &Inbound, plan: &Plan) -> Option<Refusal> {
-    let is_turn = x.dialect == Dialect::Messages && inbound.head.as_ref().is_some_and(|head| head.stateful);
-    let goes_on = is_turn && !x.later;
-    let other = plan.left_out.iter().find(|l| l.reason.cause == Cause::CannotCarry).filter(|_| goes_on)?;
+    let head = inbound.head.as_ref().filter(|head| x.dialect == Dialect::Messages && head.stateful && !x.later)?;
+    let other = plan.left_out.iter().find(|l| l.takes_whole)?;
+    // The keeper's files stay with it, whoever has the turns.
+    if head.images + head.documents > 0 && dialect::names_files(&inbound.body) {
+        return None;
+    }
     let why = "the provider that keeps the thread cannot take this turn; send the whole conversation without `thread`";
     Some(Refusal::of(other.reason).because(why).called("thread_unsupported_request"))
 }

@@ -10,7 +10,7 @@ use dialect::Head;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use policy::{
     ask::{Call, KeptBy},
-    snapshot::{Api, ProviderId, SceneId, Snapshot},
+    snapshot::{Api, Provider, ProviderId, SceneId, Snapshot},
 };
 
 /// Answers and reasoning that are remembered, about 100 bytes each; the least used go first.
@@ -64,7 +64,8 @@ impl Keepers {
         }
         let known = |id: &str| self.find(snapshot, api, id.as_bytes()).map(KeptBy::Known);
         if let Call::Through(_) = call {
-            return known(path.strip_prefix("/v1/responses/")?.split(['/', '?']).next()?);
+            let id = path.strip_prefix("/v1/responses/")?.split(['/', '?']).next()?;
+            return known(id).or_else(|| position(snapshot, |p| p.keeps(api)).map(KeptBy::Known));
         }
         let head = head?;
         let unknown = KeptBy::OneOf(api);
@@ -98,8 +99,7 @@ impl Keepers {
 
     fn find(&self, snapshot: &Snapshot, api: Api, kept: &[u8]) -> Option<ProviderId> {
         let name = self.of.get(&self.hasher.hash_one(kept))?;
-        let at = snapshot.providers.iter().position(|p| p.name == name && p.api == api)?;
-        u16::try_from(at).ok().map(ProviderId)
+        position(snapshot, |p| p.name == name && p.keeps(api))
     }
 }
 
@@ -113,6 +113,10 @@ impl Keeper {
     fn keep(&self, kept: &[u8]) {
         self.keepers.of.insert(self.keepers.hasher.hash_one(kept), self.provider.clone());
     }
+}
+
+fn position(snapshot: &Snapshot, is_it: impl Fn(&Provider) -> bool) -> Option<ProviderId> {
+    u16::try_from(snapshot.providers.iter().position(is_it)?).ok().map(ProviderId)
 }
 
 fn several(snapshot: &Snapshot, api: Api) -> bool {

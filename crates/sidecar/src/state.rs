@@ -365,8 +365,13 @@ impl View for Present<'_> {
     }
 
     fn hinders(&self, t: &Target, model: &str) -> Option<&'static str> {
-        let api = self.in_force.snapshot.provider(t.provider).api;
-        self.inbound.hindered(self.ask.call, self.caller, api, model, t.facts.as_deref())
+        let provider = self.in_force.snapshot.provider(t.provider);
+        self.inbound.hindered(self.ask.call, self.caller, provider, model, t.facts.as_deref())
+    }
+
+    fn out_of_reach(&self, t: &Target, model: &str) -> Option<&'static str> {
+        let provider = self.in_force.snapshot.provider(t.provider);
+        self.inbound.kept_elsewhere(self.ask.call, self.caller, provider, model, t.facts.as_deref())
     }
 
     fn loses(&self, t: &Target, model: &str) -> Option<String> {

@@ -97,27 +97,45 @@ impl Inbound {
         Inbound { method, uri, headers, body: Bytes::new(), head: None, room: None }
     }
 
-    /// Why `model` at a provider of `api` cannot carry the request at all, if it cannot.
+    /// Why `model` at `provider` cannot carry the request at all, if it cannot.
     #[must_use]
     pub fn hindered(
         &self,
         call: Call,
         caller: Dialect,
-        api: Api,
+        provider: &Provider,
         model: &str,
         facts: Option<&ModelFacts>,
     ) -> Option<&'static str> {
+        if call == Call::CountTokens && provider.chat_only {
+            return Some("the provider has no API that counts tokens");
+        }
         let head = self.head.as_ref()?;
         // Most requests have nothing that a model may be unable to carry.
         let is_plain = head.images + head.documents + head.audio + head.tools == 0;
-        if is_plain && !head.ends_with_model && !head.stateful {
+        if is_plain && !head.ends_with_model {
             return None;
         }
         let can = capability(model, facts);
-        let target = self.target_dialect(call, caller, api, model, &can);
+        let target = self.target_dialect(call, caller, provider, model, &can);
         // What the caller asks of the model that it named is between the two, but for what the policy says of it.
         let can = if target == caller && !self.is_swapped(model) { told(facts)? } else { can };
-        dialect::hindrance(caller, target, head, &can)
+        dialect::hindrance(target, head, &can)
+    }
+
+    /// Why the request is of no use to a target whoever is asked there: it goes on from what another provider keeps.
+    #[must_use]
+    pub fn kept_elsewhere(
+        &self,
+        call: Call,
+        caller: Dialect,
+        provider: &Provider,
+        model: &str,
+        facts: Option<&ModelFacts>,
+    ) -> Option<&'static str> {
+        let head = self.head.as_ref().filter(|head| head.stateful)?;
+        let target = self.target_dialect(call, caller, provider, model, &capability(model, facts));
+        dialect::kept_elsewhere(caller, target, head)
     }
 
     /// What of the request would be lost at a target, for strict tiers.
@@ -133,7 +151,7 @@ impl Inbound {
         let provider = snapshot.provider(target.provider);
         let (head, facts) = (self.head.as_ref()?, target.facts.as_deref());
         let can = self.capability(caller, provider, model, facts);
-        let wire = self.target_dialect(ask.call, caller, provider.api, model, &can);
+        let wire = self.target_dialect(ask.call, caller, provider, model, &can);
         let to = dialect::TargetModel {
             provider: &provider.name,
             model,
@@ -174,10 +192,18 @@ impl Inbound {
         can
     }
 
-    /// What a target of `api` is asked in.
-    fn target_dialect(&self, call: Call, caller: Dialect, api: Api, model: &str, can: &Capability) -> Dialect {
-        match (caller, api) {
+    /// What `model` at `provider` is asked in.
+    fn target_dialect(
+        &self,
+        call: Call,
+        caller: Dialect,
+        provider: &Provider,
+        model: &str,
+        can: &Capability,
+    ) -> Dialect {
+        match (caller, provider.api) {
             (_, Api::Anthropic) => Dialect::Messages,
+            (_, Api::OpenAi) if provider.chat_only => Dialect::Chat,
             (Dialect::Responses, Api::OpenAi) => Dialect::Responses,
             // Tokens are counted there alone.
             (_, Api::OpenAi) if call == Call::CountTokens => Dialect::Responses,
@@ -230,7 +256,7 @@ impl Inbound {
         let (model, facts) = (&*candidate.key.model, candidate.target.facts.as_deref());
         let can = self.capability(caller, provider, model, facts);
         let most_tokens = facts.and_then(|f| f.max_output_tokens);
-        let target = self.target_dialect(ask.call, caller, provider.api, model, &can);
+        let target = self.target_dialect(ask.call, caller, provider, model, &can);
         let limit = output_limit(snapshot, ask, candidate);
         let to = dialect::TargetModel {
             provider: &provider.name,

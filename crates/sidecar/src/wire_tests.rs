@@ -64,8 +64,8 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     let snapshot = api::load(POLICY).unwrap();
     let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]);
     let request = inbound(Dialect::Chat, &json!({"model": "gpt-4o", "messages": image}));
-    let why =
-        |model, facts: Option<&ModelFacts>| request.hindered(Call::Chat, Dialect::Chat, Api::OpenAi, model, facts);
+    let openai = snapshot.provider(ProviderId(0));
+    let why = |model, facts: Option<&ModelFacts>| request.hindered(Call::Chat, Dialect::Chat, openai, model, facts);
     assert!(why("gpt-3.5-turbo", None).is_some_and(|w| w.contains("images")));
     assert_eq!((why("gpt-6-sol", None), why("gpt-4o", None)), (None, None));
     let blind = ModelFacts { images: Some(false), ..catalogue::find("gpt-6-sol").unwrap() };
@@ -88,6 +88,38 @@ fn t06_what_hinders_and_what_strict_tiers_would_lose() {
     assert_eq!(loses(&target(0, "gpt-4o", none())), None);
     assert_eq!(loses(&target(1, "claude-sonnet-5-5", none())).as_deref(), Some("seed, temperature"));
     assert_eq!(loses(&target(1, "claude-haiku-4-5", none())).as_deref(), Some("seed"));
+}
+
+#[test]
+fn which_api_a_provider_is_asked_in() {
+    let (chat, responses, messages) = (Dialect::Chat, Dialect::Responses, Dialect::Messages);
+    let policy = POLICY.replace("{name: claude, api: Anthropic}", "{name: claude, api: ChatCompletions}");
+    let (both, one) = (api::load(POLICY).unwrap(), api::load(&policy).unwrap());
+    let of_openai = [both.provider(ProviderId(0)), one.provider(ProviderId(1))];
+    let tools = json!([{"name": "a"}]);
+    for (caller, model, tools, call, want) in [
+        (chat, "gpt-6-sol", true, Call::Chat, [chat, chat]),
+        (chat, "gpt-6.1-sol", false, Call::Chat, [chat, chat]),
+        (chat, "gpt-6.1-sol", true, Call::Chat, [responses, chat]),
+        (responses, "gpt-6-sol", true, Call::Responses, [responses, chat]),
+        (messages, "gpt-6-sol", true, Call::Messages, [chat, chat]),
+        (messages, "gpt-6.1-sol", true, Call::Messages, [responses, chat]),
+        (messages, "gpt-6-sol", false, Call::CountTokens, [responses, chat]),
+    ]
+    .map(|(caller, model, has_tools, call, want)| (caller, model, has_tools.then_some(&tools), call, want))
+    {
+        let request = inbound(caller, &json!({"model": "other", "messages": [], "input": [], "tools": tools}));
+        let can = capability(model, None);
+        let asked = of_openai.map(|p| request.target_dialect(call, caller, p, model, &can));
+        assert_eq!(asked, want, "{caller:?} {model} {tools:?}");
+        // Where that is no API for it, the provider is left out.
+        let hindered = of_openai.map(|p| request.hindered(call, caller, p, model, None).is_some());
+        let in_vain = call == Call::CountTokens || tools.is_some() && model == "gpt-6.1-sol";
+        assert_eq!(hindered, [false, in_vain], "{caller:?} {model} {tools:?}");
+    }
+    let goes_on = inbound(responses, &json!({"model": "gpt-6-sol", "input": "a", "previous_response_id": "resp_1"}));
+    let kept = of_openai.map(|p| goes_on.kept_elsewhere(Call::Responses, responses, p, "gpt-6-sol", None).is_some());
+    assert_eq!(kept, [false, true]);
 }
 
 #[test]

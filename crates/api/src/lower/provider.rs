@@ -40,8 +40,8 @@ fn provider(provider: &Provider, path: &str, faults: &mut Faults) -> snap::Provi
         bill_horizon,
         models,
     } = provider;
-    let (api, home) = match api {
-        Api::OpenAI => (snap::Api::OpenAi, "https://api.openai.com"),
+    let (family, home) = match api {
+        Api::OpenAI | Api::ChatCompletions => (snap::Api::OpenAi, "https://api.openai.com"),
         Api::Anthropic => (snap::Api::Anthropic, "https://api.anthropic.com"),
     };
     let base = text::base_url(base_url.as_deref().unwrap_or(home)).unwrap_or_else(|| {
@@ -51,7 +51,8 @@ fn provider(provider: &Provider, path: &str, faults: &mut Faults) -> snap::Provi
     });
     snap::Provider {
         name: (**name).into(),
-        api,
+        api: family,
+        chat_only: *api == Api::ChatCompletions,
         base,
         credential_key: credential_key.as_deref().map(Into::into),
         headers: self::headers(headers, &format!("{path}.headers"), faults),

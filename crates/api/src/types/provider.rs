@@ -56,6 +56,8 @@ pub struct Provider {
 pub enum Api {
     /// Chat Completions, Responses and the rest of that surface.
     OpenAI,
+    /// The same without Responses, as most compatible servers have it: who speaks that is translated.
+    ChatCompletions,
     /// Messages.
     Anthropic,
 }

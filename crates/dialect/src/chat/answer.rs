@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::read::arguments;
 use crate::{
+    Dialect,
     edit::quoted,
     model::{Answer, Call, Part, Stop, Text, Thought},
     names,
@@ -103,7 +104,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
     let null = || "null".to_owned();
     let content = if is_null { null() } else { quoted(&text) };
     let calls = if calls.is_empty() { String::new() } else { format!(",\"tool_calls\":{}", Value::from(calls)) };
-    let usage = a.usage.as_ref().map_or_else(String::new, |u| format!(",\"usage\":{}", usage(u)));
+    let usage = a.usage.as_ref().map_or_else(String::new, |u| counted(u, context));
     format!(
         "{{\"id\":{},\"object\":\"chat.completion\",\"created\":{},\"model\":{},\"choices\":[{{\"index\":0,\"message\":\
          {{\"role\":\"assistant\",\"content\":{content},\"refusal\":{}{calls}}},\"logprobs\":null,\
@@ -114,6 +115,12 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
         refusal.as_deref().map_or_else(null, quoted),
         finish_reason(&a.stop, refusal.is_some()),
     )
+}
+
+/// The count, and the service tier beside it, each with a comma in front.
+pub(super) fn counted(u: &Usage, context: &Context) -> String {
+    let tier = u.tier(context.provider, Dialect::Chat).map(|t| format!(",\"service_tier\":{}", quoted(t)));
+    format!("{},\"usage\":{}", tier.unwrap_or_default(), usage(u))
 }
 
 pub(super) fn chat_id(id: &str) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::answer::{chat_id, finish_reason, usage};
+use super::answer::{chat_id, counted, finish_reason};
 use crate::{
     Dialect, ErrorShape,
     edit::{quote, quoted},
@@ -85,8 +85,8 @@ impl StreamWriter {
                     let _ = write!(
                         out,
                         "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\
-                         \"choices\":[],\"usage\":{}}}\n\n",
-                        usage(&u)
+                         \"choices\":[]{}}}\n\n",
+                        counted(&u, &self.context)
                     );
                 }
                 out.push_str("data: [DONE]\n\n");

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::blocks::arguments;
 use crate::{
+    Dialect,
     edit::quoted,
     model::{Answer, Call, Part, Seal, Stop, Text, Thought},
     names, seal,
@@ -108,7 +109,7 @@ pub(crate) fn write_answer(a: &Answer, context: &Context) -> String {
         quoted(&a.model),
         content.join(","),
         sequence.map_or_else(|| "null".to_owned(), quoted),
-        usage(a.usage.as_ref()),
+        usage(a.usage.as_ref(), context),
     )
 }
 
@@ -118,7 +119,7 @@ pub(super) fn message_id(id: &str) -> String {
 
 /// The count in Messages' words: what was cached or written is apart from the input. Nothing counted is told as zero,
 /// since the members are not optional there.
-pub(super) fn usage(u: Option<&Usage>) -> String {
+pub(super) fn usage(u: Option<&Usage>, context: &Context) -> String {
     let none = Usage::default();
     let Usage { input, cached, output, reasoning, cache_write, cache_write_long, .. } = u.unwrap_or(&none);
     let written = cache_write + cache_write_long;
@@ -126,9 +127,11 @@ pub(super) fn usage(u: Option<&Usage>) -> String {
         0 => String::new(),
         n => format!(",\"output_tokens_details\":{{\"thinking_tokens\":{n}}}"),
     };
+    let tier = u.and_then(|u| u.tier(context.provider, Dialect::Messages));
+    let tier = tier.map_or_else(String::new, |tier| format!(",\"service_tier\":{}", quoted(tier)));
     format!(
         "{{\"input_tokens\":{},\"cache_creation_input_tokens\":{written},\"cache_read_input_tokens\":{cached},\
-         \"output_tokens\":{output}{thought}}}",
+         \"output_tokens\":{output}{thought}{tier}}}",
         input.saturating_sub(*cached).saturating_sub(written),
     )
 }

@@ -44,7 +44,7 @@ impl StreamWriter {
                      \"stop_reason\":null,\"stop_sequence\":null,\"usage\":{}}}",
                     quoted(&message_id(&id)),
                     quoted(&model),
-                    usage(None)
+                    usage(None, &self.context)
                 ),
             ),
             Event::Text(text) => blocks.text(Kind::Text, &text, &mut step)?,
@@ -73,7 +73,7 @@ impl StreamWriter {
                     "message_delta",
                     format_args!(
                         ",\"delta\":{{\"stop_reason\":\"{reason}\",\"stop_sequence\":{sequence}}},\"usage\":{}",
-                        usage(self.usage.as_ref())
+                        usage(self.usage.as_ref(), &self.context)
                     ),
                 );
                 put(out, "message_stop", format_args!(""));

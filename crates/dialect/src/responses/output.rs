@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    Dialect,
     edit::quoted,
     model::{Seal, Stop},
     names,
@@ -174,7 +175,8 @@ pub(super) fn response(
     let error = state.error.map(|(code, message)| json!({"code": code, "message": message}));
     format!(
         "{{\"id\":{},\"object\":\"response\",\"created_at\":{},\"status\":\"{}\",\"background\":false,\"error\":{},\
-         \"incomplete_details\":{},\"model\":{},\"output\":[{output}],\"usage\":{},\"store\":false{}}}",
+         \"incomplete_details\":{},\"model\":{},\"output\":[{output}],\"usage\":{},\"store\":false,\
+         \"service_tier\":{}{}}}",
         quoted(id),
         context.created,
         state.status,
@@ -182,6 +184,8 @@ pub(super) fn response(
         Value::from(details),
         quoted(model),
         usage.map_or_else(|| "null".into(), counted),
+        // What was asked may not be what was given; who has not told yet may still give any.
+        quoted(usage.and_then(|u| u.tier(context.provider, Dialect::Responses)).unwrap_or("auto")),
         context.echo,
     )
 }

@@ -97,7 +97,7 @@ fn conformer(parser: &str, dialect: Dialect) {
             Err(bad) => return !matches!(bad, BadBody::Json(_)),
         };
         let can = &MODELS[mutator.below(MODELS.len())].can;
-        let _ = hindrance(dialect, dialect, &head, can);
+        let _ = hindrance(dialect, &head, can);
         let mut edits = Edits::default();
         let lost = conform(&mut edits, dialect, &head, input, can);
         edits.set_model(&head, "other");

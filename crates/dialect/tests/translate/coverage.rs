@@ -49,6 +49,7 @@ const REQUEST: Mode = Mode::Request;
 const ANSWER: Mode = Mode::Answer;
 const STREAM: Mode = Mode::Stream;
 const ERROR: Mode = Mode::Error;
+const HEADERS: Mode = Mode::Headers;
 
 const TABLE: &[Line] = &[
     line(1, &[(REQUEST, NINE)]),
@@ -108,7 +109,7 @@ const TABLE: &[Line] = &[
     line(41, &[(REQUEST, "C>M M>C C>R M>R R>M C>C M>M")]),
     held(
         42,
-        &[],
+        &[(REQUEST, ALL), (ANSWER, ALL), (STREAM, ALL)],
         &[
             ("crates/policy/src/bound/tests.rs", "the_dearest_class_that_can_apply"),
             ("tests/it/metrics.rs", "money_is_what_the_providers_bill"),
@@ -126,7 +127,7 @@ const TABLE: &[Line] = &[
     held(52, &[(ANSWER, ALL), (ERROR, ALL)], &[("tests/it/faults.rs", "every_fault_in_every_dialect_and_direction")]),
     held(
         53,
-        &[],
+        &[(HEADERS, ALL)],
         &[
             ("crates/dialect/tests/translate/errors.rs", "t53_headers_go_by_the_other_vendors_names"),
             ("tests/it/routing.rs", "headers_on_the_way_back"),
@@ -137,6 +138,7 @@ const TABLE: &[Line] = &[
         54,
         &[],
         &[
+            ("tests/it/keys.rs", "t54_each_arrow_has_the_providers_key_and_nothing_of_the_apps"),
             ("tests/it/routing.rs", "headers_on_the_way_out"),
             ("tests/it/arrows.rs", "every_version_of_messages_and_both_places_of_the_key"),
             ("tests/it/routing.rs", "models_base_urls_and_fixed_headers"),

@@ -48,11 +48,11 @@ impl Snapshot {
         &self.providers[usize::from(id.0)]
     }
 
-    /// The first provider of an API, in the policy's order, that a scene names.
+    /// The first provider of an API, in the policy's order, that a scene names and that keeps what apps refer to.
     #[must_use]
     pub fn first_of(&self, api: Api, scene: SceneId) -> Option<ProviderId> {
         let named = self.scene(scene).targets.iter().map(|t| t.provider);
-        named.filter(|p| self.provider(*p).api == api).min_by_key(|p| p.0)
+        named.filter(|p| self.provider(*p).keeps(api)).min_by_key(|p| p.0)
     }
 
     /// The scene at `id`.

@@ -23,6 +23,8 @@ pub struct Provider {
     pub name: Arc<str>,
     /// What it speaks.
     pub api: Api,
+    /// Of OpenAI's APIs that make answers it has Chat Completions alone, and keeps nothing.
+    pub chat_only: bool,
     /// Where it is.
     pub base: BaseUrl,
     /// File name in the credentials directory; `None` sends no credential.
@@ -46,6 +48,12 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether it may hold what apps of `api` refer to: responses, conversations, files, threads.
+    #[must_use]
+    pub fn keeps(&self, api: Api) -> bool {
+        self.api == api && !self.chat_only
+    }
+
     /// What is known of `model` here: the policy's own row, else the catalogue's.
     #[must_use]
     pub fn facts(&self, model: &str) -> Option<ModelFacts> {

@@ -7,6 +7,7 @@ fn provider(name: &str, api: Api) -> Provider {
     Provider {
         name: name.into(),
         api,
+        chat_only: false,
         base: BaseUrl { tls: false, host: "127.0.0.1".into(), port: 1, prefix: "".into() },
         credential_key: Some(name.into()),
         headers: vec![],

@@ -313,6 +313,14 @@ fn of_send(e: &SendError) -> Failure {
     }
 }
 
+/// What a provider's error stands for, whether it has a status of its own or is an event.
+fn failure(spoken: Dialect, status: u16, fault: &Fault, retry_after: Option<Duration>) -> Failure {
+    if spoken == Dialect::Messages && status < 500 && fault.is_of_thread() {
+        return Failure::Rejected { status };
+    }
+    Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after)
+}
+
 /// Reads frames up to the first content.
 async fn first_content(
     asked: &Asked<'_>,
@@ -347,7 +355,7 @@ async fn first_content(
             Kind::Error => {
                 let fault = seen.error.unwrap_or_default();
                 let status = fault.status.unwrap_or(500);
-                let failure = Failure::of_status(status, fault.out_of_credit, fault.too_long, None);
+                let failure = failure(dialect, status, &fault, None);
                 let body = secret.map_or_else(|| frame.data_bytes(), |s| s.scrub(frame.data_bytes()));
                 return Err((failure, Some(Told { status, headers: List::default(), body, dialect, fault: *fault })));
             }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dialect::{AnswerFault, Dialect, Usage};
+use dialect::{AnswerFault, Usage};
 use futures_util::FutureExt;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -14,7 +14,7 @@ use hyper::{
 use policy::{ask::Call, outcome::Failure};
 use tokio::time::timeout_at;
 
-use super::{Asked, Said, Told};
+use super::{Asked, Said, Told, failure};
 use crate::{
     admit::Permit,
     clock::{self, instant},
@@ -137,10 +137,7 @@ pub(super) async fn refused(
     let body = secret.map_or_else(|| body.clone(), |s| s.scrub(body.clone()));
     let status = head.status.as_u16();
     let fault = dialect::read_error(wire.dialect, status, &body);
-    let failure = match wire.dialect == Dialect::Messages && status < 500 && fault.is_of_thread() {
-        true => Failure::Rejected { status },
-        false => Failure::of_status(status, fault.out_of_credit, fault.too_long, retry_after(&head.headers)),
-    };
+    let failure = failure(wire.dialect, status, &fault, retry_after(&head.headers));
     let headers = headers::answer(head.headers, secret.map(|s| &**s));
     (failure, Some(Told { status, headers, body, dialect: wire.dialect, fault }))
 }

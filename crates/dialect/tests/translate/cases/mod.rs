@@ -13,7 +13,9 @@
 //! answer: {from: {…}, to: {…}}   # the provider's, and the caller's; text where it is no JSON; `fault` instead of `to`
 //! stream: {from: […], to: […]}   # events, or the bytes of a stream as text; `ends: broken` where the provider's last
 //!                                # event is no event of its dialect, `ends: open` where more would follow
+//!                                # either may have `counted: {…}`: the tokens, and the service tier that they cost by
 //! error: {from: {status: 529, body: {…}}, to: {status: 503, body: {…}}}
+//! headers: {from: {…}, to: {…}}  # of any answer
 //! ```
 //!
 //! `LLMROUTE_CASE=<part of a file's name>` runs those files alone and prints what comes out.
@@ -21,7 +23,10 @@
 mod diff;
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use dialect::Dialect;
 use serde::Deserialize;
@@ -47,6 +52,7 @@ pub struct Case {
     answer: Option<Answer>,
     stream: Option<Stream>,
     error: Option<Pair<Status>>,
+    headers: Option<Pair<BTreeMap<String, String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +75,7 @@ struct Answer {
     from: Value,
     to: Option<Value>,
     fault: Option<String>,
+    counted: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +85,7 @@ struct Stream {
     to: Vec<Value>,
     #[serde(default)]
     ends: Ends,
+    counted: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
@@ -106,6 +114,7 @@ pub enum Mode {
     Answer,
     Stream,
     Error,
+    Headers,
 }
 
 impl Case {
@@ -115,6 +124,7 @@ impl Case {
             (self.answer.is_some(), Mode::Answer),
             (self.stream.is_some(), Mode::Stream),
             (self.error.is_some(), Mode::Error),
+            (self.headers.is_some(), Mode::Headers),
         ];
         each.into_iter().filter_map(|(is, mode)| is.then_some(mode)).collect()
     }

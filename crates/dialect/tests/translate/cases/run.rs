@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use dialect::{
-    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, edit_request, map_status, read_error,
-    read_head, sse::Splitter, translate_answer, translate_count, write_error,
+    AnswerFault, Context, Dialect, ErrorShape, StreamTranslator, TargetModel, Tee, Usage, edit_request, map_headers,
+    map_status, read_error, read_head, sse::Splitter, translate_answer, translate_count, usage_of_answer, write_error,
 };
 use serde_json::{Value, json};
 
@@ -66,6 +66,10 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
             Err(fault) => json!({"to": null, "fault": told(&fault)}),
         };
         compare("answer", want, got);
+        if let Some(counted) = &answer.counted {
+            let usage = usage_of_answer(provider, &bytes_of(&answer.from));
+            compare("answer counted", counted.clone(), json_of_usage(usage.as_ref()));
+        }
     }
     if let Some(stream) = &case.stream {
         let bytes = framed(provider, &stream.from);
@@ -73,6 +77,10 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
         let each: Vec<&[u8]> = bytes.chunks(1).collect();
         if translated(&done.context, &each) != (out.clone(), broken) {
             compare("stream", json!("the same"), json!("another, byte by byte"));
+        }
+        if let Some(counted) = &stream.counted {
+            let usage = count(provider, &bytes);
+            compare("stream counted", counted.clone(), json_of_usage(usage.as_ref()));
         }
         let told = events(caller, out);
         let is_broken = stream.ends == Ends::Broken;
@@ -84,6 +92,13 @@ pub fn check((caller, provider): Arrow, case: &Case, print: bool) -> Vec<String>
         let body = write_error(caller, &ErrorShape::of_fault(&fault, status));
         let want = json!({"status": error.to.status, "body": error.to.body});
         compare("error", want, json!({"status": status, "body": json_of(&body)}));
+    }
+    if let Some(headers) = &case.headers {
+        let from = headers.from.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let got: Vec<_> = map_headers(provider, caller, from).collect();
+        let to = got.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        assert_eq!(got.len(), serde_json::Map::len(&to), "a header twice: {got:?}");
+        compare("headers", json!(headers.to), Value::Object(to));
     }
     faults.extend(check_order((caller, provider), case).err().map(|e| format!("  {e}")));
     faults
@@ -136,6 +151,35 @@ fn framed(provider: Dialect, from: &Value) -> Vec<u8> {
         None => format!("data: {}\n\n", e.as_str().map_or_else(|| e.to_string(), str::to_owned)),
     });
     frames.collect::<String>().into()
+}
+
+/// What a stream's provider counted, as a bill reads it.
+fn count(provider: Dialect, bytes: &[u8]) -> Option<Usage> {
+    let (mut splitter, mut tee) = (Splitter::new(1 << 20), Tee::new(provider));
+    splitter.push(Bytes::copy_from_slice(bytes));
+    splitter.finish();
+    while let Some(frame) = splitter.next_frame().unwrap() {
+        tee.frame(&frame);
+    }
+    tee.usage().cloned()
+}
+
+/// What is not zero of it.
+fn json_of_usage(usage: Option<&Usage>) -> Value {
+    let Some(Usage { input, cached, cache_write, cache_write_long, output, reasoning, service_tier }) = usage else {
+        return Value::Null;
+    };
+    let counts = [
+        ("input", input),
+        ("cached", cached),
+        ("cache_write", cache_write),
+        ("cache_write_long", cache_write_long),
+        ("output", output),
+        ("reasoning", reasoning),
+    ];
+    let counts = counts.into_iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.to_owned(), json!(n)));
+    let tier = service_tier.iter().map(|tier| ("service_tier".to_owned(), json!(tier)));
+    Value::Object(counts.chain(tier).collect())
 }
 
 /// What the caller gets for chunks of a stream, and whether it broke.

@@ -19,6 +19,8 @@ pub struct Asked {
     pub top_p: Option<f64>,
     pub schema: Option<Value>,
     pub stream: bool,
+    /// On whose behalf.
+    pub user: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -116,22 +118,25 @@ pub fn asked() -> impl Strategy<Value = Asked> {
     let number = || prop::option::of((0u8..=10).prop_map(|n| f64::from(n) / 10.0));
     let head = (prop::option::of(words()), turns(), tools, choice, any::<bool>());
     // Responses takes no lower limit; what becomes of one is a law of `lost`.
-    let tail = (16u64..100_000, number(), number(), prop::option::of(schema()), any::<bool>());
-    (head, tail).prop_map(|((system, turns, tools, choice, one_call), (limit, temperature, top_p, schema, stream))| {
-        // What is called stands among the tools; without tools there is nothing to choose.
-        let called = turns.iter().any(|t| matches!(t, Turn::Assistant(_, calls) if !calls.is_empty()));
-        let mut tools = tools;
-        if called {
-            let known: Vec<String> = tools.iter().map(|t| t.name.clone()).collect();
-            let missing = NAMES.iter().filter(|n| !known.iter().any(|k| k == *n));
-            let plain = json!({"type": "object", "properties": {}, "required": [], "additionalProperties": false});
-            tools.extend(missing.map(|n| Tool { name: (*n).to_owned(), description: None, schema: plain.clone() }));
-        }
-        let choice = choice.filter(|_| !tools.is_empty());
-        // The flag lives inside the choice in Messages, and there is none beside `none`.
-        let one_call = one_call && choice.as_ref().is_some_and(|c| *c != Choice::None);
-        Asked { system, turns, tools, choice, one_call, limit, temperature, top_p, schema, stream }
-    })
+    let user = prop::option::of("[a-z0-9_-]{1,64}");
+    let tail = (16u64..100_000, number(), number(), prop::option::of(schema()), any::<bool>(), user);
+    (head, tail).prop_map(
+        |((system, turns, tools, choice, one_call), (limit, temperature, top_p, schema, stream, user))| {
+            // What is called stands among the tools; without tools there is nothing to choose.
+            let called = turns.iter().any(|t| matches!(t, Turn::Assistant(_, calls) if !calls.is_empty()));
+            let mut tools = tools;
+            if called {
+                let known: Vec<String> = tools.iter().map(|t| t.name.clone()).collect();
+                let missing = NAMES.iter().filter(|n| !known.iter().any(|k| k == *n));
+                let plain = json!({"type": "object", "properties": {}, "required": [], "additionalProperties": false});
+                tools.extend(missing.map(|n| Tool { name: (*n).to_owned(), description: None, schema: plain.clone() }));
+            }
+            let choice = choice.filter(|_| !tools.is_empty());
+            // The flag lives inside the choice in Messages, and there is none beside `none`.
+            let one_call = one_call && choice.as_ref().is_some_and(|c| *c != Choice::None);
+            Asked { system, turns, tools, choice, one_call, limit, temperature, top_p, schema, stream, user }
+        },
+    )
 }
 
 impl Asked {
@@ -144,6 +149,11 @@ impl Asked {
         }
         if self.stream {
             out["stream"] = true.into();
+        }
+        match (&self.user, dialect) {
+            (Some(user), Messages) => out["metadata"] = json!({"user_id": user}),
+            (Some(user), _) => out["user"] = user.clone().into(),
+            (None, _) => {}
         }
         if self.one_call && dialect != Messages {
             out["parallel_tool_calls"] = false.into();

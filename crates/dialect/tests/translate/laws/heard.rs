@@ -47,14 +47,14 @@ fn chat(answer: &Value) -> Said {
     };
     let text = word(&m["content"]) + &word(&m["refusal"]);
     let thought = String::new();
-    Said { text, thought, calls: calls.collect(), end, counts: chat_counts(&answer["usage"]) }
+    Said { text, thought, calls: calls.collect(), end, counts: chat_counts(&answer["usage"], &answer["service_tier"]) }
 }
 
 /// Chunks put together as a whole answer.
 fn chunks(events: &[Value]) -> Said {
     let mut message = json!({"content": "", "refusal": null, "tool_calls": []});
     let mut finish = Value::Null;
-    let mut usage = Value::Null;
+    let (mut usage, mut served) = (Value::Null, Value::Null);
     for e in events.iter().filter(|e| e.is_object()) {
         let delta = &e["choices"][0]["delta"];
         for name in ["content", "refusal"] {
@@ -76,13 +76,18 @@ fn chunks(events: &[Value]) -> Said {
             finish = reason.clone();
         }
         if e["usage"].is_object() {
-            usage = e["usage"].clone();
+            (usage, served) = (e["usage"].clone(), e["service_tier"].clone());
         }
     }
-    chat(&json!({"choices": [{"message": message, "finish_reason": finish}], "usage": usage}))
+    chat(&json!({"choices": [{"message": message, "finish_reason": finish}], "usage": usage, "service_tier": served}))
 }
 
-fn chat_counts(u: &Value) -> Option<Counts> {
+/// A service tier by OpenAI's name, of those that all have.
+pub fn tier(name: &str) -> Option<&'static str> {
+    ["default", "priority"].into_iter().find(|tier| name == *tier || *tier == "default" && name == "standard")
+}
+
+fn chat_counts(u: &Value, served: &Value) -> Option<Counts> {
     let n = |p: &str| u.pointer(p).and_then(Value::as_u64);
     Some(Counts {
         input: n("/prompt_tokens")?,
@@ -90,6 +95,7 @@ fn chat_counts(u: &Value) -> Option<Counts> {
         written: n("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
         output: n("/completion_tokens")?,
         reasoning: n("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+        tier: served.as_str().and_then(tier),
     })
 }
 
@@ -121,6 +127,7 @@ fn message(answer: &Value) -> Said {
         written,
         output: n("/output_tokens"),
         reasoning: n("/output_tokens_details/thinking_tokens"),
+        tier: answer["usage"]["service_tier"].as_str().and_then(tier),
     });
     said
 }
@@ -192,6 +199,7 @@ fn response(r: &Value) -> Said {
         written: n("/input_tokens_details/cache_write_tokens").unwrap_or(0),
         output,
         reasoning: n("/output_tokens_details/reasoning_tokens").unwrap_or(0),
+        tier: r["service_tier"].as_str().and_then(tier),
     });
     said
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod asked;
 mod heard;
+mod history;
 mod lost;
 mod order;
 mod published;

@@ -17,7 +17,7 @@ fn saying() -> Saying {
             text("c", "d"),
         ],
         end: End::Tools,
-        counts: Some(Counts { input: 5, cached: 1, written: 1, output: 4, reasoning: 1 }),
+        counts: Some(Counts { input: 5, cached: 1, written: 1, output: 4, reasoning: 1, tier: None }),
     }
 }
 

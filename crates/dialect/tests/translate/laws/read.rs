@@ -26,6 +26,7 @@ pub fn read(dialect: Dialect, body: &Value) -> Asked {
         top_p: body["top_p"].as_f64(),
         schema: schema.cloned(),
         stream: body["stream"] == true,
+        user: body["user"].as_str().or(body["metadata"]["user_id"].as_str()).map(str::to_owned),
     };
     match dialect {
         Chat | Messages => {

@@ -28,7 +28,8 @@ pub enum End {
     Refusal,
 }
 
-/// Tokens: all input, of it read from and written to the cache; all output, of it reasoning.
+/// Tokens: all input, of it read from and written to the cache; all output, of it reasoning. And the service tier that they
+/// cost by, in OpenAI's words: of those that all have a name for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     pub input: u64,
@@ -36,6 +37,7 @@ pub struct Counts {
     pub written: u64,
     pub output: u64,
     pub reasoning: u64,
+    pub tier: Option<&'static str>,
 }
 
 /// An answer as a provider gives it.
@@ -64,8 +66,10 @@ pub fn sayings() -> impl Strategy<Value = Saying> {
         (arguments(), prop::collection::vec(0usize..30, 0..4)).prop_map(|(a, cuts)| Piece::Call(a, cuts)),
         word().prop_map(Piece::Thinking),
     ];
-    let counts = (0u64..900, 0u64..900, 0u64..900, 0u64..900, 0u64..900).prop_map(
-        |(fresh, cached, written, said, reasoning)| Counts {
+    let tier = prop::option::of(prop::sample::select(&["default", "priority"][..]));
+    let counts = (0u64..900, 0u64..900, 0u64..900, 0u64..900, 0u64..900, tier).prop_map(
+        |(fresh, cached, written, said, reasoning, tier)| Counts {
+            tier,
             input: fresh + cached + written,
             cached,
             written,
@@ -156,6 +160,7 @@ impl Saying {
             json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": "gpt", "choices": [choice]});
         if let Some(c) = self.counts {
             out["usage"] = chat_usage(c);
+            out["service_tier"] = json!(c.tier);
         }
         out
     }
@@ -203,7 +208,11 @@ impl Saying {
             |delta: &Value, finish: Option<&str>| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
         let mut out: Vec<Value> = deltas.iter().map(|d| chunk(choice(d, None), Value::Null)).collect();
         out.push(chunk(choice(&json!({}), Some(self.finish())), Value::Null));
-        out.extend(self.counts.map(|c| chunk(json!([]), chat_usage(c))));
+        out.extend(self.counts.map(|c| {
+            let mut last = chunk(json!([]), chat_usage(c));
+            last["service_tier"] = json!(c.tier);
+            last
+        }));
         out.push("[DONE]".into());
         out
     }
@@ -312,6 +321,7 @@ impl Saying {
             "incomplete_details": details, "output": if is_over { self.items() } else { vec![] }, "instructions": null,
             "metadata": {}, "parallel_tool_calls": true, "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0,
             "usage": self.counts.filter(|_| is_over).map(responses_usage),
+            "service_tier": self.counts.filter(|_| is_over).and_then(|c| c.tier).unwrap_or("auto"),
         })
     }
 
@@ -390,5 +400,6 @@ fn responses_usage(c: Counts) -> Value {
 fn messages_usage(c: Counts) -> Value {
     json!({"input_tokens": c.input - c.cached - c.written, "cache_read_input_tokens": c.cached,
         "cache_creation_input_tokens": c.written, "output_tokens": c.output,
-        "output_tokens_details": {"thinking_tokens": c.reasoning}})
+        "output_tokens_details": {"thinking_tokens": c.reasoning},
+        "service_tier": c.tier.map(|tier| if tier == "default" { "standard" } else { tier })})
 }

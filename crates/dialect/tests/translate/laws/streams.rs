@@ -57,7 +57,8 @@ fn path(context: &Context, chunks: &[&[u8]]) -> (Bytes, Option<Usage>, bool) {
 
 fn counted(u: &Usage) -> Counts {
     let written = u.cache_write + u.cache_write_long;
-    Counts { input: u.input, cached: u.cached, written, output: u.output, reasoning: u.reasoning }
+    let tier = u.service_tier.as_deref().and_then(heard::tier);
+    Counts { input: u.input, cached: u.cached, written, output: u.output, reasoning: u.reasoning, tier }
 }
 
 proptest! {

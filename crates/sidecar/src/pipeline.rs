@@ -77,7 +77,7 @@ pub async fn handle(
     if let Some(refusal) = later::continues_ours(&inbound) {
         return Ok(respond::refuse(x, &refusal));
     }
-    if later::is_asked(&x, call, &inbound) {
+    if later::is_asked(&x.state, call, &inbound) {
         return Ok(Box::pin(later::accept(x, inbound)).await);
     }
     let executed = run(&mut x, &in_force, call, &inbound, stream).await;

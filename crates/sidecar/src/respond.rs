@@ -18,6 +18,7 @@ use crate::{
     attempt::{Failed, Plain, Raw, Stream, Told as ProviderSaid},
     clock,
     exchange::{Exchange, Told},
+    later::Why,
     memory::Room,
     refusal::Refusal,
     reply::{RawReply, Reply},
@@ -145,7 +146,7 @@ pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response<Rep
 
 /// All tries failed: the first candidate's failure, in the caller's dialect.
 pub fn failed(x: Box<Exchange>, failed: Failed) -> Response<Reply> {
-    let Failed { failure, reason, told, message } = failed;
+    let Failed { failure, reason, told, message, .. } = failed;
     if let Some(last) = x.tries.last() {
         x.went_to(&last.key, Some(reason));
     }
@@ -232,7 +233,7 @@ fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response<Reply>
     end_in_error(x, status, http, refusal.reason, headers, body)
 }
 
-/// Who runs a request by id reads the reason, to run it again or not.
+/// Who runs a request by id reads why it failed, to run it again or not.
 fn end_in_error(
     x: Box<Exchange>,
     status: Status,
@@ -241,11 +242,11 @@ fn end_in_error(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Reply> {
-    let later = x.later;
+    let why = x.later.then(|| Why { cause: reason.cause, may_cost: x.tries.iter().any(|t| t.may_cost) });
     x.end(Told::new(status, http.as_u16(), Some(reason)));
     let mut response = response(http, headers, Reply::whole(vec![body], None));
-    if later {
-        response.extensions_mut().insert(reason);
+    if let Some(why) = why {
+        response.extensions_mut().insert(why);
     }
     response
 }

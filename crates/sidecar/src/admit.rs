@@ -45,6 +45,8 @@ pub struct Permit {
     hold: Option<Hold>,
     worst: Worst,
     progress: Progress,
+    /// It was sent before, on a connection that died, and may be billed for that.
+    sent_before: bool,
     /// Bytes of the answer's content so far.
     received: u64,
     admitted: Tick,
@@ -125,6 +127,7 @@ pub fn admit(
         hold,
         worst: *worst,
         progress: Progress::Unsent,
+        sent_before: false,
         received: 0,
         admitted: now,
         first_content: None,
@@ -147,6 +150,7 @@ impl Permit {
     /// provider, that is charged, and the second takes coins of its own; false if there are none.
     #[must_use]
     pub fn send_again(&mut self, ask: &Ask, first_may_be_billed: bool) -> bool {
+        self.sent_before |= first_may_be_billed;
         if first_may_be_billed && let Some(first) = self.hold.take() {
             let now = clock::now();
             let settled = self.state.money.settle(first, How::Unseen, now);
@@ -164,6 +168,12 @@ impl Permit {
     /// It did not leave after all.
     pub fn unsent(&mut self) {
         self.progress = Progress::Unsent;
+    }
+
+    /// The provider may charge for it, even if no answer comes.
+    #[must_use]
+    pub fn may_cost(&self) -> bool {
+        self.sent_before || self.progress == Progress::Sent
     }
 
     /// The provider answered with an error status: a clear refusal, which costs nothing.

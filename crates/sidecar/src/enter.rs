@@ -1,6 +1,8 @@
 //! The way into one attempt: its request built, its circuits entered, its money held; and where money is short, down the
 //! tier's ladder.
 
+mod shortage;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -13,13 +15,14 @@ use policy::{
     breaker::Gate,
     ladder::{self, Leg, Offer},
     ledger::{Amounts, Denied, Key, Unit},
-    money::Usd,
     outcome::Failure,
     plan::{Candidate, Plan, Worst},
     reason::{Cause, Reason},
     snapshot::{Budget, Rung, Tier, Trim},
 };
 
+use self::shortage::Shortage;
+pub use self::shortage::never;
 use crate::{
     admit::{Closed, Permit, admit},
     attempt::Failed,
@@ -68,8 +71,6 @@ enum No {
 
 /// How long a hold waits for a lender's answer where it is a rate that lacks.
 const RATE_WAIT: Duration = Duration::from_millis(100);
-/// While no lender is reached, a refused caller is to come back after that at the latest.
-const CUT_OFF: Duration = Duration::from_secs(5);
 
 /// One request at the entrance.
 pub struct Entrance<'a> {
@@ -131,7 +132,8 @@ impl Entrance<'_> {
                 Offer::Cached | Offer::Wait | Offer::Refuse => {}
             }
         }
-        let refusal = shortage.refusal(x.state.money.lease().is_some_and(|lease| lease.ends.is_none()));
+        let cut_off = x.state.money.lease().is_some_and(|lease| lease.ends.is_none());
+        let refusal = shortage.refusal(cut_off, x.later);
         if first { Entered::Refused(refusal) } else { Entered::Over(Box::new(Failed::refused(refusal.reason))) }
     }
 
@@ -180,7 +182,7 @@ impl Entrance<'_> {
                 _ => false,
             };
             if !again {
-                return offered.map_err(No::told);
+                return offered.map_err(|no| no.told(x.later));
             }
         }
     }
@@ -282,7 +284,7 @@ impl Entrance<'_> {
             let mut short = Shortage::default();
             for offer in offers {
                 let Offer::Ask { candidate, trimmed } = *offer else { continue };
-                match self.offer(x, candidate, trimmed, false).map_err(No::told) {
+                match self.offer(x, candidate, trimmed, false).map_err(|no| no.told(x.later)) {
                     Ok(entry) => return Ok(entry),
                     Err(No::Short(denied, amounts)) => {
                         let key = &self.plan.candidates[candidate].key;
@@ -299,74 +301,21 @@ impl Entrance<'_> {
     }
 }
 
-/// Of several caps in the way, the one that gives room first.
-#[derive(Default)]
-struct Shortage {
-    soonest: Option<Denied>,
-}
-
-impl Shortage {
-    fn is_empty(&self) -> bool {
-        self.soonest.is_none()
-    }
-
-    /// There is money, but not for a request that can wait.
-    fn is_spared(&self) -> bool {
-        matches!(self.soonest, Some(Denied::Spared { .. }))
-    }
-
-    fn note(&mut self, denied: Denied) {
-        let wait = |d: &Denied| match d {
-            Denied::Journal => (0, None),
-            Denied::Short { retry_after, .. } | Denied::Spared { retry_after, .. } => (1, Some(*retry_after)),
-            Denied::Impossible { .. } => (2, None),
-        };
-        if self.soonest.as_ref().is_none_or(|s| wait(&denied) < wait(s)) {
-            self.soonest = Some(denied);
-        }
-    }
-
-    /// `cut_off`: no lender is reached, so what others have left is not known.
-    fn refusal(self, cut_off: bool) -> Refusal {
-        let exhausted = Refusal::own(Cause::BudgetExhausted);
-        match self.soonest {
-            Some(Denied::Short { key, retry_after, .. }) if cut_off => exhausted
-                .because(format!(
-                    "the operator, which shares out the budget `{}`, is not reached, and this pod's guaranteed share is spent",
-                    key.name
-                ))
-                .after(retry_after.min(CUT_OFF)),
-            Some(Denied::Short { key, retry_after, .. }) => {
-                let seconds = retry_after.as_millis().div_ceil(1000);
-                exhausted
-                    .because(format!("the budget `{}` is spent; it has room for this request in {seconds} s", key.name))
-                    .after(retry_after)
-            }
-            Some(Denied::Spared { key, retry_after }) => Refusal::own(Cause::BudgetNearLimit)
-                .because(format!("what is left of the budget `{}` is for requests that cannot wait", key.name))
-                .after(retry_after),
-            Some(Denied::Impossible { key, limit }) => exhausted.because(format!(
-                "this request could cost more than the whole budget `{}` of {} USD; lower its output limit or shorten it",
-                key.name,
-                Usd(limit)
-            )),
-            Some(Denied::Journal) => Refusal::own(Cause::StateUnavailable)
-                .because("what this request may cost cannot be written down: the state directory takes nothing now"),
-            None => exhausted,
-        }
-    }
-}
-
 impl No {
     /// A rate that leaves no room rules the candidate out: money does not help.
-    fn told(self) -> No {
+    fn told(self, by_id: bool) -> No {
+        let out = |retry_after, message| {
+            let (failure, reason) = (Failure::RateLimited { retry_after }, Reason::own(Cause::RateLimitExceeded));
+            No::Out(Box::new(Failed { failure, message, ..Failed::refused(reason) }))
+        };
         match self {
             No::Short(Denied::Short { key, retry_after, .. } | Denied::Spared { key, retry_after }, _)
                 if key.unit != Unit::Money =>
             {
-                let failure = Failure::RateLimited { retry_after: Some(retry_after) };
-                let reason = Reason::own(Cause::RateLimitExceeded);
-                No::Out(Box::new(Failed { failure, ..Failed::refused(reason) }))
+                out(Some(retry_after), None)
+            }
+            No::Short(Denied::Impossible { key, limit }, _) if key.unit != Unit::Money => {
+                out(None, Some(never(&key, limit, by_id)))
             }
             no => no,
         }

@@ -113,6 +113,8 @@ pub struct Try {
     pub class: Class,
     /// Why it failed.
     pub reason: Option<Reason>,
+    /// It failed, and the provider may charge for it.
+    pub may_cost: bool,
     /// How long it took to fail or to commit.
     pub took: Duration,
 }

@@ -121,12 +121,13 @@ pub async fn execute(
         let key = candidate.key.clone();
         match result {
             Ok(answer) => {
-                x.tries.push(Try { key, class: policy::outcome::Class::Success, reason: None, took });
+                x.tries.push(Try { key, class: policy::outcome::Class::Success, reason: None, may_cost: false, took });
                 return Executed::Answer(candidate.clone(), answer);
             }
             Err(failed) => {
                 let class = failed.failure.class();
-                x.tries.push(Try { key, class, reason: Some(failed.reason), took });
+                let (reason, may_cost) = (Some(failed.reason), failed.may_cost);
+                x.tries.push(Try { key, class, reason, may_cost, took });
                 let mut repeat = |p| repeat(in_force, tier, p);
                 step = course.after(index, &failed.failure, &mut present(deadline, &mut repeat));
                 if stream.is_spent() {

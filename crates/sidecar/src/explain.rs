@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::{
     classify, clock,
+    enter::never,
     headers::List,
+    later,
     refusal::Refusal,
     route::{Route, route},
     state::{Present, State},
@@ -32,12 +34,20 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &List, body: Bytes) -> R
         Route::Refused(cause) => return Err(Refusal::own(cause)),
         Route::Models(_) | Route::Later(..) | Route::Root => return Err(Refusal::own(Cause::PathNotFound)),
     };
-    let head = classify::head(call, &body)?;
+    let (uri, head) = (Uri::try_from(path).unwrap_or_default(), Some(classify::head(call, &body)?));
     let bytes = body.len() as u64;
-    let kept_by = in_force.keepers.kept_by(snapshot, call, path, Some(&head), &body);
-    let (ask, matched) = classify::ask(snapshot, call, path, headers, Some(&head), &body, kept_by)?;
-    let uri = Uri::try_from(path).unwrap_or_default();
-    let inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head: Some(head), room: None };
+    let mut inbound = Inbound { method: Method::POST, uri, headers: headers.clone(), body, head, room: None };
+    if let Some(refusal) = later::continues_ours(&inbound) {
+        return Err(refusal);
+    }
+    let by_id = later::is_asked(state, call, &inbound);
+    if by_id {
+        inbound = later::as_run(inbound, call, snapshot)?;
+    }
+    let (head, body) = (inbound.head.as_ref(), &inbound.body);
+    let kept_by = in_force.keepers.kept_by(snapshot, call, path, head, body);
+    let (mut ask, matched) = classify::ask(snapshot, call, path, &inbound.headers, head, body, kept_by)?;
+    ask.later = by_id;
     let keys = state.keys.load();
     let caller = classify::dialect_of(call);
     let present = Present { in_force: &in_force, keys: &keys, now: clock::now(), inbound: &inbound, ask: &ask, caller };
@@ -49,7 +59,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &List, body: Bytes) -> R
         row["why"] = c.standing.sentence(tier.objective).into();
         row["money"] = match state.money.check(&in_force, &ask, &c.key, c.worst.amounts()) {
             Ok(()) => "fits".into(),
-            Err(denied) => why_not(&denied).into(),
+            Err(denied) => why_not(&denied, by_id).into(),
         };
         row["worst_cost_usd"] = c.worst.bound.map_or(Value::Null, |b| b.usd.to_string().into());
         row
@@ -69,7 +79,7 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &List, body: Bytes) -> R
         "unknown_hints": matched.unknown_hints,
         "failed_rules": matched.failed_rules,
         "request": {
-            "model": &*ask.model, "stream": ask.stream, "images": ask.images, "bytes": bytes,
+            "model": &*ask.model, "by_id": by_id, "stream": ask.stream, "images": ask.images, "bytes": bytes,
             "estimated_input_tokens": ask.input_estimate, "max_tokens": ask.max_tokens,
         },
         "candidates": candidates.collect::<Vec<_>>(),
@@ -78,13 +88,14 @@ pub fn explain(state: &Arc<State>, path: &str, headers: &List, body: Bytes) -> R
 }
 
 /// Why the money or the rate for a target cannot be had now.
-fn why_not(denied: &Denied) -> String {
+fn why_not(denied: &Denied, by_id: bool) -> String {
     match denied {
         Denied::Short { key, retry_after, .. } => {
             format!("`{}` has no room for it; it will in {} s", key.name, retry_after.as_millis().div_ceil(1000))
         }
         Denied::Spared { key, .. } => format!("what is left of `{}` is for those who cannot wait", key.name),
-        Denied::Impossible { key, .. } => format!("it is more than the whole of `{}`", key.name),
+        Denied::Impossible { key, .. } if !by_id => format!("it is more than the whole of `{}`", key.name),
+        Denied::Impossible { key, limit } => never(key, *limit, by_id),
         Denied::Journal => "the ledger's journal must be written first".into(),
     }
 }

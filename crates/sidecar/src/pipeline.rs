@@ -67,7 +67,7 @@ pub(crate) async fn handle(state: &Arc<State>, head: Head, inlet: &mut Inlet) ->
     if let Some(refusal) = later::continues_ours(&inbound) {
         return Some(respond::refuse(x, &refusal));
     }
-    if later::is_asked(&x, call, &inbound) {
+    if later::is_asked(&x.state, call, &inbound) {
         return Some(Box::pin(later::accept(x, inbound)).await);
     }
     tokio::select! {

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::StatusCode;
-use policy::{outcome::Failure, reason::Reason};
+use policy::outcome::Failure;
 
 use crate::{
     admit::Permit,
@@ -19,6 +19,7 @@ use crate::{
     exchange::{Exchange, Told},
     headers::List,
     idle::Idle,
+    later::Why,
     memory::Room,
     stream::StreamReply,
     telemetry::decision::Status,
@@ -32,8 +33,8 @@ pub struct Response {
     pub headers: List,
     /// The body.
     pub reply: Reply,
-    /// Why it is an error, for who runs the request again or not.
-    pub refused: Option<Reason>,
+    /// Why a request by id failed, for who runs it again or not.
+    pub refused: Option<Why>,
 }
 
 /// An answer's body.

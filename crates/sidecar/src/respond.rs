@@ -19,6 +19,7 @@ use crate::{
     clock,
     exchange::{Exchange, Told},
     headers::List,
+    later::Why,
     memory::Room,
     refusal::Refusal,
     reply::{RawReply, Reply, Response},
@@ -146,7 +147,7 @@ pub fn raw(x: Box<Exchange>, candidate: &Candidate, answer: Raw) -> Response {
 
 /// All tries failed: the first candidate's failure, in the caller's dialect.
 pub fn failed(x: Box<Exchange>, failed: Failed) -> Response {
-    let Failed { failure, reason, told, message } = failed;
+    let Failed { failure, reason, told, message, .. } = failed;
     if let Some(last) = x.tries.last() {
         x.went_to(&last.key, Some(reason));
     }
@@ -233,7 +234,7 @@ fn error(x: Box<Exchange>, refusal: &Refusal, status: Status) -> Response {
     end_in_error(x, status, http, refusal.reason, headers, body)
 }
 
-/// Who runs a request by id reads the reason, to run it again or not.
+/// Who runs a request by id reads why it failed, to run it again or not.
 fn end_in_error(
     x: Box<Exchange>,
     status: Status,
@@ -242,8 +243,9 @@ fn end_in_error(
     headers: List,
     body: Bytes,
 ) -> Response {
+    let refused = x.later.then(|| Why { cause: reason.cause, may_cost: x.tries.iter().any(|t| t.may_cost) });
     x.end(Told::new(status, http.as_u16(), Some(reason)));
-    Response { refused: Some(reason), ..response(http, headers, Reply::whole(vec![body], None)) }
+    Response { refused, ..response(http, headers, Reply::whole(vec![body], None)) }
 }
 
 /// A provider's headers: as they are in the caller's dialect, the counterparts of what it said in another.

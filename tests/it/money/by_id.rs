@@ -6,12 +6,12 @@ use harness::{
     Caller, Reply, Speech, World,
     bills::{self, Charge},
     eventually,
-    policy::PATIENT,
+    policy::{PATIENT, QUICK},
 };
 use hyper::{Method, StatusCode};
 use serde_json::Value;
-use sim::{Config, Vendor};
-use tokio::time::{Instant, sleep_until};
+use sim::{Act, Config, Fault, Rule, Vendor};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{body, pass, prompt, send};
 use crate::by_id::{answer, place};
@@ -251,4 +251,73 @@ async fn one_that_waits_for_money_is_cancelled_and_deleted() {
     .await;
     let mine = world.budget("mine").await;
     assert_eq!((mine.spent, mine.held, world.seen("openai").len()), (0, 0, 0));
+}
+
+/// What `/explain` tells of the first candidate for it, asked for now or by id.
+async fn explained(world: &World, way: Way, by_id: bool) -> (Value, String) {
+    let mut asked = body(way.speech, &words(way), false, LIMIT);
+    if by_id && way.background {
+        asked["background"] = true.into();
+    }
+    let ask = world.admin.post(&format!("/explain?path={}", way.speech.path()), asked.to_string());
+    let ask = ask.header("x-llmroute-tenant", &way.tenant()).header("x-llmroute-scene", "openai");
+    let ask = if way.speech == Speech::Messages { ask.header("anthropic-version", "2023-06-01") } else { ask };
+    let ask = if by_id && !way.background { ask.header("prefer", "respond-async") } else { ask };
+    let told = ask.send().await.expect(StatusCode::OK).json();
+    let money = told["candidates"][0]["money"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    (told["request"]["by_id"].clone(), money)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_tells_how_the_money_stands_for_a_request_by_id() {
+    let world = world("", ", degradeAt: \"0.6\"").await;
+    for way in WAYS {
+        assert_eq!(explained(&world, way, true).await, (true.into(), "fits".to_owned()), "{way:?}");
+        way.is_served(&world, "openai").await;
+        way.is_served(&world, "openai").await;
+        assert_eq!(explained(&world, way, false).await, (false.into(), "fits".to_owned()), "{way:?}");
+        let (by_id, money) = explained(&world, way, true).await;
+        let spared = "what is left of `mine` is for those who cannot wait";
+        assert_eq!((by_id, money.as_str()), (true.into(), spared), "{way:?}");
+    }
+    let streamed = body(Speech::Chat, "hi", true, LIMIT).to_string();
+    let ask = world.admin.post("/explain?path=/v1/chat/completions", streamed).header("prefer", "respond-async");
+    let refused = ask.send().await.expect(StatusCode::BAD_REQUEST);
+    assert!(refused.text().contains("cannot be streamed"), "as when it is sent: {}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_says_which_part_a_request_by_id_never_fits_into() {
+    let world = world("", ", degradeAt: \"0.1\"").await;
+    for way in WAYS {
+        assert_eq!(explained(&world, way, false).await.1, "fits", "{way:?}");
+        let (_, money) = explained(&world, way, true).await;
+        let says =
+            "more than the 0.000999999 USD of the budget `mine` that requests by id may use; lower its output limit";
+        assert!(money.contains(says) && money.contains("raise the budget"), "{way:?}: {money}");
+    }
+}
+
+/// The first failure costs nothing, the one behind it may: such a run is one of the few, with a minute to the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_may_have_been_paid_for_is_not_soon_followed_by_another() {
+    let world = World::builder()
+        .openai("openai")
+        .claude("claude")
+        .keeps()
+        .start(|p| {
+            let p = p.tier(QUICK).field(PATIENT);
+            p.scene("chat", &[("openai", "gpt-6-sol"), ("claude", "claude-sonnet-5-5")])
+        })
+        .await;
+    world.script("openai", vec![Rule::act(Act { retry_after: Some("1".to_owned()), ..Act::fault(Fault::RateLimit) })]);
+    world.script("claude", vec![Rule::fault(Fault::Silence)]);
+    let ask = world.app.say(Speech::Chat, "go on", false).header("prefer", "respond-async");
+    let place = place(&ask.send().await.expect(StatusCode::ACCEPTED));
+    eventually("it has run", || async { (world.seen("claude").len() == 1).then_some(()) }).await;
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.seen("claude").len(), 1, "it waits a minute");
+    let pending = world.app.get(&place).send().await.expect(StatusCode::ACCEPTED);
+    let wait: u64 = pending.header("retry-after").parse().unwrap_or_default();
+    assert!((45..=60).contains(&wait), "{wait}: {}", pending.text());
 }

@@ -414,11 +414,14 @@ impl Ledger {
             }
             let state = self.state(index, at, now);
             let short = need.saturating_sub(state.float).saturating_sub(state.own);
-            let missing = short.max(self.above_later(ask, index, at, need, now));
+            let above = self.above_later(ask, index, at, need, now);
+            let missing = short.max(above);
             if missing == 0 {
                 continue;
             }
-            is_short |= short > 0;
+            // Coins that lack here may be there for one that cannot wait, as far as is known.
+            let is_spared = above > 0 && need.saturating_add(self.known(index, at, now)) <= book.cap.limit;
+            is_short |= short > 0 && !is_spared;
             // An open hold is free at the latest when its bill would be final, and has cooled.
             let latest = || book.grid.free_at(book.grid.ahead(Tick(now.0.saturating_add(self.horizon))));
             let own = account.ring.frees(missing, now, &book.grid);

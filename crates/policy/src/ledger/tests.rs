@@ -8,6 +8,7 @@ use crate::{
     snapshot::{Budget, Limits, Ratio, Scope},
 };
 
+mod later;
 mod memory;
 
 const S: u64 = 1_000_000_000;
@@ -112,42 +113,6 @@ fn a_refusal_says_when_to_come_back() {
     l.settle(hold, How::Unseen, at(101.0));
     assert_eq!(l.check(&names.ask(1000, 0), at(100.0).after(retry_after)), Ok(()));
     assert!(l.check(&names.ask(1, 0), at(100.0 + 125.0 + 60.0)).is_err());
-}
-
-#[test]
-fn who_can_wait_leaves_the_rest_to_those_who_cannot() {
-    let at = |n: u32| Some(Ratio(n));
-    // Limit, `degradeAt`, spent, need of a request that can wait; whether it fits, and one that cannot wait.
-    let rows = [
-        (1000, at(9_000), 0, 899, true, true),
-        (1000, at(9_000), 0, 900, false, true),
-        (1000, at(9_000), 800, 99, true, true),
-        (1000, at(9_000), 800, 100, false, true),
-        (1000, at(9_000), 950, 0, true, true),
-        (1000, at(0), 0, 1, false, true),
-        (1000, at(10_000), 0, 1000, false, true),
-        (1000, None, 0, 500, true, true),
-        (1000, None, 1, 500, false, true),
-        (1000, None, 600, 1, false, true),
-        (1000, None, 600, 401, false, false),
-        (3, None, 0, 2, true, true),
-        (1, None, 0, 1, true, true),
-    ];
-    for (limit, degrade_at, spent, need, later_fits, fits) in rows {
-        for unit in [Unit::Money, Unit::Tokens] {
-            let mut l = ledger(vec![Cap { degrade_at, warn_at: None, ..cap(unit, "openai", Scope::Policy, limit) }]);
-            let names = Names::of("t");
-            let ask = |amount, later| Ask { later, ..names.ask(amount, amount) };
-            let hold = l.hold(&ask(spent, false), NOW).unwrap();
-            let what = format!("{limit} {degrade_at:?} {spent} {need} {unit:?}");
-            assert_eq!(l.check(&ask(need, true), NOW).is_ok(), later_fits, "{what}");
-            assert_eq!(l.check(&ask(need, false), NOW).is_ok(), fits, "{what}");
-            let spared = matches!(l.check(&ask(need, true), NOW), Err(Denied::Spared { .. }));
-            assert_eq!(spared, !later_fits && fits && need <= l.books[0].cap.for_later(), "{what}");
-            l.settle(hold, How::EndedWithoutUsage, NOW);
-            assert_eq!(l.check(&ask(need, true), NOW).is_ok(), later_fits, "spent as held: {what}");
-        }
-    }
 }
 
 #[test]

@@ -130,6 +130,8 @@ pub struct Failed {
     pub told: Option<Told>,
     /// A sentence of our own where there is no provider's.
     pub message: Option<String>,
+    /// It was sent, and not clearly refused: the provider may charge for it.
+    pub may_cost: bool,
 }
 
 impl Failed {
@@ -137,14 +139,14 @@ impl Failed {
     #[must_use]
     pub fn refused(reason: Reason) -> Failed {
         let status = reason.cause.row().status;
-        Failed { failure: Failure::Rejected { status }, reason, told: None, message: None }
+        Failed { failure: Failure::Rejected { status }, reason, told: None, message: None, may_cost: false }
     }
 
     /// The request cannot be said in the target's dialect.
     #[must_use]
     pub fn untranslatable(provider: ProviderId, why: String) -> Failed {
         let reason = Reason::of(provider, Cause::Untranslatable);
-        Failed { failure: Failure::Rejected { status: 400 }, reason, told: None, message: Some(why) }
+        Failed { message: Some(why), ..Failed::refused(reason) }
     }
 }
 
@@ -234,8 +236,9 @@ pub async fn attempt(
     match answered {
         Err((failure, told)) => {
             let reason = Reason::of(candidate.key.provider, failure.row().cause);
+            let may_cost = permit.may_cost();
             permit.fail(failure.clone(), None);
-            Err(Failed { failure, reason, told, message: None })
+            Err(Failed { failure, reason, told, message: None, may_cost })
         }
         Ok(Committed::Plain(head, Whole { body, room, usage })) => {
             let tokens = usage.as_ref().map(|u| permit.tokens(u));

@@ -15,9 +15,25 @@ pub enum Again {
     Never,
 }
 
-/// By cause.
+/// Why a run failed, for whoever decides what becomes of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Why {
+    /// What its caller would be told: the first failure.
+    pub cause: Cause,
+    /// A provider may charge for one of its tries, whatever failed first.
+    pub may_cost: bool,
+}
+
+/// A run that may have cost something is none that simply waits.
 #[must_use]
-pub fn again(cause: Cause) -> Again {
+pub fn again(why: Why) -> Again {
+    match by_cause(why.cause) {
+        Again::Short | Again::Waits if why.may_cost => Again::Charged,
+        again => again,
+    }
+}
+
+fn by_cause(cause: Cause) -> Again {
     match cause {
         Cause::BudgetExhausted | Cause::BudgetNearLimit | Cause::RateLimitExceeded => Again::Short,
         Cause::RateLimited
@@ -71,11 +87,20 @@ mod tests {
             let row = cause.row();
             // What tells an SDK to try again is never final here.
             if row.should_retry && cause != Cause::BodyTimeout {
-                assert_eq!(again(cause), Again::Waits, "{cause:?}");
+                assert_eq!(again(Why { cause, may_cost: false }), Again::Waits, "{cause:?}");
             }
             if matches!(row.status, 400 | 404 | 405 | 413) {
-                assert_eq!(again(cause), Again::Never, "{cause:?}");
+                assert_eq!(again(Why { cause, may_cost: false }), Again::Never, "{cause:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_may_have_cost_something_counts_whatever_failed_first() {
+        for cause in Cause::ALL {
+            let [free, paid] = [false, true].map(|may_cost| again(Why { cause, may_cost }));
+            let want = if free == Again::Never { Again::Never } else { Again::Charged };
+            assert_eq!(paid, want, "{cause:?}");
         }
     }
 }

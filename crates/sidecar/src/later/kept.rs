@@ -21,6 +21,9 @@ pub struct Record {
     pub bytes: u64,
     /// `Idempotency-Key`.
     pub key: Option<KeptKey>,
+    /// Runs that may have cost something.
+    #[serde(default)]
+    pub charged: u32,
     /// How it ended.
     pub end: Option<End>,
 }
@@ -83,7 +86,7 @@ impl Record {
                 Some(end) => Phase::Ended { at: Duration::from_micros(end.at), fetched: false },
             },
             runs: 0,
-            charged: 0,
+            charged: self.charged,
         }
     }
 
@@ -108,13 +111,19 @@ impl Record {
     /// Its headers as they are sent.
     #[must_use]
     pub fn header_list(&self) -> List {
-        let pair = |(n, v): &(String, String)| Some((HeaderName::try_from(n).ok()?, HeaderValue::try_from(v).ok()?));
-        let mut out = List::with_capacity(self.headers.len());
-        for (name, value) in self.headers.iter().filter_map(pair) {
-            out.add(name, value);
-        }
-        out
+        header_list(&self.headers)
     }
+}
+
+/// Headers as they are sent.
+#[must_use]
+pub fn header_list(headers: &[(String, String)]) -> List {
+    let pair = |(n, v): &(String, String)| Some((HeaderName::try_from(n).ok()?, HeaderValue::try_from(v).ok()?));
+    let mut out = List::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter_map(pair) {
+        out.add(name, value);
+    }
+    out
 }
 
 impl From<&Key> for KeptKey {
@@ -224,6 +233,7 @@ mod tests {
             created: 5,
             bytes: 9,
             key: Some(KeptKey { name: "k".into(), digest: [3; 32] }),
+            charged: 2,
             end: Some(End { how: How::Failed, at: 7, http: Some(400) }),
         };
         let running = Record { key: None, end: None, ..whole.clone() };
@@ -247,6 +257,7 @@ mod tests {
             created: 5,
             bytes: 9,
             key: Some(KeptKey { name: "k".into(), digest: [3; 32] }),
+            charged: 2,
             end: Some(End { how: How::Failed, at: 7, http: Some(400) }),
         };
         assert_eq!(Record::read(&record.write()), Some(record.clone()));
@@ -254,6 +265,9 @@ mod tests {
         assert_eq!(record.row().phase, Phase::Ended { at: Duration::from_micros(7), fetched: false });
         let running = Record { end: None, ..record };
         assert_eq!(running.row().phase, Phase::Queued { not_before: Duration::ZERO });
+        assert_eq!(running.row().charged, 2);
+        let before = String::from_utf8(running.write()).unwrap().replace(",\"charged\":2", "");
+        assert_eq!(Record::read(before.as_bytes()), Some(Record { charged: 0, ..running }), "of an older version");
         assert_eq!(Record::read(b"{}"), None);
     }
 }

@@ -11,7 +11,11 @@ mod pool;
 mod queue;
 mod serve;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use dialect::Dialect;
@@ -33,8 +37,9 @@ use queue::{Accepted, Claim, Key, Limits, Next, Queue, Unfit};
 
 pub use pool::run;
 
+pub(crate) use again::Why;
 pub(crate) use id::{Named, below, told_path};
-pub(crate) use serve::{Act, accept, act, continues_ours, is_asked};
+pub(crate) use serve::{Act, accept, act, as_run, continues_ours, is_asked};
 
 const RECORDS: Table = Table::new("later");
 const BODIES: Table = Table::new("later_bodies");
@@ -51,8 +56,6 @@ const LIMITS: Limits = Limits {
 };
 /// A caller that found no room may come back then.
 const FULL: Duration = Duration::from_secs(30);
-/// An end is written so often, this far apart, before the request is run again.
-const WRITES: (u32, Duration) = (3, Duration::from_secs(1));
 
 /// The requests of this sidecar.
 pub struct Later {
@@ -62,6 +65,8 @@ pub struct Later {
     wake: Notify,
     /// For those who wait until a request has another owner.
     moved: Notify,
+    /// The last end could not be written.
+    is_stuck: AtomicBool,
 }
 
 struct Inner {
@@ -112,7 +117,8 @@ impl Later {
         }
         store.write(foreign).await?;
         let inner = Mutex::new(Inner { queue, cancels: HashMap::new() });
-        Ok(Later { store, inner, wake: Notify::new(), moved: Notify::new() })
+        let (wake, moved, is_stuck) = (Notify::new(), Notify::new(), AtomicBool::new(false));
+        Ok(Later { store, inner, wake, moved, is_stuck })
     }
 
     /// How many wait, how many run, and the bytes of all that are kept.
@@ -194,8 +200,20 @@ impl Later {
         }
     }
 
-    /// Writes the end of a request that the caller owns.
+    /// Writes the end of a request that the caller owns. Where none can be written that is said once.
     async fn end(&self, id: Id, outcome: Outcome, metrics: &Metrics) -> Result<(), StoreError> {
+        let ended = self.write_end(id, outcome, metrics).await;
+        match (&ended, self.is_stuck.swap(ended.is_err(), Ordering::Relaxed)) {
+            (Err(why), false) => {
+                tracing::error!(error = %why, "ends of requests by id cannot be written; they are held, and written once they can be");
+            }
+            (Ok(()), true) => tracing::info!("ends of requests by id are written again"),
+            _ => {}
+        }
+        ended
+    }
+
+    async fn write_end(&self, id: Id, outcome: Outcome, metrics: &Metrics) -> Result<(), StoreError> {
         let Outcome { how, answer } = outcome;
         let key = id.to_string();
         let Some(mut record) = self.record(id).await? else {

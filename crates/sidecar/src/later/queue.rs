@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Bound::{Excluded, Unbounded},
     time::Duration,
 };
 
@@ -38,11 +39,16 @@ pub struct Queue {
     rows: HashMap<Id, Row>,
     keys: HashMap<Box<str>, Id>,
     /// Those that wait, oldest first.
-    waiting: BTreeMap<(Duration, u128), Id>,
+    waiting: BTreeMap<Place, Id>,
     bytes: u64,
     in_vain: u32,
     quiet_until: Duration,
+    /// The last one whose time had run out and that could not be given its end, and when the next one is.
+    not_ended: Option<(Place, Duration)>,
 }
+
+/// When it was accepted, and its random bits, so that no two are the same.
+type Place = (Duration, u128);
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -156,6 +162,7 @@ impl Queue {
             bytes: 0,
             in_vain: 0,
             quiet_until: Duration::ZERO,
+            not_ended: None,
         }
     }
 
@@ -258,7 +265,7 @@ impl Queue {
         }
     }
 
-    /// The oldest request that may run.
+    /// The oldest request that may run: none that is to be given its end, and cannot be now.
     pub fn next(&mut self, now: Duration) -> Next {
         if self.waiting.is_empty() || self.bytes >= self.limits.bytes {
             return Next::Idle;
@@ -266,10 +273,11 @@ impl Queue {
         if now < self.quiet_until && self.quiet_until <= now + PAUSE.1 {
             return Next::Wait(self.quiet_until);
         }
-        let mut soonest = Duration::MAX;
+        let (mut soonest, ends_from) = (Duration::MAX, self.ends_from(now));
         let mut found = None;
         for (place, id) in &self.waiting {
             match self.rows.get(id).map(|row| row.phase) {
+                _ if ends_from > now && self.is_late(place, now) => soonest = soonest.min(ends_from),
                 Some(Phase::Queued { not_before }) if not_before > now && not_before <= now + LONGEST => {
                     soonest = soonest.min(not_before);
                 }
@@ -317,11 +325,30 @@ impl Queue {
         }
     }
 
-    /// One that has waited too long.
+    /// One that has waited too long. Of several the turn goes round, so that one that cannot be ended stops none.
     #[must_use]
     pub fn late(&self, now: Duration) -> Option<Id> {
-        let ((created, _), id) = self.waiting.first_key_value()?;
-        (now.saturating_sub(*created) >= self.limits.queued_for).then_some(*id)
+        if self.ends_from(now) > now {
+            return None;
+        }
+        let after = self.not_ended.and_then(|(last, _)| self.waiting.range((Excluded(last), Unbounded)).next());
+        let is_late = |(place, _): &(&Place, &Id)| self.is_late(place, now);
+        after.filter(is_late).or(self.waiting.first_key_value().filter(is_late)).map(|(_, id)| *id)
+    }
+
+    /// A held one that waited too long could not be given its end: it waits on, and all ends pause.
+    pub fn not_ended(&mut self, id: Id, now: Duration) {
+        self.wait(id, now);
+        self.not_ended = self.rows.get(&id).map(|row| ((row.created, id.random), now + PAUSE.1));
+    }
+
+    fn is_late(&self, (created, _): &Place, now: Duration) -> bool {
+        now.saturating_sub(*created) >= self.limits.queued_for
+    }
+
+    /// When one that waited too long may be given its end.
+    fn ends_from(&self, now: Duration) -> Duration {
+        self.not_ended.map(|(_, from)| from).filter(|from| *from <= now + PAUSE.1).unwrap_or(now).max(now)
     }
 
     /// Those that were kept long enough after their end.

@@ -8,7 +8,7 @@ use hyper::{
     Method, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use policy::{ask::Call, reason::Cause};
+use policy::{ask::Call, reason::Cause, snapshot::Snapshot};
 use serde_json::json;
 
 use super::{
@@ -18,7 +18,8 @@ use super::{
     queue::{Key, Phase},
 };
 use crate::{
-    clock, exchange::Exchange, headers::List, memory::Room, refusal::Refusal, reply::Response, respond, wire::Inbound,
+    classify, clock, exchange::Exchange, headers::List, memory::Room, refusal::Refusal, reply::Response, respond,
+    state::State, wire::Inbound,
 };
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -56,8 +57,8 @@ impl Act {
 
 /// Whether a request is to be accepted by id: its caller asks for it, and there is a state directory.
 #[must_use]
-pub fn is_asked(x: &Exchange, call: Call, inbound: &Inbound) -> bool {
-    x.state.later.get().is_some()
+pub fn is_asked(state: &State, call: Call, inbound: &Inbound) -> bool {
+    state.later.get().is_some()
         && matches!(call, Call::Chat | Call::Responses | Call::Messages)
         && (prefers_async(&inbound.headers) || inbound.head.as_ref().is_some_and(|h| h.background))
 }
@@ -83,48 +84,70 @@ pub fn continues_ours(inbound: &Inbound) -> Option<Refusal> {
     ))
 }
 
-/// Accepts a request whose body is held: it is durable when its caller is answered.
-pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response {
-    let Some(later) = x.state.later.get().cloned() else {
-        return respond::refuse(x, &Refusal::own(Cause::Internal));
-    };
-    let prefers = prefers_async(&inbound.headers);
+/// A request as it is kept: the headers that its run needs, and its body, to be answered in the foreground.
+///
+/// # Errors
+/// What is asked of it cannot be done later.
+fn as_kept(inbound: &Inbound, snapshot: Option<&Snapshot>) -> Result<(Vec<(String, String)>, Bytes), Refusal> {
+    let bad = |why| Err(Refusal::own(Cause::BadRequest).because(why));
     let head = inbound.head.as_ref();
     if head.is_some_and(|h| h.stream) {
-        let why = "a request that is answered later cannot be streamed; send stream: false, or ask without background \
-                   and Prefer: respond-async";
-        return respond::refuse(x, &Refusal::own(Cause::BadRequest).because(why));
+        return bad(
+            "a request that is answered later cannot be streamed; send stream: false, or ask without background \
+                    and Prefer: respond-async",
+        );
     }
-    let Some(id) = Id::draw(x.dialect) else { return respond::refuse(x, &Refusal::own(Cause::Internal)) };
-    let in_background = head.is_some_and(|h| h.background);
-    let key = inbound.headers.get(&IDEMPOTENCY_KEY);
-    if key.is_some_and(|key| key.len() > LONGEST_KEY) {
-        let why = "an idempotency key is at most 255 bytes long";
-        return respond::refuse(x, &Refusal::own(Cause::BadRequest).because(why));
+    if inbound.headers.get(&IDEMPOTENCY_KEY).is_some_and(|key| key.len() > LONGEST_KEY) {
+        return bad("an idempotency key is at most 255 bytes long");
     }
-    let key = key.map(|key| Key {
-        name: format!("{} {}", inbound.uri.path(), String::from_utf8_lossy(key.as_bytes())).into(),
-        digest: digest(&inbound.body),
-    });
     let body = match head.filter(|h| h.background) {
         Some(head) => {
             let mut edits = Edits::default();
             edits.set_foreground(head);
             edits.apply(&inbound.body).concat().into()
         }
-        None => inbound.body,
+        None => inbound.body.clone(),
     };
     let is_hint = |name: &str| {
-        let classify = x.in_force.as_ref().map(|f| &f.snapshot.classify);
-        let lists = classify.map(|c| [&c.scene_headers, &c.tier_headers, &c.tenant_headers]);
+        let lists = snapshot.map(|s| [&s.classify.scene_headers, &s.classify.tier_headers, &s.classify.tenant_headers]);
         lists.into_iter().flatten().flatten().any(|n| **n == *name)
     };
+    Ok((kept::of_request(&inbound.headers, is_hint), body))
+}
+
+/// A request by id as it will be run.
+///
+/// # Errors
+/// The refusal that it would meet when it is to be accepted.
+pub fn as_run(inbound: Inbound, call: Call, snapshot: &Snapshot) -> Result<Inbound, Refusal> {
+    let (headers, body) = as_kept(&inbound, Some(snapshot))?;
+    let head = Some(classify::head(call, &body)?);
+    Ok(Inbound { headers: kept::header_list(&headers), body, head, ..inbound })
+}
+
+/// Accepts a request whose body is held: it is durable when its caller is answered.
+pub async fn accept(x: Box<Exchange>, inbound: Inbound) -> Response {
+    let Some(later) = x.state.later.get().cloned() else {
+        return respond::refuse(x, &Refusal::own(Cause::Internal));
+    };
+    let prefers = prefers_async(&inbound.headers);
+    let (headers, body) = match as_kept(&inbound, x.in_force.as_ref().map(|f| &f.snapshot)) {
+        Ok(kept) => kept,
+        Err(refusal) => return respond::refuse(x, &refusal),
+    };
+    let Some(id) = Id::draw(x.dialect) else { return respond::refuse(x, &Refusal::own(Cause::Internal)) };
+    let in_background = inbound.head.as_ref().is_some_and(|h| h.background);
+    let key = inbound.headers.get(&IDEMPOTENCY_KEY).map(|key| Key {
+        name: format!("{} {}", inbound.uri.path(), String::from_utf8_lossy(key.as_bytes())).into(),
+        digest: digest(&inbound.body),
+    });
     let record = Record {
         path: id::path_of(&inbound.uri).to_owned(),
-        headers: kept::of_request(&inbound.headers, is_hint),
+        headers,
         created: micros(clock::unix()),
         bytes: 0,
         key: None,
+        charged: 0,
         end: None,
     };
     // The request is kept even if its caller leaves now: a task of its own sees it through.

@@ -1,7 +1,8 @@
 use serde_json::Value;
+use tokio::task::yield_now;
 
-use super::*;
-use crate::{memory::Memory, state::State, store::tests::Dir, telemetry::Telemetry, upstream::Upstream};
+use super::{pool::Made, queue::Wait, *};
+use crate::{headers::List, memory::Memory, state::State, store::tests::Dir, telemetry::Telemetry, upstream::Upstream};
 
 const SMALL: Limits =
     Limits { requests: 2, bytes: 100_000, queued_for: Duration::from_secs(100), kept_for: Duration::from_secs(500) };
@@ -32,6 +33,7 @@ fn record(created: u64) -> Record {
         created: created * 1_000_000,
         bytes: 0,
         key: None,
+        charged: 0,
         end: None,
     }
 }
@@ -142,4 +144,90 @@ async fn records_that_cannot_be_read_are_forgotten() {
     for table in [RECORDS, BODIES] {
         assert_eq!(after.store.all(table).await.unwrap(), [], "{table:?}");
     }
+}
+
+/// A request that was accepted long ago, ten seconds before the one after it.
+async fn aged(later: &Later, age: u64) -> Id {
+    let (id, now) = (id(Dialect::Chat), clock::unix().as_secs());
+    later.keep(id, record(now - age), Bytes::from_static(b"{}"), None).await.unwrap();
+    id
+}
+
+async fn end_of(later: &Later, id: Id) -> Option<How> {
+    later.record(id).await.unwrap().unwrap().end.map(|end| end.how)
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_written_is_tried_again_after_a_pause() {
+    let dir = Dir::new();
+    let (later, state) = (later(&dir).await, state());
+    let (first, second) = (aged(&later, 300).await, aged(&later, 200).await);
+    later.store.fill(true);
+    let now = clock::unix();
+    pool::expire(&later, &state, now).await;
+    assert!(later.is_stuck.load(Ordering::Relaxed), "it was said");
+    assert_eq!(later.counts().0, 2, "both wait");
+    assert!(matches!(later.next(now).0, Next::Wait(until) if until > now), "neither runs, and nobody asks at once");
+    later.store.fill(false);
+    pool::expire(&later, &state, now).await;
+    assert_eq!(end_of(&later, first).await, None, "not yet");
+    pool::expire(&later, &state, now + Duration::from_secs(5)).await;
+    assert_eq!([end_of(&later, first).await, end_of(&later, second).await], [Some(How::Expired); 2]);
+    assert!(!later.is_stuck.load(Ordering::Relaxed));
+}
+
+fn completed() -> Made {
+    let answer = Answer { http: 200, headers: List::default(), body: Bytes::from_static(b"{}") };
+    Made::End(Outcome { how: How::Completed, answer: Some(answer) }, None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_paid_for_is_held_until_it_can_be_written() {
+    let dir = Dir::new();
+    let (later, state) = (later(&dir).await, state());
+    let id = aged(&later, 1).await;
+    let (Next::Run(_), cancel) = later.next(clock::unix()) else { panic!("it runs") };
+    later.store.fill(true);
+    tokio::join!(later.finish(id, completed(), &state, &cancel), async {
+        while !later.is_stuck.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert_eq!((end_of(&later, id).await, later.counts().1), (None, 1), "it keeps its place");
+        later.store.fill(false);
+    });
+    assert_eq!((end_of(&later, id).await, later.counts().1), (Some(How::Completed), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_held_is_given_up_for_who_wants_it() {
+    let dir = Dir::new();
+    let (later, state) = (later(&dir).await, state());
+    let id = aged(&later, 1).await;
+    let (Next::Run(_), cancel) = later.next(clock::unix()) else { panic!("it runs") };
+    later.store.fill(true);
+    let (cancelled, ()) =
+        tokio::join!(later.cancel(id, &state.telemetry.metrics), later.finish(id, completed(), &state, &cancel));
+    assert_eq!(cancelled.unwrap_err().reason.cause, Cause::StateUnavailable);
+    assert_eq!(later.counts(), (1, 0, later.counts().2), "it waits again");
+    later.store.fill(false);
+    later.cancel(id, &state.telemetry.metrics).await.unwrap();
+    assert_eq!(end_of(&later, id).await, Some(How::Cancelled));
+}
+
+#[tokio::test]
+async fn what_may_have_been_paid_for_is_counted_over_restarts() {
+    let dir = Dir::new();
+    let mut id = None;
+    for runs in 1..=3 {
+        let later = later(&dir).await;
+        let id = match id {
+            Some(id) => id,
+            None => *id.insert(aged(&later, 1).await),
+        };
+        assert_eq!(later.next(clock::unix()).0, Next::Run(id));
+        later.put_back(id, Wait::Charged).await;
+        assert_eq!(later.inner.lock().queue.get(id).map(|row| row.charged), Some(runs));
+    }
+    assert_eq!(later(&dir).await.inner.lock().queue.get(id.unwrap()).map(|row| row.charged), Some(3));
 }

@@ -84,6 +84,9 @@ pub struct Store {
 struct Held {
     path: PathBuf,
     db: RwLock<Option<Database>>,
+    /// A test has it take nothing, as a full disk does.
+    #[cfg(test)]
+    is_full: std::sync::atomic::AtomicBool,
 }
 
 struct Write {
@@ -100,7 +103,12 @@ impl Store {
     /// The directory cannot be used, or another process uses it.
     pub fn open(dir: &Path, now: Duration) -> Result<(Store, Found), Unusable> {
         let (path, db, found) = file::open(dir, now)?;
-        let held = Arc::new(Held { path, db: RwLock::new(Some(db)) });
+        let held = Arc::new(Held {
+            path,
+            db: RwLock::new(Some(db)),
+            #[cfg(test)]
+            is_full: Default::default(),
+        });
         let (queue, waiting) = mpsc::channel(WAITING);
         let writer = held.clone();
         let thread = thread::Builder::new().name("llmroute-state".into()).spawn(move || writer.write_all(waiting));
@@ -197,6 +205,11 @@ impl Held {
             }
             if self.db.read().is_none() {
                 self.reopen();
+            }
+            #[cfg(test)]
+            if self.is_full.load(std::sync::atomic::Ordering::Relaxed) {
+                writes.into_iter().for_each(|write| _ = write.done.send(Err(StoreError::of("it is full"))));
+                continue;
             }
             let done = self.with(|db| commit(db, writes.iter().map(|w| &w.batch)).map_err(StoreError::of));
             if let Err(why) = &done {

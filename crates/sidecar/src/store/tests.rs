@@ -25,6 +25,13 @@ impl Drop for Dir {
     }
 }
 
+impl Store {
+    /// Has it take nothing, as a full disk does, or again all.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.held.is_full.store(is_full, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 fn open(dir: &Dir) -> (Store, Found) {
     Store::open(&dir.0, Duration::from_secs(77)).unwrap()
 }

@@ -1,6 +1,9 @@
 //! A hold that waits for the one answer that may bring its coins.
 
-use super::super::{Ledger, hold::Ask};
+use super::super::{
+    Ledger,
+    hold::{Amounts, Ask},
+};
 use crate::Tick;
 
 /// A hold that waits. Ended by [`Ledger::leave`], once.
@@ -15,11 +18,14 @@ pub struct Wait {
 
 impl Ledger {
     /// Has the lender asked for what `ask` lacks, with the next report, which is due at once; `None` where no lender
-    /// answers, or none could help.
+    /// answers, or none could help: what is left to those who cannot wait would be lent to no use.
     pub fn wait(&mut self, ask: &Ask<'_>, now: Tick) -> Option<Wait> {
         let borrower = self.borrower.as_ref().filter(|b| b.is_live(now) && !b.is_silent)?;
         let (number, epoch) = (borrower.number + 1, borrower.epoch);
         let held = self.overruns.raised(ask.model, ask.amounts);
+        if self.is_above_later(ask, &held, now) {
+            return None;
+        }
         let mut parts = self.parts(ask, now);
         self.make(ask, &mut parts, now);
         let mut keys = vec![];
@@ -40,6 +46,14 @@ impl Ledger {
             return Some(Wait { number, epoch, keys });
         }
         None
+    }
+
+    /// Some key is too full for one that can wait, whatever is lent.
+    fn is_above_later(&self, ask: &Ask<'_>, held: &Amounts, now: Tick) -> bool {
+        self.places(ask, now).any(|(index, at)| {
+            let need = held.of(self.books[usize::from(index)].cap.unit);
+            self.above_later(ask, index, at, need, now) > 0
+        })
     }
 
     /// The lender has answered: there is no more to wait for.

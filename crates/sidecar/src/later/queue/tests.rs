@@ -163,6 +163,37 @@ fn one_task_has_a_request() {
     assert_eq!((q.claim(id(2), false), q.claim(id(2), true)), (Claim::Ended, Claim::Yours));
 }
 
+#[test]
+fn one_that_cannot_be_ended_stops_none() {
+    let mut q = queue(3);
+    // The time of all has run out.
+    let (mut at, mut tried) = (s(1003), vec![]);
+    for _ in 0..4 {
+        let late = q.late(at).unwrap();
+        assert_eq!(q.claim(late, false), Claim::Yours);
+        q.not_ended(late, at);
+        tried.push(late.random);
+        assert_eq!(q.late(at), None, "not again at once");
+        assert_eq!(q.next(at), Next::Wait(at + PAUSE.1), "and none of them runs");
+        assert_eq!(q.late(at + PAUSE.1 - Duration::from_nanos(1)), None);
+        at += PAUSE.1;
+    }
+    assert_eq!(tried, [1, 2, 3, 1], "the turn goes round");
+    assert_eq!(q.late(s(1001)), Some(id(1)), "the clock was set back");
+}
+
+#[test]
+fn the_others_go_on_while_ends_cannot_be_written() {
+    let mut q = queue(2);
+    let now = s(1001);
+    assert_eq!((q.late(now), q.claim(id(1), false)), (Some(id(1)), Claim::Yours));
+    q.not_ended(id(1), now);
+    assert_eq!(q.next(now), Next::Run(id(2)));
+    assert_eq!(q.next(now), Next::Wait(now + PAUSE.1), "until it may be tried again");
+    assert_eq!(q.late(now + PAUSE.1), Some(id(1)));
+}
+
+mod life;
 proptest! {
     /// Whatever happens in whatever order: bytes and counts are those of the rows, bounds hold at acceptance, only one
     /// task has a request, and all that wait run in the end.

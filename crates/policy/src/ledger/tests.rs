@@ -10,6 +10,7 @@ use crate::{
 
 mod later;
 mod memory;
+mod settle;
 
 const S: u64 = 1_000_000_000;
 const NOW: Tick = Tick(terms::HEAD_START.as_nanos() as u64);

@@ -100,7 +100,7 @@ fn nothing_is_borrowed_of_one_cap_for_who_may_not_use_another() {
 }
 
 /// What was lent of the cap `all`, and how much of it is used by anybody.
-fn lend(l: &mut Ledger, granted: u64, used: u64) {
+pub(super) fn lend(l: &mut Ledger, granted: u64, used: u64) {
     let reports = l.report(message::Incarnation(2), NOW);
     let key = Key { unit: Unit::Money, name: "all".into(), scope: Scope::Policy, value: None };
     let (limit, keep) = (u64::MAX, u64::MAX);

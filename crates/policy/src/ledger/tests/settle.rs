@@ -55,16 +55,3 @@ fn borrowed_coins_come_back_to_be_held_again() {
         l.settle(hold, How::Unsent, NOW);
     }
 }
-
-#[test]
-fn only_an_overrun_raises_what_is_held_next() {
-    for (cost, held) in [(60, 100), (100, 100), (150, 150)] {
-        let mut l = ledger(vec![cap(Unit::Money, "all", Scope::Policy, 1000)]);
-        let names = Names::of("t");
-        let hold = l.hold(&names.ask(100, 0), NOW).unwrap();
-        l.settle(hold, How::Ended(Amounts::request(Usd(cost), 0)), NOW);
-        let next = l.hold(&names.ask(100, 0), NOW).unwrap();
-        assert_eq!(next.held().usd, Usd(held), "{cost}");
-        l.settle(next, How::Unsent, NOW);
-    }
-}

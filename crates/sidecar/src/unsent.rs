@@ -14,6 +14,8 @@ use tokio::io::AsyncWrite;
 const MOST_SLICES: usize = 16;
 /// What is smaller is copied behind what stands before it: that costs less than a slice of its own.
 const SMALL: usize = 2 << 10;
+/// More memory than this is not kept for the next message.
+const LARGE: usize = 16 << 10;
 
 /// Bytes that are not written yet.
 #[derive(Default)]
@@ -31,6 +33,7 @@ impl Unsent {
     /// For the next message: where its head is written to. Nothing is left of the last one.
     pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
         self.front.clear();
+        self.front.shrink_to(LARGE);
         (self.at, self.touched) = (0, false);
         self.pieces.clear();
         &mut self.front
@@ -50,8 +53,9 @@ impl Unsent {
         if !self.pieces.is_empty() {
             return self.pieces.push_back(Bytes::copy_from_slice(piece));
         }
-        if self.at == self.front.len() {
-            self.front.clear();
+        // What is written goes, at the latest when it is most of it: a slow reader's stream must not pile up behind it.
+        if self.at * 2 >= self.front.len() {
+            self.front.drain(..self.at);
             self.at = 0;
         }
         self.front.extend_from_slice(piece);
@@ -177,6 +181,40 @@ mod tests {
         for size in [1, 9, 10, 15, 16, 255, 4096, 65_536, usize::MAX] {
             assert_eq!(size_line(size, &mut [0; 18]), format!("{size:x}\r\n").as_bytes());
         }
+    }
+
+    /// A connection that takes some now, and nothing for a while.
+    struct Slow(usize);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            match std::mem::take(&mut self.0).min(data.len()) {
+                0 => Poll::Pending,
+                count => Poll::Ready(Ok(count)),
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_a_slow_reader_has_taken_takes_no_memory() {
+        let mut unsent = Unsent::default();
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        for _ in 0..10_000 {
+            while unsent.len() < 8_000 {
+                unsent.push_chunk(Bytes::from_static(&[b'x'; 700]));
+            }
+            assert!(unsent.poll_write(&mut Slow(5_000), cx).is_pending());
+        }
+        assert!(unsent.front.capacity() < 64 << 10, "{}", unsent.front.capacity());
+        assert!(unsent.begin().capacity() <= LARGE);
     }
 
     proptest::proptest! {

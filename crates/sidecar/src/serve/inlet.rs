@@ -206,12 +206,19 @@ impl Inlet {
 
     /// Whether the body is over, as far as it is here, so that another request may follow.
     pub(super) fn is_through(&mut self) -> bool {
-        if let Some(source) = self.lent.as_mut().and_then(|lent| lent.try_recv().ok()) {
-            (self.source, self.lent) = (Some(source), None);
+        match self.lent.as_mut().map(oneshot::Receiver::try_recv) {
+            Some(Ok(source)) => (self.source, self.lent) = (Some(source), None),
+            Some(Err(oneshot::error::TryRecvError::Closed)) => self.lent = None,
+            Some(Err(oneshot::error::TryRecvError::Empty)) | None => {}
         }
         let Some(source) = &mut self.source else { return false };
         while let Ok(Some(_)) = source.framing.take(&mut source.read) {}
         source.framing == Framing::Over
+    }
+
+    /// Whether something came that nobody reads any more.
+    pub(super) fn has_more(&mut self) -> bool {
+        !self.is_through() || self.source.as_ref().is_some_and(|source| !source.read.is_empty())
     }
 
     /// Reads what an app still sends that was answered already: closed under it, it might never see the answer (RFC 9112

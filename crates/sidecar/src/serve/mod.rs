@@ -80,7 +80,7 @@ pub async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: Cancellatio
         }
     }
     outlet.finish().await;
-    if !inlet.is_through() {
+    if inlet.has_more() {
         inlet.linger().await;
     }
 }

@@ -84,7 +84,11 @@ impl Outlet {
             true => b"\r\n",
         });
         match reply {
-            _ if bodiless => poll_fn(|cx| self.unsent.poll_write(&mut self.half, cx)).await?,
+            mut unseen if bodiless => {
+                poll_fn(|cx| self.unsent.poll_write(&mut self.half, cx)).await?;
+                // Its end is told by whoever reads it to there.
+                poll_fn(|cx| Poll::Ready(Pin::new(&mut unseen).poll_frame(cx).is_ready())).await;
+            }
             Reply::Whole(pieces, _room) => {
                 pieces.into_iter().for_each(|piece| self.unsent.push(piece));
                 poll_fn(|cx| self.unsent.poll_write(&mut self.half, cx)).await?;

@@ -31,8 +31,12 @@ const STEP: usize = 8 << 10;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time of a body without a byte.
 const STALL: Duration = Duration::from_secs(30);
-/// How long, and how much, is read of what nobody wants any more.
-const LINGER: (Duration, usize) = (Duration::from_secs(2), 32 << 20);
+/// What nobody wants any more is read until nothing came for so long,
+const LINGER_QUIET: Duration = Duration::from_secs(2);
+/// for so long at most,
+const LINGER: Duration = Duration::from_secs(10);
+/// and so much of it: half as much again as a body may have.
+const LINGER_BYTES: usize = 48 << 20;
 
 /// What comes next.
 pub(super) enum Next {
@@ -224,20 +228,18 @@ impl Inlet {
     /// Reads what an app still sends that was answered already: closed under it, it might never see the answer (RFC 9112
     /// section 9.6).
     pub(super) async fn linger(&mut self) {
-        let (time, most) = LINGER;
         let Some(source) = &mut self.source else { return };
-        let mut left = most;
         let discard = async {
-            source.read.clear();
-            while let Ok(count @ 1..) = poll_fn(|cx| source.poll_fill(cx)).await {
+            let mut left = LINGER_BYTES;
+            while left > 0 {
                 source.read.clear();
-                left = left.saturating_sub(count);
-                if left == 0 {
-                    break;
+                match timeout(LINGER_QUIET, poll_fn(|cx| source.poll_fill(cx))).await {
+                    Ok(Ok(count @ 1..)) => left = left.saturating_sub(count),
+                    _ => break,
                 }
             }
         };
-        let _ = timeout(time, discard).await;
+        let _ = timeout(LINGER, discard).await;
     }
 }
 

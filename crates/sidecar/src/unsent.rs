@@ -151,13 +151,13 @@ fn size_line(size: usize, line: &mut [u8; 18]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A connection that takes so much at a time.
-    struct Taken {
-        bytes: Vec<u8>,
-        step: usize,
+    pub(crate) struct Taken {
+        pub(crate) bytes: Vec<u8>,
+        pub(crate) step: usize,
     }
 
     impl AsyncWrite for Taken {

@@ -58,12 +58,11 @@ pub async fn connection(state: Arc<State>, tcp: TcpStream, shutdown: Cancellatio
     loop {
         let (answer, terms) = match inlet.next(stop.as_mut()).await {
             Next::Head(head) => {
-                let (is_old, method) = (head.version == Version::HTTP_10, head.method.clone());
+                let (is_old, headless) = (head.version == Version::HTTP_10, head.method == Method::HEAD);
                 let keeps = head.keeps;
                 // An app that is gone needs no answer.
                 let Some(answer) = pipeline::handle(&state, *head, &mut inlet).await else { return };
                 let keeps = keeps && inlet.is_through() && !shutdown.is_cancelled();
-                let headless = method == Method::HEAD;
                 (answer, Terms { headless, chunks: !is_old, keeps, tells: is_old })
             }
             Next::Bad(BadHead::OtherVersion) | Next::Over => return,

@@ -206,6 +206,7 @@ mod tests {
     use hyper::header::{HOST, HeaderValue};
 
     use super::*;
+    use crate::unsent::tests::Taken;
 
     /// What is written of a request by a connection that takes so much at a time.
     fn written(method: &Method, path: &'static str, pieces: &[&'static [u8]], step: usize) -> String {
@@ -219,27 +220,6 @@ mod tests {
         let polled = unwritten.poll(&mut taken, &mut Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Ok(()))) && unwritten.is_over() && !unwritten.is_untouched());
         String::from_utf8(taken.bytes).unwrap()
-    }
-
-    struct Taken {
-        bytes: Vec<u8>,
-        step: usize,
-    }
-
-    impl AsyncWrite for Taken {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-            let count = data.len().min(self.step);
-            self.bytes.extend_from_slice(&data[..count]);
-            Poll::Ready(Ok(count))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
     }
 
     #[test]
